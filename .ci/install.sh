@@ -1,0 +1,93 @@
+#!/bin/sh
+# Brings the outside programs that the integration tests talk to, each at a pinned version, into the git-ignored
+# .tools (Debian packages excepted). A step whose version is already there is skipped. Prints the seconds of each step.
+set -eu
+cd "$(dirname "$0")/.."
+
+MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
+VERSITYGW=v1.8.0
+
+mkdir -p .tools/bin
+
+# Two runs at once must not write the same binary.
+if [ -z "${WADI_INSTALL_LOCKED:-}" ]; then
+	WADI_INSTALL_LOCKED=1 exec flock .tools/lock sh .ci/install.sh
+fi
+
+# step NAME FUNCTION: runs FUNCTION and prints the time it took.
+step() {
+	begin=$(date +%s)
+	"$2"
+	printf 'install %-22s %4ds\n' "$1" $(($(date +%s) - begin))
+}
+
+# has BINARY MODULE VERSION: .tools/bin/BINARY was built from MODULE at VERSION, by the Go toolchain in use.
+has() {
+	go version -m ".tools/bin/$1" 2>/dev/null | awk -v m="$2" -v v="$3" '$2 == m && $3 == v { found = 1 } END { exit !found }'
+}
+
+minio() {
+	has minio github.com/minio/minio "$MINIO" || GOBIN="$PWD/.tools/bin" go install "github.com/minio/minio@$MINIO"
+}
+
+versitygw() {
+	has versitygw github.com/versity/versitygw "$VERSITYGW" ||
+		GOBIN="$PWD/.tools/bin" go install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW"
+}
+
+# etcd comes from the requirement in go.mod: the tests run the version that `wadi dev` embeds.
+etcd() {
+	has etcd go.etcd.io/etcd/server/v3 "$(go list -m -f '{{.Version}}' go.etcd.io/etcd/server/v3)" ||
+		go build -o .tools/bin/etcd go.etcd.io/etcd/server/v3
+}
+
+# debian COMMAND PACKAGE...: installs the packages when the command is missing.
+debian() {
+	want=$1
+	shift
+	command -v "$want" >/dev/null && return
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo "install: $want is missing; on Debian, as root: apt-get update && apt-get install -y $*" >&2
+		exit 1
+	fi
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+kcat() { debian kcat kcat; }
+protoc() { debian protoc protobuf-compiler; }
+
+python() {
+	want=integration/clients/python/requirements.txt
+	cmp -s "$want" .tools/venv/installed.txt && return
+	debian python3 python3 python3-venv
+	rm -rf .tools/venv
+	python3 -m venv .tools/venv
+	.tools/venv/bin/pip install --quiet -r "$want"
+	cp "$want" .tools/venv/installed.txt
+}
+
+# maven PROJECT: compiles it and lays its libraries beside it, unless that was done for exactly these sources.
+# The local repository may hold everything already: without the network first, then with it.
+maven() {
+	want=$(cat "$1/pom.xml" $(find "$1/src" -name '*.java' | sort) | cksum)
+	[ "$(cat "$1/target/installed" 2>/dev/null)" = "$want" ] && return
+	debian javac default-jdk-headless
+	debian mvn maven
+	rm -rf "$1/target"
+	mvn -q -o -f "$1/pom.xml" compile >/dev/null 2>&1 || mvn -q -f "$1/pom.xml" compile
+	echo "$want" >"$1/target/installed"
+}
+
+java() {
+	maven integration/clients/java
+	maven examples/java
+}
+
+step etcd etcd
+step minio minio
+step versitygw versitygw
+step kcat kcat
+step protoc protoc
+step confluent-kafka python
+step kafka-clients java
