@@ -1,0 +1,151 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"wadi/internal/layout"
+	pb "wadi/metadata/metadatapb"
+)
+
+// BaseFormat is the version of the base's records. A loader refuses any other.
+const BaseFormat = 1
+
+// ErrBase: a base is damaged, of another format, or not whole.
+var ErrBase = errors.New("bad base")
+
+const (
+	baseRunsPerRecord    = 4096
+	baseObjectsPerRecord = 8192
+)
+
+// EncodeBase hands out the state as a list of marshalled BaseRecords, in one fixed order: header, sessions, objects,
+// archives, topics each followed by its partitions, end. It is meant for a snapshot from Freeze; the same state gives
+// the same bytes.
+func (s *State) EncodeBase(emit func(record []byte) error) error {
+	var n uint64
+	put := func(r *pb.BaseRecord) error {
+		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("marshal base record: %w", err)
+		}
+		n++
+		return emit(b)
+	}
+	for _, step := range []func(func(*pb.BaseRecord) error) error{
+		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics,
+	} {
+		if err := step(put); err != nil {
+			return err
+		}
+	}
+	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_End{End: &pb.BaseEnd{Records: n}}})
+}
+
+func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
+	h := &pb.BaseHeader{
+		Format: BaseFormat, ClusterId: s.clusterID, Incarnation: s.incarnation, FeatureLevel: s.featureLevel,
+		Position: s.position, Digest: s.digest[:], NextTopic: s.nextTopic, NextProducerId: s.nextProducerID,
+		HighestExpiredProducerId: s.highestExpired, NextObject: s.nextObject, ArchivedTo: s.archivedTo,
+		ForgottenDeletes: s.forgottenDeletes,
+	}
+	for _, e := range s.epochs {
+		h.InlineEpochs = append(h.InlineEpochs, &pb.InlineEpoch{To: e.to, Runs: e.runs, Bytes: e.bytes})
+	}
+	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Header{Header: h}})
+}
+
+func (s *State) encodeSessions(put func(*pb.BaseRecord) error) error {
+	r := &pb.BaseSessions{}
+	s.EachSession(func(id layout.Session, v Session) {
+		r.Sessions = append(r.Sessions, &pb.SessionRecord{
+			Session: int64(id), LastSeq: v.LastSeq, NodeId: v.NodeID, LastFlush: v.LastFlush, Opened: v.Opened,
+			Closed: v.Closed, MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
+		})
+	})
+	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Sessions{Sessions: r}})
+}
+
+func (s *State) encodeObjects(put func(*pb.BaseRecord) error) error {
+	keys := sortedKeys(&s.objects)
+	for len(keys) > 0 {
+		part := keys[:min(len(keys), baseObjectsPerRecord)]
+		keys = keys[len(part):]
+		r := &pb.BaseObjects{Number: part}
+		for _, k := range part {
+			o := s.objects.get(k)
+			r.Session = append(r.Session, int64(o.Session))
+			r.N = append(r.N, o.N)
+			r.Kind = append(r.Kind, uint32(o.Kind))
+			r.Size = append(r.Size, o.Size)
+			r.Refs = append(r.Refs, o.Refs)
+			r.Introduced = append(r.Introduced, o.Introduced)
+			r.Lost = append(r.Lost, o.Lost)
+		}
+		if err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Objects{Objects: r}}); err != nil {
+			return err
+		}
+	}
+	a := &pb.BaseArchives{}
+	for _, x := range s.archives {
+		a.From, a.To, a.Object = append(a.From, x.From), append(a.To, x.To), append(a.Object, x.Object)
+	}
+	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Archives{Archives: a}})
+}
+
+func (s *State) encodeTopics(put func(*pb.BaseRecord) error) error {
+	for _, t := range s.sortedTopics() {
+		err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Topic{Topic: &pb.BaseTopic{
+			Number: t.Number, Name: t.Name, Id: t.ID[:], Configs: t.Configs, Partitions: uint32(len(t.parts)),
+			Created: t.Created, Changed: t.Changed, ChangedBy: int64(t.ChangedBy), Deleted: t.Deleted, Swept: t.swept,
+		}}})
+		if err != nil {
+			return err
+		}
+		for i, p := range t.parts {
+			if err := encodePartition(t.Number, uint32(i), p, put); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// encodePartition writes nothing for a partition that was never written to.
+func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.BaseRecord) error) error {
+	if p.Next == 0 && p.Version == 0 {
+		return nil
+	}
+	r := &pb.BasePartition{
+		Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version,
+	}
+	for _, id := range sortedKeys(&p.producers) {
+		r.Producers = p.producers.get(id).encode(int64(id), r.Producers)
+	}
+	var err error
+	p.runs.each(func(run Run) {
+		if err != nil {
+			return
+		}
+		if len(r.Base) == baseRunsPerRecord {
+			r.More = true
+			err = put(&pb.BaseRecord{Kind: &pb.BaseRecord_Partition{Partition: r}})
+			r = &pb.BasePartition{
+				Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version,
+			}
+		}
+		r.Base = append(r.Base, run.Base)
+		r.Count = append(r.Count, uint64(run.Last-run.Base+1))
+		r.MaxTimestamp = append(r.MaxTimestamp, run.MaxTimestamp)
+		r.Place = append(r.Place, run.Place)
+		r.Offset = append(r.Offset, run.Offset)
+		r.Length = append(r.Length, run.Length)
+		r.Flags = append(r.Flags, run.Flags)
+	})
+	if err != nil {
+		return err
+	}
+	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Partition{Partition: r}})
+}

@@ -1,0 +1,38 @@
+package state
+
+import "fmt"
+
+// Code is State's verdict on a command or a batch. Codes enter the digest: their numbers never change. The protocol
+// edge maps them to Kafka's error codes.
+type Code uint8
+
+const (
+	OK                   Code = 0
+	Duplicate            Code = 1  // an idempotent batch that is stored already: Base is its original offset
+	Invalid              Code = 2  // malformed: columns that do not add up, ranges outside the object
+	NotInitialized       Code = 3  // before InitCluster
+	SessionNotOpen       Code = 4  // the entry's session is not open
+	UnknownTopic         Code = 5  // no such topic or partition, or deleted
+	TopicExists          Code = 6  // a topic of that name is there; ID tells its number
+	NameCollision        Code = 7  // differs from a topic's name in '.' and '_' only
+	OutOfOrderSequence   Code = 8  // a gap in an idempotent producer's sequence
+	InvalidProducerEpoch Code = 9  // an older epoch of the producer
+	FlushReused          Code = 10 // the flush number does not rise
+	Conflict             Code = 11 // the object was changed by another session after the command's base
+	TooMany              Code = 12 // a cap is reached: topics, partitions, producers
+	FeatureLevel         Code = 13 // the cluster's feature level is outside the session's range
+	Stale                Code = 14 // done before; nothing to do
+)
+
+var codeNames = [...]string{
+	"ok", "duplicate", "invalid", "cluster not initialized", "session not open", "unknown topic or partition",
+	"topic exists", "topic name collides", "out of order sequence", "invalid producer epoch", "flush number reused",
+	"conflict", "too many", "feature level", "stale",
+}
+
+func (c Code) String() string {
+	if int(c) < len(codeNames) {
+		return codeNames[c]
+	}
+	return fmt.Sprintf("code %d", uint8(c))
+}

@@ -1,0 +1,190 @@
+package state
+
+import (
+	"fmt"
+	"sort"
+
+	"google.golang.org/protobuf/proto"
+
+	"wadi/internal/layout"
+	pb "wadi/metadata/metadatapb"
+)
+
+// Loader rebuilds a State from the records of a base. Records come in the order in which EncodeBase gave them.
+type Loader struct {
+	s       *State
+	records uint64
+	ended   bool
+	more    *pb.BasePartition // the last partition record, when it announced another
+}
+
+// NewLoader starts with nothing loaded.
+func NewLoader() *Loader { return &Loader{s: New()} }
+
+// Add takes the next record. After an error, which wraps ErrBase, the loader is of no more use.
+func (l *Loader) Add(record []byte) error {
+	r := &pb.BaseRecord{}
+	if err := proto.Unmarshal(record, r); err != nil {
+		return fmt.Errorf("record %d: %w: %w", l.records, ErrBase, err)
+	}
+	if err := CheckKnown(r.ProtoReflect()); err != nil {
+		return fmt.Errorf("record %d: %w: %w", l.records, ErrBase, err)
+	}
+	_, header := r.GetKind().(*pb.BaseRecord_Header)
+	if l.ended || header != (l.records == 0) {
+		return fmt.Errorf("record %d is out of place: %w", l.records, ErrBase)
+	}
+	var err error
+	switch k := r.GetKind().(type) {
+	case *pb.BaseRecord_Header:
+		err = l.header(k.Header)
+	case *pb.BaseRecord_Sessions:
+		err = l.sessions(k.Sessions)
+	case *pb.BaseRecord_Objects:
+		err = l.objects(k.Objects)
+	case *pb.BaseRecord_Archives:
+		err = l.archives(k.Archives)
+	case *pb.BaseRecord_Topic:
+		err = l.topic(k.Topic)
+	case *pb.BaseRecord_Partition:
+		err = l.partition(k.Partition)
+	case *pb.BaseRecord_End:
+		l.ended = true
+		if k.End.Records != l.records {
+			err = fmt.Errorf("%d records of %d: %w", l.records, k.End.Records, ErrBase)
+		}
+	default:
+		err = fmt.Errorf("unknown kind: %w", ErrBase)
+	}
+	l.records++
+	if err != nil {
+		return fmt.Errorf("record %d: %w", l.records-1, err)
+	}
+	return nil
+}
+
+// State returns what was loaded, once the end record has been seen.
+func (l *Loader) State() (*State, error) {
+	if !l.ended || l.more != nil {
+		return nil, fmt.Errorf("not whole, %d records: %w", l.records, ErrBase)
+	}
+	s := l.s
+	sort.Slice(s.deleted, func(i, j int) bool {
+		return (*s.topics.get(s.deleted[i])).Deleted < (*s.topics.get(s.deleted[j])).Deleted
+	})
+	return s, nil
+}
+
+func (l *Loader) header(h *pb.BaseHeader) error {
+	s := l.s
+	switch {
+	case h.Format != BaseFormat:
+		return fmt.Errorf("format %d, this program reads %d: %w", h.Format, BaseFormat, ErrBase)
+	case h.FeatureLevel < MinFeatureLevel || h.FeatureLevel > MaxFeatureLevel:
+		return fmt.Errorf("feature level %d, this program knows %d to %d: %w",
+			h.FeatureLevel, MinFeatureLevel, MaxFeatureLevel, ErrBase)
+	case len(h.Digest) != len(s.digest) || len(h.InlineEpochs) == 0:
+		return ErrBase
+	}
+	s.clusterID, s.incarnation, s.featureLevel = h.ClusterId, h.Incarnation, h.FeatureLevel
+	s.position, s.digest = h.Position, Digest(h.Digest)
+	s.nextTopic, s.nextProducerID, s.nextObject = h.NextTopic, h.NextProducerId, h.NextObject
+	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
+	s.epochs = s.epochs[:0]
+	for _, e := range h.InlineEpochs {
+		s.epochs = append(s.epochs, inlineEpoch{to: e.To, runs: e.Runs, bytes: e.Bytes})
+		s.lastMark = max(s.lastMark, e.To)
+	}
+	return nil
+}
+
+func (l *Loader) sessions(r *pb.BaseSessions) error {
+	for _, v := range r.Sessions {
+		l.s.sessions.put(uint64(v.Session), Session{
+			LastSeq: v.LastSeq, LastFlush: v.LastFlush, NodeID: v.NodeId, Opened: v.Opened, Closed: v.Closed,
+			MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
+		}, l.s.gen)
+	}
+	return nil
+}
+
+func (l *Loader) objects(r *pb.BaseObjects) error {
+	n := len(r.Number)
+	if len(r.Session) != n || len(r.N) != n || len(r.Kind) != n || len(r.Size) != n || len(r.Refs) != n ||
+		len(r.Introduced) != n || len(r.Lost) != n {
+		return fmt.Errorf("object columns differ in length: %w", ErrBase)
+	}
+	for i, number := range r.Number {
+		l.s.objects.put(number, Object{
+			Session: layout.Session(r.Session[i]), N: r.N[i], Kind: ObjectKind(r.Kind[i]), Size: r.Size[i],
+			Refs: r.Refs[i], Introduced: r.Introduced[i], Lost: r.Lost[i],
+		}, l.s.gen)
+	}
+	return nil
+}
+
+func (l *Loader) archives(r *pb.BaseArchives) error {
+	if len(r.From) != len(r.To) || len(r.From) != len(r.Object) {
+		return fmt.Errorf("archive columns differ in length: %w", ErrBase)
+	}
+	for i := range r.From {
+		l.s.archives = append(l.s.archives, archive{From: r.From[i], To: r.To[i], Object: r.Object[i]})
+	}
+	return nil
+}
+
+func (l *Loader) topic(r *pb.BaseTopic) error {
+	if len(r.Id) != len(TopicID{}) || r.Partitions > MaxPartitions {
+		return fmt.Errorf("topic %d: %w", r.Number, ErrBase)
+	}
+	t := &Topic{
+		Number: r.Number, Name: r.Name, ID: TopicID(r.Id), Configs: r.Configs, Created: r.Created, Changed: r.Changed,
+		ChangedBy: layout.Session(r.ChangedBy), Deleted: r.Deleted, gen: l.s.gen, swept: r.Swept,
+		parts: make([]*Partition, r.Partitions),
+	}
+	t.parseConfigs()
+	block := make([]Partition, r.Partitions)
+	for i := range t.parts {
+		block[i].gen = l.s.gen
+		t.parts[i] = &block[i]
+	}
+	l.s.topics.put(t.Number, t, l.s.gen)
+	if t.Deleted != 0 {
+		l.s.deleted = append(l.s.deleted, t.Number)
+	} else {
+		l.s.indexTopic(t)
+	}
+	return nil
+}
+
+func (l *Loader) partition(r *pb.BasePartition) error {
+	slot := l.s.topics.get(r.Topic)
+	n := len(r.Base)
+	switch {
+	case slot == nil || int(r.Partition) >= len((*slot).parts):
+		return fmt.Errorf("partition %d of unknown topic %d: %w", r.Partition, r.Topic, ErrBase)
+	case l.more != nil && (l.more.Topic != r.Topic || l.more.Partition != r.Partition):
+		return fmt.Errorf("partition %d of topic %d is cut short: %w", l.more.Partition, l.more.Topic, ErrBase)
+	case len(r.Count) != n || len(r.MaxTimestamp) != n || len(r.Place) != n || len(r.Offset) != n ||
+		len(r.Length) != n || len(r.Flags) != n || len(r.Producers)%producerBytes != 0:
+		return fmt.Errorf("run columns differ in length: %w", ErrBase)
+	}
+	p := (*slot).parts[r.Partition]
+	p.LogStart, p.Next, p.Version = r.LogStart, r.NextOffset, r.Version
+	for i := range r.Base {
+		p.runs.append(Run{
+			Base: r.Base[i], Last: r.Base[i] + int64(r.Count[i]) - 1, MaxTimestamp: r.MaxTimestamp[i],
+			Place: r.Place[i], Offset: r.Offset[i], Length: r.Length[i], Flags: r.Flags[i],
+		})
+	}
+	l.s.runCount += n
+	for b := r.Producers; len(b) > 0; b = b[producerBytes:] {
+		id, v := decodeProducer(b[:producerBytes])
+		p.producers.put(uint64(id), v, l.s.gen)
+		l.s.producerCount++
+	}
+	if l.more = nil; r.More {
+		l.more = r
+	}
+	return nil
+}

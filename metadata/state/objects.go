@@ -1,0 +1,185 @@
+package state
+
+import (
+	"sort"
+
+	"wadi/internal/layout"
+	pb "wadi/metadata/metadatapb"
+)
+
+// ObjectKind tells which key an object has.
+type ObjectKind uint8
+
+const (
+	FlushObject ObjectKind = iota + 1
+	FlushHedgeObject
+	ArchiveObject // N = head Version<<10 | part
+)
+
+// Object is one object that runs refer to. Its key follows from Kind, Session and N.
+type Object struct {
+	Session    layout.Session
+	N          uint64
+	Kind       ObjectKind
+	Size       uint64 // bytes
+	Refs       uint64 // runs that lie in it
+	Introduced int64  // position of the entry that named it first
+	Lost       int64  // position at which the last reference went, 0 = referenced
+}
+
+const archivePartBits = 10
+
+// Key is the object's key in the store.
+func (o Object) Key(keys layout.Objects) string {
+	switch o.Kind {
+	case FlushObject:
+		return keys.Flush(o.Session, o.N)
+	case FlushHedgeObject:
+		return keys.FlushHedge(o.Session, o.N)
+	case ArchiveObject:
+		return keys.Checkpoint(layout.Archive, int64(o.N>>archivePartBits), o.Session, int(o.N&(1<<archivePartBits-1)))
+	default:
+		return ""
+	}
+}
+
+// Object finds an object by the number that runs carry in Place.
+func (s *State) Object(number uint64) (Object, bool) {
+	if o := s.objects.get(number); o != nil {
+		return *o, true
+	}
+	return Object{}, false
+}
+
+// EachObject visits all objects in the order of their introduction.
+func (s *State) EachObject(visit func(number uint64, o Object)) {
+	for _, n := range sortedKeys(&s.objects) {
+		visit(n, *s.objects.get(n))
+	}
+}
+
+func (s *State) addObject(o Object) uint64 {
+	n := s.nextObject
+	s.nextObject++
+	s.objects.put(n, o, s.gen)
+	return n
+}
+
+func (s *State) releaseObject(number, refs uint64) {
+	o := s.objects.edit(number, s.gen)
+	o.Refs -= refs
+	if o.Refs == 0 {
+		o.Lost = s.position
+	}
+}
+
+// dropRun releases what a run that goes away refers to.
+func (s *State) dropRun(r Run) {
+	s.runCount--
+	if !r.Inline() {
+		s.releaseObject(r.Place, 1)
+		return
+	}
+	pos := int64(r.Place)
+	if a, ok := s.archiveOf(pos); ok {
+		s.releaseObject(a.Object, 1)
+		return
+	}
+	e := s.editEpoch(pos)
+	e.runs--
+	e.bytes -= uint64(r.Length)
+}
+
+// archive says that entries with positions in (From, To] lie in an archive object. One without runs is not listed.
+type archive struct {
+	From, To int64
+	Object   uint64
+}
+
+// inlineEpoch counts the inline runs between two marks, so that archiving them costs State one addition.
+type inlineEpoch struct {
+	to    int64 // position of the mark that ended it, 0 = the open one, always the last
+	runs  uint64
+	bytes uint64
+}
+
+// InlineOutstanding is how many inline bytes no archive holds yet.
+func (s *State) InlineOutstanding() int64 {
+	var n uint64
+	for _, e := range s.epochs {
+		n += e.bytes
+	}
+	return int64(n)
+}
+
+// ArchivedTo is the position up to which archives hold every entry.
+func (s *State) ArchivedTo() int64 { return s.archivedTo }
+
+// Archive finds the object that holds the entry at a position, and the object's number.
+func (s *State) Archive(position int64) (Object, uint64, bool) {
+	a, ok := s.archiveOf(position)
+	if !ok {
+		return Object{}, 0, false
+	}
+	o, ok := s.Object(a.Object)
+	return o, a.Object, ok
+}
+
+func (s *State) archiveOf(position int64) (archive, bool) {
+	i := sort.Search(len(s.archives), func(i int) bool { return s.archives[i].To >= position })
+	if i == len(s.archives) || s.archives[i].From >= position {
+		return archive{}, false
+	}
+	return s.archives[i], true
+}
+
+func (s *State) editEpoch(position int64) *inlineEpoch {
+	i := 0
+	for s.epochs[i].to != 0 && s.epochs[i].to < position {
+		i++
+	}
+	s.epochs = append([]inlineEpoch(nil), s.epochs...) // a snapshot may hold the old ones; there are a handful
+	return &s.epochs[i]
+}
+
+func (s *State) applyMark(res *Result) Code {
+	epochs := append([]inlineEpoch(nil), s.epochs...)
+	epochs[len(epochs)-1].to = s.position
+	s.epochs = append(epochs, inlineEpoch{})
+	s.lastMark = s.position
+	res.ID = s.position
+	return OK
+}
+
+// applyArchived moves the inline runs of the archived epochs over to the archive object. A repeat is Stale.
+func (s *State) applyArchived(c *pb.Archived) Code {
+	if c.To <= s.archivedTo {
+		return Stale
+	}
+	last := -1
+	for i, e := range s.epochs {
+		if e.to != 0 && e.to <= c.To {
+			last = i
+		}
+	}
+	switch {
+	case c.From != s.archivedTo, last < 0, s.epochs[last].to != c.To:
+		return Invalid // archives follow each other without a gap and end at marks
+	case c.Head < 0, c.Part >= 1<<archivePartBits:
+		return Invalid
+	}
+	var refs uint64
+	for _, e := range s.epochs[:last+1] {
+		refs += e.runs
+	}
+	if refs > 0 {
+		n := s.addObject(Object{
+			Session: layout.Session(c.Session), N: uint64(c.Head)<<archivePartBits | uint64(c.Part), Kind: ArchiveObject,
+			Size: c.Size, Refs: refs, Introduced: s.position,
+		})
+		s.archives = append(s.archives[:len(s.archives):len(s.archives)], archive{From: c.From, To: c.To, Object: n})
+	}
+	s.epochs = append([]inlineEpoch(nil), s.epochs[last+1:]...)
+	s.archivedTo = c.To
+	return OK
+}

@@ -1,0 +1,122 @@
+package state
+
+import (
+	"sort"
+	"unsafe"
+)
+
+// Flags of a Run.
+const (
+	RunInline uint32 = 1 << iota // the bytes are in the entry at position Place, at Offset of its inline data
+)
+
+// Run is a stretch of whole batches of one partition that lie side by side: in the object numbered Place, or inline in
+// the entry at position Place. It never changes; a merge replaces it. 48 bytes.
+type Run struct {
+	Base         int64 // first offset
+	Last         int64 // last offset
+	MaxTimestamp int64 // Unix milliseconds
+	Place        uint64
+	Offset       uint32 // bytes
+	Length       uint32 // bytes
+	Flags        uint32
+	_            uint32
+}
+
+// Inline reports whether the run's bytes lie in a journal entry.
+func (r Run) Inline() bool { return r.Flags&RunInline != 0 }
+
+const (
+	runBytes      = int64(unsafe.Sizeof(Run{}))
+	firstRunChunk = 2
+	largestChunk  = 256
+)
+
+// runList holds a partition's runs in offset order, in chunks so that growing never copies more than one chunk's worth
+// of pointers. Runs are only appended and dropped at the front, so snapshots share the chunks: what a snapshot's own
+// lengths cover never changes.
+type runList struct {
+	chunks [][]Run
+	n      int
+}
+
+func (l *runList) len() int { return l.n }
+
+func (l *runList) append(r Run) {
+	if k := len(l.chunks); k > 0 {
+		if last := l.chunks[k-1]; len(last) < cap(last) {
+			l.chunks[k-1] = append(last, r)
+			l.n++
+			return
+		}
+	}
+	size := firstRunChunk
+	if k := len(l.chunks); k > 0 {
+		size = min(2*cap(l.chunks[k-1]), largestChunk)
+	}
+	l.chunks = append(l.chunks, append(make([]Run, 0, size), r))
+	l.n++
+}
+
+// share is a copy that later appends and drops on either side do not show in. Only one side may append.
+func (l *runList) share() runList {
+	return runList{chunks: append(make([][]Run, 0, len(l.chunks)+1), l.chunks...), n: l.n}
+}
+
+// seek is the position (chunk, index) of the first run whose last offset is at least offset.
+func (l *runList) seek(offset int64) (int, int) {
+	c := sort.Search(len(l.chunks), func(i int) bool {
+		chunk := l.chunks[i]
+		return chunk[len(chunk)-1].Last >= offset
+	})
+	if c == len(l.chunks) {
+		return c, 0
+	}
+	chunk := l.chunks[c]
+	return c, sort.Search(len(chunk), func(i int) bool { return chunk[i].Last >= offset })
+}
+
+// from appends to dst the runs from the one that holds offset on, until maxRuns or maxBytes is reached; the first one
+// comes whatever its size.
+func (l *runList) from(offset int64, maxRuns int, maxBytes int64, dst []Run) []Run {
+	c, i := l.seek(offset)
+	for ; c < len(l.chunks); c, i = c+1, 0 {
+		for _, r := range l.chunks[c][i:] {
+			if maxRuns <= 0 {
+				return dst
+			}
+			dst = append(dst, r)
+			maxRuns--
+			if maxBytes -= int64(r.Length); maxBytes <= 0 {
+				return dst
+			}
+		}
+	}
+	return dst
+}
+
+// popBack removes the last run; only a deleted topic is emptied that way.
+func (l *runList) popBack() (Run, bool) {
+	k := len(l.chunks)
+	if k == 0 {
+		return Run{}, false
+	}
+	last := l.chunks[k-1]
+	r := last[len(last)-1]
+	if len(last) == 1 {
+		l.chunks = l.chunks[:k-1]
+	} else {
+		// The capacity is cut too: a later append must not overwrite what a snapshot still shows.
+		l.chunks[k-1] = last[: len(last)-1 : len(last)-1]
+	}
+	l.n--
+	return r, true
+}
+
+func (l *runList) each(visit func(Run)) {
+	for _, chunk := range l.chunks {
+		for _, r := range chunk {
+			visit(r)
+		}
+	}
+}

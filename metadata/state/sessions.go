@@ -1,0 +1,92 @@
+package state
+
+import (
+	"wadi/internal/layout"
+	pb "wadi/metadata/metadatapb"
+)
+
+// Session is what State holds of an agent's session.
+type Session struct {
+	LastSeq         uint64
+	LastFlush       uint64 // highest flush number introduced
+	NodeID          int32  // Kafka's broker id, held while the session is open
+	Opened          int64  // position
+	Closed          int64  // position, 0 = open
+	MinFeatureLevel uint32
+	MaxFeatureLevel uint32
+}
+
+// Session finds a session, open or closed.
+func (s *State) Session(id layout.Session) (Session, bool) {
+	if v := s.sessions.get(uint64(id)); v != nil {
+		return *v, true
+	}
+	return Session{}, false
+}
+
+// EachSession visits the sessions, sorted by id.
+func (s *State) EachSession(visit func(layout.Session, Session)) {
+	for _, id := range sortedKeys(&s.sessions) {
+		visit(layout.Session(id), *s.sessions.get(id))
+	}
+}
+
+// admit checks an entry's session and sequence. A sequence at or below the last is a repeat of what was judged. One
+// that skips closes the session: something of it was lost, and nothing that follows can be trusted.
+func (s *State) admit(id layout.Session, seq uint64, opens bool) (repeat bool, code Code) {
+	v := s.sessions.edit(uint64(id), s.gen)
+	switch {
+	case v == nil && opens && seq == 1:
+		return false, OK
+	case v == nil:
+		return false, SessionNotOpen
+	case seq <= v.LastSeq:
+		return true, OK
+	case v.Closed != 0:
+		return false, SessionNotOpen
+	case seq != v.LastSeq+1:
+		s.closeSession(v)
+		return false, SessionNotOpen
+	}
+	v.LastSeq = seq
+	return false, OK
+}
+
+func (s *State) closeSession(v *Session) {
+	v.Closed = s.position
+	v.NodeID = -1
+}
+
+func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
+	switch {
+	case s.sessions.get(uint64(s.session)) != nil:
+		return Stale
+	case c.MinFeatureLevel > s.featureLevel || c.MaxFeatureLevel < s.featureLevel:
+		return FeatureLevel
+	}
+	held := map[int32]bool{}
+	s.sessions.each(func(_ uint64, v *Session) {
+		if v.Closed == 0 {
+			held[v.NodeID] = true
+		}
+	})
+	node := int32(0)
+	for held[node] {
+		node++
+	}
+	s.sessions.put(uint64(s.session), Session{
+		LastSeq: s.seq, NodeID: node, Opened: s.position,
+		MinFeatureLevel: c.MinFeatureLevel, MaxFeatureLevel: c.MaxFeatureLevel,
+	}, s.gen)
+	res.ID = int64(node)
+	return OK
+}
+
+func (s *State) applyCloseSession(c *pb.CloseSession) Code {
+	v := s.sessions.get(uint64(c.Session))
+	if v == nil || v.Closed != 0 {
+		return Stale
+	}
+	s.closeSession(s.sessions.edit(uint64(c.Session), s.gen))
+	return OK
+}

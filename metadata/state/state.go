@@ -1,0 +1,134 @@
+package state
+
+import (
+	"sort"
+
+	"wadi/internal/layout"
+)
+
+// FeatureLevel is the level this code writes and the highest it can apply. It gates every command and every change of
+// Apply's behaviour.
+const FeatureLevel1 uint32 = 1
+
+const (
+	MinFeatureLevel = FeatureLevel1
+	MaxFeatureLevel = FeatureLevel1
+)
+
+// Caps. Past them commands are refused, so that State's size is bounded by configuration of the product, not by load.
+const (
+	MaxTopics     = 200_000
+	MaxPartitions = 1_000_000
+	MaxProducers  = 8_000_000 // (producer id, partition) pairs: 640 MB
+)
+
+// State is the cluster's metadata at one position. The zero value is not usable; see New and Load.
+type State struct {
+	gen uint64 // buckets, topics and partitions of an older generation may be shared with a snapshot
+
+	clusterID    string
+	incarnation  uint32
+	featureLevel uint32
+
+	position int64 // of the last entry applied
+	digest   Digest
+	lastMark int64
+
+	// The entry being applied.
+	session layout.Session
+	seq     uint64
+	atMs    int64
+
+	nextTopic        uint64
+	topics           table[*Topic]
+	deleted          []uint64 // deleted topics that a Sweep has not finished, oldest first
+	forgottenDeletes int64    // the newest deletion whose topic is swept
+	livePartitions   int
+
+	nextProducerID int64
+	highestExpired int64
+	producerCount  int
+	runCount       int
+	nextObject     uint64
+	objects        table[Object]
+	archives       []archive
+	archivedTo     int64
+	epochs         []inlineEpoch
+	sessions       table[Session]
+
+	// Derived, not part of snapshots.
+	byName      map[string]uint64
+	byCollision map[string]uint64
+	byID        map[TopicID]uint64
+
+	results Results
+	scratch []byte
+}
+
+// New is the state before the first entry.
+func New() *State {
+	return &State{
+		gen: 1, nextTopic: 1, nextProducerID: 1, highestExpired: -1, nextObject: 1, epochs: []inlineEpoch{{}},
+		byName: map[string]uint64{}, byCollision: map[string]uint64{}, byID: map[TopicID]uint64{},
+	}
+}
+
+// Position is that of the last entry applied.
+func (s *State) Position() int64 { return s.position }
+
+// Digest is the running digest: equal on replicas that applied the same entries with the same results.
+func (s *State) Digest() Digest { return s.digest }
+
+// LastMark is the position of the newest mark.
+func (s *State) LastMark() int64 { return s.lastMark }
+
+// ClusterID is "" before InitCluster.
+func (s *State) ClusterID() string     { return s.clusterID }
+func (s *State) Incarnation() uint32   { return s.incarnation }
+func (s *State) FeatureLevel() uint32  { return s.featureLevel }
+func (s *State) NextProducerID() int64 { return s.nextProducerID }
+
+// HighestExpiredProducerID is the highest producer id whose state may have been dropped for its age: ids above it must
+// start at sequence 0 where nothing is known of them.
+func (s *State) HighestExpiredProducerID() int64 { return s.highestExpired }
+
+// Freeze returns a snapshot for reading, unaffected by later entries. It costs time and memory by the number of
+// buckets; what is changed afterwards is copied on its first change. The lookups by name and UUID do not work on it.
+func (s *State) Freeze() *State {
+	c := *s
+	c.topics, c.objects, c.sessions = s.topics.share(), s.objects.share(), s.sessions.share()
+	c.byName, c.byCollision, c.byID = nil, nil, nil
+	c.results, c.scratch = Results{}, nil
+	s.gen++
+	return &c
+}
+
+// Size is State's memory by class, in bytes, estimated from counts.
+func (s *State) Size() map[string]int64 {
+	return map[string]int64{
+		"runs":       int64(s.runCount) * runBytes,
+		"producers":  int64(s.producerCount) * producerBytes,
+		"partitions": int64(s.livePartitions) * 160,
+		"topics":     int64(s.topics.len()) * 400,
+		"objects":    int64(s.objects.len()) * 64,
+		"sessions":   int64(s.sessions.len()) * 64,
+	}
+}
+
+// Counts of runs, and of (producer id, partition) pairs.
+func (s *State) RunCount() int      { return s.runCount }
+func (s *State) ProducerCount() int { return s.producerCount }
+
+func (s *State) sortedTopics() []*Topic {
+	list := make([]*Topic, 0, s.topics.len())
+	s.topics.each(func(_ uint64, t **Topic) { list = append(list, *t) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Number < list[j].Number })
+	return list
+}
+
+func sortedKeys[V any](t *table[V]) []uint64 {
+	keys := make([]uint64, 0, t.len())
+	t.each(func(k uint64, _ *V) { keys = append(keys, k) })
+	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
+	return keys
+}
