@@ -1,0 +1,57 @@
+package api
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/agent/server"
+	"wadi/agent/server/wire"
+)
+
+// Served is one row of what Wadi speaks. This table is the only place that states versions; a test holds the header
+// comment of each NN_name.go and the ApiVersions answer against it.
+type Served struct {
+	Key  int16
+	Name string
+	// Min and Max are the versions served, AdvertisedMin is what ApiVersions states as the minimum.
+	Min, Max, AdvertisedMin int16
+
+	shape *wire.Shape
+	new   func() kmsg.Request
+}
+
+// Versions lists every API in the order of keys. Minimums are those of Apache Kafka 4 (KIP-896).
+//
+// Produce is advertised from 0 and refused below 3: librdkafka up to 2.10 takes a higher minimum for a broker that
+// cannot compress (KAFKA-18659, semantics line 5).
+var Versions = []Served{
+	{0, "Produce", 3, 13, 0, produceShape, newBody[kmsg.ProduceRequest]},
+	{1, "Fetch", 4, 17, 4, fetchShape, newBody[kmsg.FetchRequest]},
+	{2, "ListOffsets", 1, 10, 1, listOffsetsShape, newBody[kmsg.ListOffsetsRequest]},
+	{3, "Metadata", 0, 13, 0, metadataShape, newBody[kmsg.MetadataRequest]},
+	{10, "FindCoordinator", 0, 6, 0, findCoordinatorShape, newBody[kmsg.FindCoordinatorRequest]},
+	{18, "ApiVersions", 0, 4, 0, apiVersionsShape, newBody[kmsg.ApiVersionsRequest]},
+	{19, "CreateTopics", 2, 7, 2, createTopicsShape, newBody[kmsg.CreateTopicsRequest]},
+	{20, "DeleteTopics", 1, 6, 1, deleteTopicsShape, newBody[kmsg.DeleteTopicsRequest]},
+	{22, "InitProducerId", 0, 5, 0, initProducerIDShape, newBody[kmsg.InitProducerIDRequest]},
+	{23, "OffsetForLeaderEpoch", 2, 4, 2, offsetForLeaderEpochShape, newBody[kmsg.OffsetForLeaderEpochRequest]},
+	{32, "DescribeConfigs", 1, 4, 1, describeConfigsShape, newBody[kmsg.DescribeConfigsRequest]},
+}
+
+// newBody makes an empty request of a kmsg type.
+func newBody[T any, P interface {
+	*T
+	kmsg.Request
+	Default()
+}]() kmsg.Request {
+	p := P(new(T))
+	p.Default()
+	return p
+}
+
+// Row turns a Served into a row of the server's table.
+func (s Served) Row(h server.Handler) server.API {
+	return server.API{
+		Key: s.Key, Name: s.Name, Min: s.Min, Max: s.Max, AdvertisedMin: s.AdvertisedMin,
+		New: s.new, Shape: s.shape, Handle: h,
+	}
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrFrame is wrapped when a length prefix is negative, too small or beyond the limit. Nothing was allocated for it.
+var ErrFrame = errors.New("bad frame length")
+
+// Frame is the memory of one request, without its length prefix. It is reference counted: the server holds one
+// reference until the request is answered; who keeps slices of it longer (ingest, until the flush is done) takes one
+// with Retain. When the last one is gone the bytes return to the budget and, if pooled, are reused by another request,
+// so nothing may refer to them any more.
+type Frame struct {
+	buf    []byte
+	refs   atomic.Int32
+	pooled bool
+	taken  int64
+	budget Budget
+}
+
+// Len is the frame's length in bytes.
+func (f *Frame) Len() int { return len(f.buf) }
+
+// Retain adds a reference. The caller must hold one.
+func (f *Frame) Retain() {
+	if f.refs.Add(1) <= 1 {
+		panic("server: Retain of a released frame")
+	}
+}
+
+// Release drops a reference.
+func (f *Frame) Release() {
+	switch n := f.refs.Add(-1); {
+	case n > 0:
+		return
+	case n < 0:
+		panic("server: frame released twice")
+	}
+	buf := f.buf
+	f.buf = nil
+	if f.pooled {
+		putBuffer(buf)
+	}
+	if f.budget != nil {
+		f.budget.Release(f.taken)
+	}
+}
+
+// firstStep is what is allocated for a frame before any of its bytes has arrived.
+const firstStep = 16 << 10
+
+// readBody fills the frame with size bytes of r. The buffer grows by doubling, each time only when the smaller one is
+// full, so memory follows the bytes that really came.
+func (f *Frame) readBody(r io.Reader, size int) error {
+	for have := 0; have < size; {
+		step := min(size, max(firstStep, 2*have))
+		f.grow(step, have)
+		n, err := io.ReadFull(r, f.buf[have:step])
+		have += n
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("frame of %d bytes ended after %d: %w", size, have, err)
+		}
+	}
+	return nil
+}
+
+func (f *Frame) grow(to, have int) {
+	if cap(f.buf) >= to {
+		f.buf = f.buf[:to]
+		return
+	}
+	old := f.buf
+	if f.pooled {
+		f.buf = getBuffer(to)
+	} else {
+		f.buf = make([]byte, to)
+	}
+	copy(f.buf, old[:have])
+	if f.pooled && old != nil {
+		putBuffer(old)
+	}
+}
+
+// Buffers of Produce frames come in powers of two. Above the largest class they are left to the garbage collector.
+const (
+	minClass = 12 // 4 KiB
+	maxClass = 24 // 16 MiB
+)
+
+var pools [maxClass + 1]sync.Pool
+
+func getBuffer(n int) []byte {
+	class := max(minClass, bits.Len(uint(n-1)))
+	if class > maxClass {
+		return make([]byte, n)
+	}
+	if p, ok := pools[class].Get().(*[]byte); ok {
+		return (*p)[:n]
+	}
+	return make([]byte, n, 1<<class)
+}
+
+func putBuffer(b []byte) {
+	class := bits.Len(uint(cap(b))) - 1
+	if class < minClass || class > maxClass || cap(b) != 1<<class {
+		return
+	}
+	b = b[:0]
+	pools[class].Put(&b)
+}
