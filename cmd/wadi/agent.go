@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"wadi/internal/config"
+	"wadi/internal/listen"
+)
+
+func (a *app) agentCommand() *cobra.Command {
+	var file string
+	var printConfig bool
+	cmd := &cobra.Command{
+		Use:   "agent",
+		Short: "Run an agent of a cluster with its own etcd and object store",
+		Long: "Run an agent. Each configuration key can be given as a flag of its name, as an environment variable\n" +
+			"(flush.bytes is WADI_FLUSH_BYTES), or in the file, in this order of precedence.",
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
+	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print each value in force with its source, and stop")
+	flags := configFlags(cmd.Flags())
+	cmd.RunE = a.do(func(ctx context.Context, _ []string) error {
+		loaded, err := config.Load(config.Input{File: file, Environ: a.environ, Flags: flags()})
+		if err != nil {
+			return usageError{err}
+		}
+		if printConfig {
+			if a.json() {
+				return a.printJSON(loaded.Settings)
+			}
+			return loaded.Print(a.out)
+		}
+		return a.runAgent(ctx, loaded.Config)
+	})
+	return cmd
+}
+
+// configFlags adds a flag for every configuration key. The result reads those that were given.
+func configFlags(flags *pflag.FlagSet) func() []config.Given {
+	keys := config.Keys()
+	for _, k := range keys {
+		flags.String(k.Name, k.Default, k.Doc)
+	}
+	return func() []config.Given {
+		var given []config.Given
+		for _, k := range keys {
+			if f := flags.Lookup(k.Name); f.Changed {
+				given = append(given, config.Given{Key: k.Name, Value: f.Value.String(), Source: "--" + k.Name})
+			}
+		}
+		return given
+	}
+}
+
+// runAgent runs one agent against an external etcd.
+func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
+	log := a.logger()
+	endpoints, err := listen.Bind(ctx, c.Listeners, c.Advertised)
+	if err != nil {
+		return bindError(err, "listeners")
+	}
+	n, err := newNode(ctx, c, endpoints, log)
+	if err != nil {
+		return errors.Join(bindError(err, "http"), closeAll(endpoints))
+	}
+	defer n.close()
+	metadata, err := openEtcd(ctx, c.Etcd.Endpoints)
+	if err != nil {
+		return fmt.Errorf("etcd cannot be opened: %w", err)
+	}
+	defer func() { err = errors.Join(err, metadata.Close()) }()
+	store, err := openStore(ctx, c.Store)
+	if err != nil {
+		return fmt.Errorf("the object store %s cannot be opened: %w", c.Store, err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := n.build(metadata, store); err != nil {
+		return err
+	}
+	return serve(ctx, []*node{n}, func() error {
+		return a.printf("ready %s\n", n.addresses())
+	})
+}
+
+// bindError adds what can be done about an address that is taken.
+func bindError(err error, where string) error {
+	if errors.Is(err, listen.ErrInUse) {
+		return fmt.Errorf("%w: stop what listens there or choose another with %s", err, where)
+	}
+	return err
+}
+
+func closeAll(endpoints []listen.Endpoint) error {
+	var errs []error
+	for _, e := range endpoints {
+		errs = append(errs, e.Close())
+	}
+	return errors.Join(errs...)
+}

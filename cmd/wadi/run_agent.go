@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"wadi/internal/config"
+	"wadi/internal/listen"
+	"wadi/internal/metrics"
+	"wadi/metadata/kv"
+	"wadi/objstore"
+)
+
+// agentParts is everything an agent is built from. Who made them closes KV and Store after Run has returned; the
+// agent closes the sockets of its endpoints.
+type agentParts struct {
+	Config    config.Config
+	Endpoints []listen.Endpoint // bound sockets, each with the address that its clients are told
+	KV        kv.KV
+	Store     objstore.Store // counts its requests in Metrics
+	Log       *slog.Logger
+	Metrics   *metrics.Set
+}
+
+// agentProcess is an agent as the commands see it.
+type agentProcess interface {
+	// Run serves until ctx ends, then drains: stops admitting, flushes, answers, gives the session up. It returns nil
+	// after a complete drain, and has closed the sockets in any case.
+	Run(ctx context.Context) error
+	// Ready is closed when the agent serves for the first time.
+	Ready() <-chan struct{}
+	// Health tells whether the agent serves now and, where it does not or does so with a restriction, why.
+	Health() (ready bool, reason string)
+	// Debug holds additional handlers for the operations endpoint by path, for example /debug/locate.
+	Debug() map[string]http.Handler
+}
+
+var errNoAgent = errors.New("this build has no agent")
+
+// newAgent builds an agent; it starts nothing.
+func newAgent(agentParts) (agentProcess, error) { return nil, errNoAgent }

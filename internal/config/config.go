@@ -1,0 +1,70 @@
+package config
+
+import (
+	"time"
+)
+
+// Config is what is in force after Load. It is a plain value; nobody changes it afterwards.
+type Config struct {
+	Cluster    string     // 1 to 64 of [a-z0-9-]
+	Listeners  []Listener // at least one
+	Advertised []Listener // as many as Listeners, same order; equal to Listeners when not configured
+	HTTP       string     // host:port of the operations endpoint, "" = none
+	Etcd       Etcd
+	Store      string // store URL, checked for its scheme only
+	Zone       string // "" = none
+	Roles      []Role // at least one, no repeats
+	SessionTTL time.Duration
+	Flush      Flush
+	Inline     Inline
+	Memory     Memory
+	Kafka      Kafka
+}
+
+// Etcd says where the metadata lives.
+type Etcd struct {
+	Endpoints []string // http or https URLs; empty only where the process runs etcd itself
+}
+
+// Flush bounds the buffers that become segment objects.
+type Flush struct {
+	Bytes         Size          // a buffer of this size is flushed
+	Interval      time.Duration // so is one of this age
+	PutsPerSecond int           // small flushes beyond this rate wait for Interval; 0 = no limit
+}
+
+// Inline bounds what is committed inside journal entries.
+type Inline struct {
+	MaxBytes Size // largest flush that goes into the entry; 0 = none does
+	Budget   Size // bytes per second over the whole cluster at which agents back off; 0 = no inline
+}
+
+// Memory bounds the two big consumers of memory.
+type Memory struct {
+	Ingest Size // produced bytes that are not yet acknowledged
+	Cache  Size // block cache for fetches
+}
+
+// Kafka holds the broker settings that clients can see.
+type Kafka struct {
+	NumPartitions    int // partitions of a topic that is created without a number
+	AutoCreateTopics bool
+}
+
+// Role is a job that an agent takes.
+type Role string
+
+const (
+	Broker    Role = "broker"    // serves the Kafka protocol
+	Compactor Role = "compactor" // merges, retains, collects
+)
+
+// HasRole reports whether the agent takes the role.
+func (c *Config) HasRole(r Role) bool {
+	for _, have := range c.Roles {
+		if have == r {
+			return true
+		}
+	}
+	return false
+}

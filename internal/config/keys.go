@@ -1,0 +1,90 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Key describes one configuration key.
+type Key struct {
+	Name    string // dotted: flush.bytes
+	Default string // as it would be written on the command line; "" = empty
+	Allowed string // what is accepted, for the reader
+	Doc     string // what it does, one sentence
+
+	list bool                           // takes several values
+	text bool                           // takes any text, so that a file must not turn it into a number first
+	set  func(c *Config, v value) error // parses and checks the bounds
+	show func(c *Config) string         // the value in force, readable by set
+}
+
+// Env is the key's environment variable: WADI_FLUSH_BYTES
+func (k Key) Env() string { return EnvName(k.Name) }
+
+// EnvName is the environment variable of a key.
+func EnvName(key string) string {
+	return EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// EnvPrefix starts the names of all variables that Wadi reads.
+const EnvPrefix = "WADI_"
+
+// Keys lists every key in the order in which they are documented and printed.
+func Keys() []Key { return keys() }
+
+func keys() []Key {
+	return []Key{
+		stringKey("cluster", "demo", "1 to 64 of a-z, 0-9 and inner '-'",
+			"Name of the cluster: agents with the same name, etcd and store form one.",
+			func(c *Config) *string { return &c.Cluster }, checkCluster),
+		listenersKey("listeners", "PLAINTEXT://0.0.0.0:9092", "list of PLAINTEXT://host:port",
+			"Where Kafka clients are accepted. Port 0 takes a free one.",
+			func(c *Config) *[]Listener { return &c.Listeners }),
+		listenersKey("advertised.listeners", "", "list of PLAINTEXT://host:port, one for each listener",
+			"The addresses that clients are told to connect to. Default: the listeners; needed when one of them is a wildcard address.",
+			func(c *Config) *[]Listener { return &c.Advertised }),
+		stringKey("http", "127.0.0.1:9644", "host:port, or empty for none",
+			"Where /healthz, /readyz, /metrics and /debug/pprof are served.",
+			func(c *Config) *string { return &c.HTTP }, checkHTTP),
+		stringsKey("etcd.endpoints", "http://127.0.0.1:2379", "list of http:// or https:// URLs",
+			"The members of the etcd cluster that holds the journal.",
+			func(c *Config) *[]string { return &c.Etcd.Endpoints }, checkEndpoint),
+		stringKey("store", "", "s3://bucket/prefix?endpoint=...&region=..., file:///path or mem://",
+			"The object store. It has no default: every agent of a cluster must name the same one.",
+			func(c *Config) *string { return &c.Store }, checkStore),
+		stringKey("zone", "", "up to 64 of A-Z, a-z, 0-9, '.', '_', '-'",
+			"The availability zone, advertised as the broker's rack.",
+			func(c *Config) *string { return &c.Zone }, checkZone),
+		rolesKey(),
+		durationKey("session.ttl", 5*time.Second, 2*time.Second, 60*time.Second, time.Second,
+			"How long an agent that has gone silent counts as alive. Whole seconds.",
+			func(c *Config) *time.Duration { return &c.SessionTTL }),
+		sizeKey("flush.bytes", 8*MiB, 64*KiB, 64*MiB,
+			"Produced bytes are written to the store when this many have gathered.",
+			func(c *Config) *Size { return &c.Flush.Bytes }),
+		durationKey("flush.interval", 250*time.Millisecond, time.Millisecond, 10*time.Second, time.Millisecond,
+			"Produced bytes are written at the latest after this time.",
+			func(c *Config) *time.Duration { return &c.Flush.Interval }),
+		intKey("flush.puts.per.second", 8, 0, 10_000,
+			"Beyond this rate small flushes wait for flush.interval. 0: no limit, which is the default on file:// and mem:// stores.",
+			func(c *Config) *int { return &c.Flush.PutsPerSecond }),
+		sizeKey("inline.max.bytes", 16*KiB, 0, 128*KiB,
+			"A flush of at most this size is committed inside its journal entry instead of an object. 0: never.",
+			func(c *Config) *Size { return &c.Inline.MaxBytes }),
+		sizeKey("inline.budget", 1*MiB, 0, 64*MiB,
+			"Inline bytes per second, over the whole cluster, at which agents back off to objects. 0: no inline data.",
+			func(c *Config) *Size { return &c.Inline.Budget }),
+		sizeKey("memory.ingest", 256*MiB, 16*MiB, 1024*GiB,
+			"Memory for produced bytes that are not acknowledged yet. At least twice flush.bytes.",
+			func(c *Config) *Size { return &c.Memory.Ingest }),
+		sizeKey("memory.cache", 512*MiB, 16*MiB, 1024*GiB,
+			"Memory for the block cache that serves fetches.",
+			func(c *Config) *Size { return &c.Memory.Cache }),
+		intKey("kafka.num.partitions", 1, 1, 10_000,
+			"Partitions of a topic that is created without a number of partitions.",
+			func(c *Config) *int { return &c.Kafka.NumPartitions }),
+		boolKey("kafka.auto.create.topics.enable", true,
+			"Whether a client's request for an unknown topic creates it.",
+			func(c *Config) *bool { return &c.Kafka.AutoCreateTopics }),
+	}
+}

@@ -1,0 +1,110 @@
+// Package metrics is the set of figures that an agent reports. A Set is made for one agent and injected; nothing here
+// is global. docs/metrics.md lists the same names, types and labels, and a test compares the two.
+package metrics
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Set holds the metrics. All of it may be used concurrently. A caller on a busy path keeps the result of
+// WithLabelValues instead of looking it up each time.
+type Set struct {
+	ObjectRequests *prometheus.CounterVec // by op and code; see Store
+	ObjectBytes    *prometheus.CounterVec // by op: bytes of the bodies of successful requests
+
+	JournalAppends       prometheus.Counter   // entries appended by this agent, each once
+	JournalAppendSeconds prometheus.Histogram // from sending an entry to a definite answer
+	ApplySeconds         prometheus.Histogram // one entry's apply to State
+	ViewLagSeconds       prometheus.Gauge     // age of the newest barrier that the view has applied, 0 when up to date
+
+	FlushSeconds   *prometheus.HistogramVec // by path: from opening a buffer to its applied commit
+	RequestSeconds *prometheus.HistogramVec // by api: from a request's last byte to its answer's
+
+	StateBytes *prometheus.GaugeVec // by class: memory of State
+}
+
+// Values of the path label of wadi_flush_seconds.
+const (
+	PathInline = "inline"
+	PathObject = "object"
+)
+
+// Registerer is where New puts the metrics; *prometheus.Registry is one.
+type Registerer interface {
+	Register(prometheus.Collector) error
+}
+
+// New makes a Set and registers it.
+func New(reg Registerer) (*Set, error) {
+	s := &Set{
+		ObjectRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_object_requests_total",
+			Help: "Object store requests by operation and outcome.",
+		}, []string{"op", "code"}),
+		ObjectBytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_object_bytes_total",
+			Help: "Bytes of object bodies sent (put) and received (get) by successful requests.",
+		}, []string{"op"}),
+		JournalAppends: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_journal_appends_total",
+			Help: "Journal entries that this agent appended.",
+		}),
+		JournalAppendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "wadi_journal_append_seconds",
+			Help:    "Time from sending a journal entry until its outcome is known.",
+			Buckets: buckets(250e-6, 16),
+		}),
+		ApplySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "wadi_apply_seconds",
+			Help:    "Time to apply one journal entry to the state.",
+			Buckets: buckets(1e-6, 18),
+		}),
+		ViewLagSeconds: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_view_lag_seconds",
+			Help: "How far the state is behind the newest journal head that was read; 0 when it has caught up.",
+		}),
+		FlushSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "wadi_flush_seconds",
+			Help:    "Time from the first byte of a flush until its commit is applied, by path (inline, object).",
+			Buckets: buckets(500e-6, 16),
+		}, []string{"path"}),
+		RequestSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "wadi_request_seconds",
+			Help:    "Time from a Kafka request's arrival to its answer, by API. A fetch includes its long poll.",
+			Buckets: buckets(100e-6, 19),
+		}, []string{"api"}),
+		StateBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wadi_state_bytes",
+			Help: "Memory of the state by class.",
+		}, []string{"class"}),
+	}
+	for _, c := range []prometheus.Collector{
+		s.ObjectRequests, s.ObjectBytes, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
+		s.FlushSeconds, s.RequestSeconds, s.StateBytes,
+	} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("metrics cannot be registered: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// NewRegistry is a registry with the Go runtime's and the process's own metrics.
+func NewRegistry() (*prometheus.Registry, error) {
+	reg := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("runtime metrics cannot be registered: %w", err)
+		}
+	}
+	return reg, nil
+}
+
+// buckets doubles n times from the first bound, in seconds.
+func buckets(first float64, n int) []float64 { return prometheus.ExponentialBuckets(first, 2, n) }
