@@ -1,0 +1,131 @@
+package fault
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Sleeper lets d pass and returns nil, or the context's error as soon as that ends.
+type Sleeper func(ctx context.Context, d time.Duration) error
+
+// Sleep is the Sleeper of a real, or synctest's, clock.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Lognormal is a distribution of durations by two of its quantiles, cut off below.
+type Lognormal struct {
+	Median time.Duration
+	P99    time.Duration
+	Floor  time.Duration
+}
+
+// z99 is the standard normal distribution's 99th percentile.
+const z99 = 2.3263478740408408
+
+// at is the duration for a standard normal variable z.
+func (l Lognormal) at(z float64) time.Duration {
+	if l.Median <= 0 {
+		return l.Floor
+	}
+	sigma := math.Log(float64(l.P99)/float64(l.Median)) / z99
+	return max(l.Floor, time.Duration(float64(l.Median)*math.Exp(sigma*z)))
+}
+
+// Profile is how long the calls of a service take.
+type Profile struct {
+	Write     Lognormal // Put and Delete
+	FirstByte Lognormal // Get, List and Date
+	// One in StallEvery writes takes Stall instead. 0: none.
+	StallEvery int
+	Stall      time.Duration
+	// BytesPerSecond is the rate of one Get's stream after its first byte. 0: at once.
+	BytesPerSecond float64
+}
+
+// S3 is the profile that benchmarks use for Amazon S3 in the agent's own region.
+func S3() Profile {
+	return Profile{
+		Write:          Lognormal{Median: 90 * time.Millisecond, P99: 250 * time.Millisecond, Floor: 60 * time.Millisecond},
+		FirstByte:      Lognormal{Median: 30 * time.Millisecond, P99: 80 * time.Millisecond},
+		StallEvery:     1000,
+		Stall:          time.Second,
+		BytesPerSecond: 80e6,
+	}
+}
+
+// WithLatency makes every call take its time. The nth call of a seed always draws the same numbers. A nil sleep is Sleep.
+func WithLatency(p Profile, seed uint64, sleep Sleeper) Option {
+	if sleep == nil {
+		sleep = Sleep
+	}
+	return func(s *Store) {
+		s.latency = &latency{profile: p, sleep: sleep, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
+	}
+}
+
+type latency struct {
+	profile Profile
+	sleep   Sleeper
+	mu      sync.Mutex
+	rand    *rand.Rand
+}
+
+// wait is the latency of one call, in the part before its effect and the part after it.
+type wait struct {
+	latency *latency // nil: none
+	first   time.Duration
+	rest    time.Duration
+	stream  bool
+}
+
+// draw takes the same three numbers for every call, so that one call's kind does not change the next one's latency.
+func (l *latency) draw(c Call, atLeast float64) wait {
+	if l == nil {
+		return wait{}
+	}
+	l.mu.Lock()
+	z, stall, share := l.rand.NormFloat64(), l.rand.Float64(), l.rand.Float64()
+	l.mu.Unlock()
+	p := l.profile
+	d := p.FirstByte.at(z)
+	if c.Op == Put || c.Op == Delete {
+		d = p.Write.at(z)
+		if p.StallEvery > 0 && stall < 1/float64(p.StallEvery) {
+			d = p.Stall
+		}
+	}
+	first := time.Duration(float64(d) * max(atLeast, share))
+	return wait{latency: l, first: first, rest: d - first, stream: c.Op == Get}
+}
+
+func (w wait) before(ctx context.Context) error {
+	if w.latency == nil {
+		return nil
+	}
+	return w.latency.sleep(ctx, w.first)
+}
+
+func (w wait) after(ctx context.Context, size int64) error {
+	if w.latency == nil {
+		return nil
+	}
+	d := w.rest
+	if rate := w.latency.profile.BytesPerSecond; w.stream && rate > 0 {
+		d += time.Duration(float64(size) / rate * float64(time.Second))
+	}
+	return w.latency.sleep(ctx, d)
+}
