@@ -10,7 +10,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
-	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -122,55 +121,6 @@ func unlz4(dst, src []byte, max int) ([]byte, error) {
 
 // hint is where a buffer starts for src: a usual ratio, not a claim of the sender's.
 func hint(src []byte) int { return max(firstBuffer, 4*len(src)) }
-
-// zstdReader serves all goroutines; it runs as many decoders as there are processors, and further callers wait for one.
-var zstdReader = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(0),
-		zstd.WithDecodeAllCapLimit(true),
-		zstd.WithDecoderMaxWindow(128<<20))
-})
-
-func unzstd(dst, src []byte, limit int) ([]byte, error) {
-	dec, err := zstdReader()
-	if err != nil {
-		return dst, err
-	}
-	claimed := 0
-	var h zstd.Header
-	if err := h.Decode(src); err != nil {
-		return dst, err
-	}
-	if h.HasFCS {
-		if h.FrameContentSize > uint64(limit) {
-			return dst, tooLarge(limit)
-		}
-		claimed = int(h.FrameContentSize)
-	}
-	// The decoder never writes past the capacity it is given. A claimed size is believed up to 64 times the input;
-	// beyond that the capacity grows fourfold per attempt, so that repeated work stays below a third.
-	want := hint(src)
-	if claimed > 0 {
-		want = min(claimed, 16*want)
-	}
-	for {
-		want = min(want, limit)
-		dst = grow(dst[:0], want)
-		// Capacity beyond the limit (a pooled buffer) must not widen it.
-		room := dst[:0:min(cap(dst), limit)]
-		out, err := dec.DecodeAll(src, room)
-		if err == nil {
-			return out, nil
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return dst, err
-		}
-		if cap(room) == limit {
-			return dst, tooLarge(limit)
-		}
-		want = 4 * cap(room)
-	}
-}
 
 // xerialMagic starts the framing that Java's and librdkafka's snappy use; without it the payload is one raw block.
 var xerialMagic = []byte("\x82SNAPPY\x00")
