@@ -1,0 +1,74 @@
+package clients
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"wadi/integration/services"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	services.Cleanup()
+	os.Exit(code)
+}
+
+// broker is a Kafka endpoint under test.
+type broker struct {
+	bootstrap string
+	process   *services.Process // nil for an endpoint that was there before the test
+}
+
+// brokers are the ways to run Wadi that every client must work with.
+var brokers = []struct {
+	name  string
+	start func(t *testing.T) broker
+}{
+	{"dev", func(t *testing.T) broker { return startDev(t, t.TempDir(), services.FreePort(t)) }},
+	{"agent", startAgent},
+}
+
+// eachBroker runs a test against all brokers, or against the one that WADI_BOOTSTRAP names.
+func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
+	if bootstrap := os.Getenv("WADI_BOOTSTRAP"); bootstrap != "" {
+		test(t, broker{bootstrap: bootstrap})
+		return
+	}
+	for _, kind := range brokers {
+		t.Run(kind.name, func(t *testing.T) { test(t, kind.start(t)) })
+	}
+}
+
+// startDev runs `wadi dev`: embedded etcd, files as object store.
+func startDev(t *testing.T, dir string, port int) broker {
+	t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	p := services.Start(t, services.Spec{
+		Name: "wadi dev", Path: services.Wadi(t), Ready: "ready",
+		Args: []string{"dev", "--listen", address, "--data-dir", dir, "--http", ""},
+		Dir:  t.TempDir(), // nothing may be written outside of the data directory
+	})
+	return broker{bootstrap: address, process: p}
+}
+
+// startAgent runs `wadi agent` with a configuration file, on a MinIO and an etcd process of its own.
+func startAgent(t *testing.T) broker {
+	t.Helper()
+	etcd, store := services.StartEtcd(t), services.StartMinIO(t)
+	store.CreateBucket(t, "streams")
+	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort(t))
+	config := fmt.Sprintf("cluster: clients\nlisteners: [PLAINTEXT://%s]\nhttp: 127.0.0.1:%d\n"+
+		"etcd: {endpoints: [%s]}\nstore: %q\n",
+		address, services.FreePort(t), etcd.Endpoint, store.StoreURL("streams/wadi"))
+	file := filepath.Join(t.TempDir(), "wadi.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := services.Start(t, services.Spec{
+		Name: "wadi agent", Path: services.Wadi(t), Ready: "ready",
+		Args: []string{"agent", "--config", file}, Env: store.Env(), Dir: t.TempDir(),
+	})
+	return broker{bootstrap: address, process: p}
+}

@@ -1,0 +1,154 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wadi/integration/services"
+)
+
+// recordsPerTopic makes several batches and requests, with keys on all partitions.
+const recordsPerTopic = 300
+
+// topic is one workload of the matrix: who wrote what, and where it was stored.
+type topic struct {
+	name    string
+	written []Written
+	when    span
+}
+
+// TestEveryClientReadsWhatEveryClientWrote writes with each client and codec, keyed and unkeyed, to topics of three
+// partitions, and reads each topic with each client.
+func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
+	eachBroker(t, func(t *testing.T, b broker) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		var topics []topic
+		for _, c := range clients {
+			t.Run("write/"+c.Name(), func(t *testing.T) {
+				services.Need(t, c.Check())
+				for _, codec := range codecs {
+					topics = append(topics, write(ctx, t, b, c, codec, true))
+				}
+				topics = append(topics, write(ctx, t, b, c, "none", false))
+			})
+		}
+		for _, c := range clients {
+			t.Run("read/"+c.Name(), func(t *testing.T) {
+				services.Need(t, c.Check())
+				readAll(ctx, t, b, c, topics)
+			})
+		}
+	})
+}
+
+// write has one client write one workload to a topic of its own.
+func write(ctx context.Context, t *testing.T, b broker, c Client, codec string, keyed bool) topic {
+	t.Helper()
+	name := fmt.Sprintf("%s-%s-%s-%08x", c.Name(), codec, map[bool]string{true: "keyed", false: "unkeyed"}[keyed], rand.Uint32())
+	if err := createTopic(ctx, b.bootstrap, name, 3); err != nil {
+		t.Fatal(err)
+	}
+	records := workload(recordsPerTopic, keyed)
+	if _, plain := c.(kcat); plain {
+		records = sayable(records)
+	}
+	begin := time.Now()
+	written, err := c.Write(ctx, b.bootstrap, name, codec, records)
+	if err != nil {
+		t.Fatalf("write %s: %v", name, err)
+	}
+	return topic{name: name, written: written, when: span{begin, time.Now()}}
+}
+
+// sayable leaves what kcat can write: plain headers, the same for all, and values that are neither null nor empty.
+func sayable(records []Record) []Record {
+	records = slices.DeleteFunc(records, func(r Record) bool { return len(r.Value) == 0 || (r.Key != nil && len(r.Key) == 0) })
+	records[0].Headers = []Header{{"source", []byte("kcat")}, {"source", []byte("twice")}}
+	return records
+}
+
+func readAll(ctx context.Context, t *testing.T, b broker, c Client, topics []topic) {
+	t.Helper()
+	var names []string
+	for _, top := range topics {
+		names = append(names, top.name)
+	}
+	read, err := c.Read(ctx, b.bootstrap, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byTopic := map[string][]Read{}
+	for _, r := range read {
+		byTopic[r.Topic] = append(byTopic[r.Topic], r)
+	}
+	for _, top := range topics {
+		t.Run(top.name[:strings.LastIndex(top.name, "-")], func(t *testing.T) {
+			written := top.written
+			if _, plain := c.(kcat); plain {
+				written = kcatShows(written)
+			}
+			compare(t, written, byTopic[top.name], top.when)
+		})
+	}
+}
+
+// TestKcatCreatesTopicAndSendsFile: the first produce to an unknown topic creates it (num.partitions 1), and a file of
+// all byte values comes back as it was.
+func TestKcatCreatesTopicAndSendsFile(t *testing.T) {
+	services.Need(t, kcat{}.Check())
+	eachBroker(t, func(t *testing.T, b broker) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		value := make([]byte, 100_000)
+		for i := range value {
+			value[i] = byte(i)
+		}
+		name := fmt.Sprintf("file-%08x", rand.Uint32())
+		begin := time.Now()
+		written, err := kcat{}.writeFile(ctx, t.TempDir(), b.bootstrap, name, "bytes", value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := kcat{}.Read(ctx, b.bootstrap, []string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, []Written{written}, read, span{begin, time.Now()})
+	})
+}
+
+// TestDevSurvivesKill: what was acknowledged is there after SIGKILL and a start on the same directory, and the log goes
+// on where it ended.
+func TestDevSurvivesKill(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	dir, port := t.TempDir(), services.FreePort(t)
+	b := startDev(t, dir, port)
+	const name = "survivor"
+	if err := createTopic(ctx, b.bootstrap, name, 3); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	first, err := franz{}.Write(ctx, b.bootstrap, name, "zstd", workload(recordsPerTopic, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.process.Kill()
+
+	b = startDev(t, dir, port)
+	second, err := franz{}.Write(ctx, b.bootstrap, name, "none", workload(recordsPerTopic, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := franz{}.Read(ctx, b.bootstrap, []string{name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, append(first, second...), read, span{begin, time.Now()})
+}

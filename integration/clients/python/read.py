@@ -1,0 +1,63 @@
+"""Reads topics from their beginning to their end, by assignment, and prints each record as one JSON object.
+
+usage: read.py SERVERS TOPIC...
+
+Bytes are base64, null is null; headers are a list of [name, value].
+"""
+
+import base64
+import json
+import sys
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+
+def encode(data):
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def main():
+    servers, *topics = sys.argv[1:]
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            # CRCs are the broker's promise to keep batches as they came.
+            "check.crcs": True,
+        }
+    )
+    waiting = set()
+    for topic in topics:
+        found = consumer.list_topics(topic, timeout=30).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        waiting.update((topic, partition) for partition in found.partitions)
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in waiting])
+
+    while waiting:
+        message = consumer.poll(30)
+        if message is None:
+            sys.exit(f"nothing came for 30 s; partitions without an end: {sorted(waiting)}")
+        if message.error() is None:
+            headers = [[encode(name.encode()), encode(value)] for name, value in message.headers() or []]
+            record = {
+                "topic": message.topic(),
+                "partition": message.partition(),
+                "offset": message.offset(),
+                "timestamp": message.timestamp()[1],
+                "key": encode(message.key()),
+                "value": encode(message.value()),
+                "headers": headers,
+            }
+            print(json.dumps(record))
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            waiting.discard((message.topic(), message.partition()))
+        else:
+            raise KafkaException(message.error())
+    consumer.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+package services
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Spec says how to start a process and how to tell that it serves.
+type Spec struct {
+	Name string // in messages
+	Path string
+	Args []string
+	Env  []string // on top of the test's own environment
+	Dir  string
+	// Ready is the text of the line that the process prints when it serves; "" does not wait.
+	Ready string
+	// Within bounds the wait for that line; 0 means 60 s.
+	Within time.Duration
+	// ResendsSignal: a clean end of this program looks like death by the signal that it was sent (etcd does so).
+	ResendsSignal bool
+}
+
+// Process is a running child.
+type Process struct {
+	Name string
+	// Started is the time from the start to the ready line.
+	Started time.Duration
+	// ReadyLine is the line that held Spec.Ready.
+	ReadyLine string
+
+	cmd           *exec.Cmd
+	resendsSignal bool
+	done          chan struct{} // closed when the process has ended; err is set before
+	err           error
+
+	mu struct {
+		sync.Mutex
+		tail []string // the last lines of its output
+	}
+}
+
+// keptLines of a process's output are shown when its test fails.
+const keptLines = 60
+
+// Start starts the process and waits until it is ready. It is stopped with SIGTERM at the end of the test, which fails
+// when the process has not ended by itself 30 s later; Stop and Kill do it earlier.
+func Start(t testing.TB, s Spec) *Process {
+	t.Helper()
+	p, err := start(s)
+	if err != nil {
+		t.Fatalf("start %s: %v", s.Name, err)
+	}
+	t.Cleanup(func() {
+		if !p.ended() {
+			if err := p.Stop(); err != nil {
+				t.Errorf("stop %s: %v", s.Name, err)
+			}
+		}
+		if t.Failed() {
+			t.Logf("the last lines of %s:\n%s", s.Name, p.Output())
+		}
+	})
+	return p
+}
+
+func start(s Spec) (*Process, error) {
+	p := &Process{
+		Name: s.Name, resendsSignal: s.ResendsSignal,
+		done: make(chan struct{}), cmd: exec.Command(s.Path, s.Args...),
+	}
+	p.cmd.Dir = s.Dir
+	p.cmd.Env = append(os.Environ(), s.Env...)
+	out, in := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = in, in
+	begin := time.Now()
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	ready := make(chan string, 1)
+	go p.read(out, s.Ready, ready)
+	go func() {
+		p.err = p.cmd.Wait()
+		in.Close()
+		close(p.done)
+	}()
+	if s.Ready == "" {
+		return p, nil
+	}
+	within := s.Within
+	if within == 0 {
+		within = time.Minute
+	}
+	select {
+	case p.ReadyLine = <-ready:
+		p.Started = time.Since(begin)
+		return p, nil
+	case <-p.done:
+		return nil, fmt.Errorf("ended before it was ready: %w\n%s", p.exit(), p.Output())
+	case <-time.After(within):
+		p.Kill()
+		return nil, fmt.Errorf("not ready after %v\n%s", within, p.Output())
+	}
+}
+
+func (p *Process) read(out io.Reader, want string, ready chan<- string) {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		p.mu.Lock()
+		p.mu.tail = append(p.mu.tail, line)
+		if len(p.mu.tail) > keptLines {
+			p.mu.tail = p.mu.tail[1:]
+		}
+		p.mu.Unlock()
+		if want != "" && strings.Contains(line, want) {
+			select {
+			case ready <- line:
+			default: // it said so before
+			}
+		}
+	}
+	// A line beyond the buffer ends the scanner; the process must not block on a full pipe for it.
+	_, _ = io.Copy(io.Discard, out)
+}
+
+// Output is the last lines that the process printed.
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.mu.tail, "\n")
+}
+
+// Pid is the process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal, SIGSTOP and SIGCONT among them.
+func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Kill ends the process with SIGKILL and returns when it is gone.
+func (p *Process) Kill() {
+	// The process may have ended by itself; that is what was wanted.
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// Stop asks with SIGTERM and waits up to 30 s. It returns an error when the process had to be killed or ended with a
+// code other than 0.
+func (p *Process) Stop() error {
+	// A stopped process takes no SIGTERM until it goes on.
+	err := errors.Join(p.Signal(syscall.SIGCONT), p.Signal(syscall.SIGTERM))
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.done:
+		if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && p.resendsSignal && status.Signal() == syscall.SIGTERM {
+			return nil
+		}
+		return p.err
+	case <-time.After(30 * time.Second):
+		p.Kill()
+		return errors.New("still running 30 s after SIGTERM")
+	}
+}
+
+// Wait returns how the process ended, or an error after the given time.
+func (p *Process) Wait(within time.Duration) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-time.After(within):
+		return fmt.Errorf("still running after %v", within)
+	}
+}
+
+func (p *Process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *Process) exit() error {
+	if p.err != nil {
+		return p.err
+	}
+	return errors.New("exit code 0")
+}
