@@ -39,6 +39,10 @@ func (k *KV) watch(ctx context.Context, w kv.WatchRequest, out chan<- kv.WatchRe
 		k.srv.mu.Unlock()
 	}
 	for {
+		if k.closed.Err() != nil {
+			k.cut(ctx, out, errClosed)
+			return
+		}
 		resp, next, moved := k.srv.poll(w, from)
 		from = next
 		if resp.Err != nil || len(resp.Events) > 0 {
@@ -47,8 +51,7 @@ func (k *KV) watch(ctx context.Context, w kv.WatchRequest, out chan<- kv.WatchRe
 			case <-ctx.Done():
 				return
 			case <-k.closed.Done():
-				k.cut(ctx, out, errClosed)
-				return
+				continue
 			}
 			if resp.Err != nil {
 				return
@@ -65,8 +68,6 @@ func (k *KV) watch(ctx context.Context, w kv.WatchRequest, out chan<- kv.WatchRe
 		case <-ctx.Done():
 			return
 		case <-k.closed.Done():
-			k.cut(ctx, out, errClosed)
-			return
 		}
 	}
 }
