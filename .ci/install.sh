@@ -10,7 +10,7 @@ VERSITYGW=v1.8.0
 mkdir -p .tools/bin
 
 # Two runs at once must not write the same binary.
-if [ -z "${WADI_INSTALL_LOCKED:-}" ]; then
+if [ -z "${WADI_INSTALL_LOCKED:-}" ] && command -v flock >/dev/null; then
 	WADI_INSTALL_LOCKED=1 exec flock .tools/lock sh .ci/install.sh
 fi
 
@@ -41,42 +41,46 @@ etcd() {
 		go build -o .tools/bin/etcd go.etcd.io/etcd/server/v3
 }
 
-# debian COMMAND PACKAGE...: installs the packages when the command is missing.
+# debian PACKAGE...: installs Debian packages, or says what to do.
 debian() {
-	want=$1
-	shift
-	command -v "$want" >/dev/null && return
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo "install: $want is missing; on Debian, as root: apt-get update && apt-get install -y $*" >&2
+		echo "install: on Debian, as root: apt-get update && apt-get install -y $*" >&2
 		exit 1
 	fi
 	apt-get update -q
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-kcat() { debian kcat kcat; }
-protoc() { debian protoc protobuf-compiler; }
+# need COMMAND PACKAGE...: installs the packages when the command is missing.
+need() {
+	command -v "$1" >/dev/null && return
+	shift
+	debian "$@"
+}
+
+kcat() { need kcat kcat; }
+protoc() { need protoc protobuf-compiler; }
 
 python() {
-	want=integration/clients/python/requirements.txt
-	cmp -s "$want" .tools/venv/installed.txt && return
-	debian python3 python3 python3-venv
+	requirements=integration/clients/python/requirements.txt
+	cmp -s "$requirements" .tools/venv/installed.txt && return
+	python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3 python3-venv
 	rm -rf .tools/venv
 	python3 -m venv .tools/venv
-	.tools/venv/bin/pip install --quiet -r "$want"
-	cp "$want" .tools/venv/installed.txt
+	.tools/venv/bin/pip install --quiet -r "$requirements"
+	cp "$requirements" .tools/venv/installed.txt
 }
 
 # maven PROJECT: compiles it and lays its libraries beside it, unless that was done for exactly these sources.
 # The local repository may hold everything already: without the network first, then with it.
 maven() {
-	want=$(cat "$1/pom.xml" $(find "$1/src" -name '*.java' | sort) | cksum)
-	[ "$(cat "$1/target/installed" 2>/dev/null)" = "$want" ] && return
-	debian javac default-jdk-headless
-	debian mvn maven
+	sources=$(cat "$1/pom.xml" $(find "$1/src" -name '*.java' | sort) | cksum)
+	[ "$(cat "$1/target/installed" 2>/dev/null)" = "$sources" ] && return
+	need javac default-jdk-headless
+	need mvn maven
 	rm -rf "$1/target"
 	mvn -q -o -f "$1/pom.xml" compile >/dev/null 2>&1 || mvn -q -f "$1/pom.xml" compile
-	echo "$want" >"$1/target/installed"
+	echo "$sources" >"$1/target/installed"
 }
 
 java() {
