@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/snappy"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -121,61 +120,3 @@ func unlz4(dst, src []byte, max int) ([]byte, error) {
 
 // hint is where a buffer starts for src: a usual ratio, not a claim of the sender's.
 func hint(src []byte) int { return max(firstBuffer, 4*len(src)) }
-
-// xerialMagic starts the framing that Java's and librdkafka's snappy use; without it the payload is one raw block.
-var xerialMagic = []byte("\x82SNAPPY\x00")
-
-const xerialHeader = 16
-
-var (
-	errXerial   = errors.New("broken xerial framing")
-	errExpands  = errors.New("claims more than snappy can hold")
-	errNoSnappy = errors.New("no snappy block")
-)
-
-func unsnappy(dst, src []byte, max int) ([]byte, error) {
-	if !bytes.HasPrefix(src, xerialMagic) {
-		return unsnappyBlock(dst, src, max)
-	}
-	if len(src) < xerialHeader {
-		return dst, errXerial
-	}
-	var err error
-	for src = src[xerialHeader:]; len(src) > 0; {
-		if len(src) < 4 {
-			return dst, errXerial
-		}
-		n := binary.BigEndian.Uint32(src)
-		if uint64(n) > uint64(len(src)-4) {
-			return dst, errXerial
-		}
-		if dst, err = unsnappyBlock(dst, src[4:4+n], max); err != nil {
-			return dst, err
-		}
-		src = src[4+n:]
-	}
-	return dst, nil
-}
-
-// unsnappyBlock appends one raw block. No snappy element of k bytes yields more than 22 k (64 from a copy of 3), so a
-// larger claim is refused before anything is allocated for it.
-func unsnappyBlock(dst, src []byte, max int) ([]byte, error) {
-	size, err := snappy.DecodedLen(src)
-	switch {
-	case err != nil:
-		return dst, fmt.Errorf("%w: %w", errNoSnappy, err)
-	case size > 22*len(src):
-		return dst, errExpands
-	case size > max-len(dst):
-		return dst, tooLarge(max)
-	}
-	if cap(dst)-len(dst) < size {
-		dst = grow(dst, size+len(dst))
-	}
-	// DecodeStrict, because Decode also takes an extension that other clients cannot read.
-	out, err := snappy.DecodeStrict(dst[len(dst):len(dst)+size], src)
-	if err != nil {
-		return dst, err
-	}
-	return dst[:len(dst)+len(out)], nil
-}

@@ -1,9 +1,12 @@
 package batch
 
 import (
+	"bytes"
 	"testing"
 
+	"github.com/klauspost/compress/snappy"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // fuzzLimit bounds what one input may decompress to, and fuzzAlloc what it may allocate beyond that.
@@ -96,4 +99,34 @@ func FuzzIterate(f *testing.F) {
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte(testBatch(f, None, 4).Payload()))
 	f.Fuzz(func(t *testing.T, data []byte) { compareParsers(t, data) })
+}
+
+// FuzzSnappy: the size counted ahead plus the fast decoder take exactly what the strict decoder takes.
+func FuzzSnappy(f *testing.F) {
+	f.Add(snappy.Encode(nil, bytes.Repeat([]byte("wadi, wadi. "), 30)))
+	f.Add([]byte{8, 0x0c, 'a', 'b', 'c', 'd', 0x0e, 0, 0})
+	f.Fuzz(func(t *testing.T, data []byte) { compareSnappy(t, data) })
+}
+
+func compareSnappy(t require.TestingT, data []byte) {
+	if n, err := snappy.DecodedLen(data); err == nil && n > fuzzLimit {
+		return
+	}
+	want, wantErr := snappy.DecodeStrict(nil, data)
+	got, err := unsnappyBlock(nil, data, fuzzLimit)
+	require.Equal(t, wantErr == nil, err == nil, "%v, strict: %v", err, wantErr)
+	if err == nil {
+		require.True(t, bytes.Equal(want, got))
+	}
+}
+
+func TestSnappyAgainstStrictTwin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		plain := rapid.SliceOfN(rapid.ByteRange('a', 'd'), 0, 300).Draw(t, "plain")
+		p := snappy.Encode(nil, plain)
+		for range rapid.IntRange(0, 2).Draw(t, "edits") {
+			p[rapid.IntRange(0, len(p)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		compareSnappy(t, p)
+	})
 }
