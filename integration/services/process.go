@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,7 +20,7 @@ type Spec struct {
 	Name string // in messages
 	Path string
 	Args []string
-	Env  []string // on top of the test's own environment
+	Env  []string // on top of Environ
 	Dir  string
 	// Ready is the text of the line that the process prints when it serves; "" does not wait.
 	Ready string
@@ -78,7 +79,7 @@ func start(s Spec) (*Process, error) {
 		done: make(chan struct{}), cmd: exec.Command(s.Path, s.Args...),
 	}
 	p.cmd.Dir = s.Dir
-	p.cmd.Env = append(os.Environ(), s.Env...)
+	p.cmd.Env = append(Environ(), s.Env...)
 	out, in := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
 	begin := time.Now()
@@ -109,6 +110,12 @@ func start(s Spec) (*Process, error) {
 		p.Kill()
 		return nil, fmt.Errorf("not ready after %v\n%s", within, p.Output())
 	}
+}
+
+// Environ is the test's environment without WADI_ variables: the binary refuses those that are no configuration keys,
+// and takes those that are.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "WADI_") })
 }
 
 func (p *Process) read(out io.Reader, want string, ready chan<- string) {
