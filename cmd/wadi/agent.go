@@ -70,7 +70,7 @@ func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
 		return errors.Join(bindError(err, "http"), closeAll(endpoints))
 	}
 	defer n.close()
-	metadata, err := openEtcd(ctx, c.Etcd.Endpoints)
+	metadata, err := openEtcd(c.Etcd.Endpoints, log)
 	if err != nil {
 		return fmt.Errorf("etcd cannot be opened: %w", err)
 	}

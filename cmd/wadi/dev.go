@@ -76,7 +76,7 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	metadata, err := embedEtcd(ctx, dir.Sub("etcd"))
+	metadata, err := embedEtcd(ctx, dir.Sub("etcd"), log)
 	if err != nil {
 		return fmt.Errorf("the embedded etcd does not start: %w", err)
 	}

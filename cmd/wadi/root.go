@@ -82,7 +82,10 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.devCommand(),
 		a.agentCommand(),
+		a.demoCommand(),
 		a.topicCommand(),
+		a.produceCommand(),
+		a.consumeCommand(),
 		a.versionCommand(),
 	)
 	return root

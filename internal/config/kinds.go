@@ -78,14 +78,14 @@ func sizeKey(name string, def, low, high Size, doc string, at func(*Config) *Siz
 }
 
 func durationKey(name string, def, low, high, unit time.Duration, doc string, at func(*Config) *time.Duration) Key {
-	return Key{Name: name, Default: def.String(), Allowed: fmt.Sprintf("%v to %v", low, high), Doc: doc,
+	return Key{Name: name, Default: showDuration(def), Allowed: showDuration(low) + " to " + showDuration(high), Doc: doc,
 		set: scalar(func(c *Config, s string) error {
 			d, err := time.ParseDuration(s)
 			if err != nil {
 				return fmt.Errorf("%q is not a duration such as 250ms or 5s", s)
 			}
 			if d < low || d > high {
-				return fmt.Errorf("must lie between %v and %v", low, high)
+				return fmt.Errorf("must lie between %s and %s", showDuration(low), showDuration(high))
 			}
 			if d%unit != 0 {
 				return fmt.Errorf("must be a multiple of %v", unit)
@@ -93,8 +93,16 @@ func durationKey(name string, def, low, high, unit time.Duration, doc string, at
 			*at(c) = d
 			return nil
 		}),
-		show: func(c *Config) string { return at(c).String() },
+		show: func(c *Config) string { return showDuration(*at(c)) },
 	}
+}
+
+// showDuration prints 1m where time.Duration prints 1m0s.
+func showDuration(d time.Duration) string {
+	if s, ok := strings.CutSuffix(d.String(), "m0s"); ok {
+		return s + "m"
+	}
+	return d.String()
 }
 
 func intKey(name string, def, low, high int, doc string, at func(*Config) *int) Key {

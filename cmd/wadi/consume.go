@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+type consumeOptions struct {
+	topic         string
+	partitions    []int32
+	fromBeginning bool
+	offset        string
+	timestamp     string
+	maxMessages   int64
+	exitAtEnd     bool
+	keySeparator  string
+}
+
+func (a *app) consumeCommand() *cobra.Command {
+	var o consumeOptions
+	cmd := &cobra.Command{
+		Use:   "consume",
+		Short: "Print the records of a topic",
+		Long: "Print the records of a topic, by default those that arrive from now on, or with --exit-at-end all that are\n" +
+			"there. Text output is the value on a line; --key-separator puts the key in front; JSON has everything.",
+		Args: cobra.NoArgs,
+		RunE: a.do(func(ctx context.Context, _ []string) error { return a.consume(ctx, o) }),
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.topic, "topic", "", "topic to read (required)")
+	f.Int32SliceVar(&o.partitions, "partition", nil, "partitions to read, repeatable (default all)")
+	f.BoolVar(&o.fromBeginning, "from-beginning", false, "start at the first record")
+	f.StringVar(&o.offset, "offset", "", "start at this offset of each partition, or 'latest'")
+	f.StringVar(&o.timestamp, "timestamp", "", "start at the first record of this time or later: RFC 3339, or milliseconds")
+	f.Int64Var(&o.maxMessages, "max-messages", 0, "stop after this many records, 0 for no limit")
+	f.BoolVar(&o.exitAtEnd, "exit-at-end", false, "stop at the end that the partitions had at the start")
+	f.StringVar(&o.keySeparator, "key-separator", "", "print the key and this text before the value")
+	return cmd
+}
+
+// from is where reading starts.
+type from struct {
+	kind  fromKind
+	value int64 // offset or milliseconds
+}
+
+type fromKind int
+
+const (
+	fromLatest fromKind = iota
+	fromBeginning
+	fromOffset
+	fromTime
+)
+
+// start reads the flags that say where to begin, of which one may be given.
+func (o consumeOptions) start() (from, error) {
+	given := 0
+	at := from{kind: fromLatest}
+	if o.exitAtEnd {
+		at.kind = fromBeginning
+	}
+	if o.fromBeginning {
+		given++
+		at = from{kind: fromBeginning}
+	}
+	if o.offset != "" {
+		given++
+		n, err := strconv.ParseInt(o.offset, 10, 64)
+		switch {
+		case o.offset == "latest":
+			at = from{kind: fromLatest}
+		case err != nil || n < 0:
+			return at, usagef("--offset %q: must be an offset or 'latest'", o.offset)
+		default:
+			at = from{kind: fromOffset, value: n}
+		}
+	}
+	if o.timestamp != "" {
+		given++
+		ms, err := parseTime(o.timestamp)
+		if err != nil {
+			return at, err
+		}
+		at = from{kind: fromTime, value: ms}
+	}
+	if given > 1 {
+		return at, usagef("--from-beginning, --offset and --timestamp exclude each other")
+	}
+	return at, nil
+}
+
+// parseTime reads a time as milliseconds since 1970.
+func parseTime(s string) (int64, error) {
+	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && ms >= 0 {
+		return ms, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.UnixMilli() < 0 {
+		return 0, usagef("--timestamp %q: must be a time such as 2006-01-02T15:04:05Z, or milliseconds since 1970", s)
+	}
+	return t.UnixMilli(), nil
+}
+
+func (a *app) consume(ctx context.Context, o consumeOptions) error {
+	at, err := o.start()
+	switch {
+	case err != nil:
+		return err
+	case o.topic == "":
+		return usagef("--topic is required")
+	case o.maxMessages < 0:
+		return usagef("--max-messages %d: must not be negative", o.maxMessages)
+	}
+	r := topicReader{topic: o.topic}
+	err = a.admin(ctx, func(adm *kadm.Client) error {
+		var ends map[int32]int64
+		r.starts, ends, err = resolve(ctx, adm, o, at)
+		if o.exitAtEnd {
+			r.ends = ends
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(a.out, 64<<10)
+	format := a.recordFormat(o.keySeparator)
+	left := o.maxMessages
+	var line []byte
+	err = r.read(ctx, a, func(record *kgo.Record) error {
+		line, err = format(line[:0], record)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return errStop
+		}
+		return nil
+	}, out.Flush)
+	if errors.Is(err, context.Canceled) && !o.exitAtEnd {
+		return out.Flush() // a signal is how following a topic ends
+	}
+	return err
+}
+
+// resolve finds the first offset to read, and the end as it is now, for every partition asked for.
+func resolve(ctx context.Context, adm *kadm.Client, o consumeOptions, at from) (starts, ends map[int32]int64, err error) {
+	listed, err := adm.ListEndOffsets(ctx, o.topic)
+	if ends, err = offsetsOf(o.topic, listed, err); err != nil {
+		return nil, nil, err
+	}
+	listed, err = adm.ListStartOffsets(ctx, o.topic)
+	first, err := offsetsOf(o.topic, listed, err)
+	if err != nil {
+		return nil, nil, err
+	}
+	var found map[int32]int64
+	if at.kind == fromTime {
+		listed, err = adm.ListOffsetsAfterMilli(ctx, at.value, o.topic)
+		if found, err = offsetsOf(o.topic, listed, err); err != nil {
+			return nil, nil, err
+		}
+	}
+	wanted := o.partitions
+	if len(wanted) == 0 {
+		wanted = sortedKeys(ends)
+	}
+	starts = make(map[int32]int64, len(wanted))
+	for _, p := range wanted {
+		end, ok := ends[p]
+		if !ok {
+			return nil, nil, fmt.Errorf("topic %s has no partition %d", o.topic, p)
+		}
+		switch at.kind {
+		case fromLatest:
+			starts[p] = end
+		case fromBeginning:
+			starts[p] = first[p]
+		case fromTime:
+			starts[p] = found[p]
+		case fromOffset:
+			if at.value < first[p] || at.value > end {
+				return nil, nil, fmt.Errorf("topic %s, partition %d: offset %d is outside of what is there, %d to %d", o.topic, p, at.value, first[p], end)
+			}
+			starts[p] = at.value
+		}
+	}
+	return starts, ends, nil
+}
