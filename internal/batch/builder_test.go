@@ -66,3 +66,40 @@ func TestBuildAndIterate(t *testing.T) {
 		})
 	}
 }
+
+func TestBuilderFields(t *testing.T) {
+	var w Builder
+	w.Reset(BuildOptions{BaseOffset: 70, Codec: LZ4, ProducerID: 5, ProducerEpoch: 6, BaseSequence: 7, Transactional: true,
+		BaseTimestamp: 1000, LogAppendTime: true})
+	require.Equal(t, HeaderSize, w.Size())
+	_, err := w.Build(nil)
+	require.ErrorIs(t, err, ErrInvalidRecord, "no records")
+	require.NoError(t, w.AppendAt(Record{Offset: 72, Timestamp: 1500}))
+	require.ErrorIs(t, w.AppendAt(Record{Offset: 72}), ErrInvalidRecord)
+	require.ErrorIs(t, w.AppendAt(Record{Offset: 69}), ErrInvalidRecord)
+	require.ErrorIs(t, w.AppendAt(Record{Offset: 70 + 1<<31}), ErrInvalidRecord)
+	require.NoError(t, w.Append(Record{Timestamp: 1500, Value: []byte("v")}))
+	out, err := w.Build([]byte("kept"))
+	require.NoError(t, err)
+	b := Batch(out[4:])
+	require.Equal(t, "kept", string(out[:4]))
+	require.Equal(t, []any{int64(70), int32(0), int8(2), LZ4, true, true, false, int32(3), int64(1000), int64(1500),
+		int64(5), int16(6), int32(7), int32(2), int64(73), len(out) - 4},
+		[]any{b.BaseOffset(), b.PartitionLeaderEpoch(), b.Magic(), b.Codec(), b.LogAppendTime(), b.Transactional(), b.Control(),
+			b.LastOffsetDelta(), b.BaseTimestamp(), b.MaxTimestamp(), b.ProducerID(), b.ProducerEpoch(), b.BaseSequence(),
+			b.NumRecords(), b.LastOffset(), b.Size()})
+	_, err = Validate(b, Rules{Stored: true})
+	require.NoError(t, err)
+}
+
+func TestCodecNames(t *testing.T) {
+	for _, c := range codecs {
+		got, err := ParseCodec(c.String())
+		require.NoError(t, err)
+		require.Equal(t, c, got)
+	}
+	_, err := ParseCodec("lzo")
+	require.ErrorIs(t, err, ErrUnsupportedCodec)
+	_, err = Recompress(testBatch(t, None, 1), Codec(6), nil)
+	require.ErrorIs(t, err, ErrUnsupportedCodec)
+}

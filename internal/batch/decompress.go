@@ -2,14 +2,12 @@ package batch
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/pierrec/lz4/v4"
 )
 
 // DefaultMaxUncompressed is the bound on what a batch may decompress to where the caller names none, in bytes.
@@ -85,37 +83,6 @@ func gunzip(dst, src []byte, max int) ([]byte, error) {
 		return dst, err
 	}
 	return readAll(dst, &g.gz, hint(src), max)
-}
-
-type unlz4er struct {
-	src bytes.Reader
-	lz  *lz4.Reader
-}
-
-var unlz4ers = sync.Pool{New: func() any { return &unlz4er{lz: lz4.NewReader(nil)} }}
-
-const (
-	lz4Magic       = 0x184d2204
-	lz4Independent = 0x20
-)
-
-var errLZ4Frame = errors.New("not an LZ4 frame of independent blocks")
-
-func unlz4(dst, src []byte, max int) ([]byte, error) {
-	// Java clients read one standard frame with independent blocks and nothing else, so nothing else is let in: what
-	// one client stored, every client must be able to read.
-	if len(src) < 7 || binary.LittleEndian.Uint32(src) != lz4Magic || src[4]&lz4Independent == 0 {
-		return dst, errLZ4Frame
-	}
-	u := unlz4ers.Get().(*unlz4er)
-	defer func() {
-		u.src.Reset(nil)
-		u.lz.Reset(&u.src)
-		unlz4ers.Put(u)
-	}()
-	u.src.Reset(src)
-	u.lz.Reset(&u.src)
-	return readAll(dst, u.lz, hint(src), max)
 }
 
 // hint is where a buffer starts for src: a usual ratio, not a claim of the sender's.

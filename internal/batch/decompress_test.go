@@ -183,3 +183,35 @@ func compressed(t testing.TB, codec Codec, plain []byte) []byte {
 	require.NoError(t, err)
 	return p
 }
+
+// An LZ4 payload is one frame with independent blocks, complete, and nothing behind it.
+func TestLZ4Frames(t *testing.T) {
+	frame := compressed(t, LZ4, bytes.Repeat([]byte("0123456789abcdef"), 20_000))
+	most, ok := lz4Size(frame)
+	require.True(t, ok)
+	require.Equal(t, int64(5*64<<10), most)
+	for name, bad := range map[string][]byte{
+		"two frames":      append(bytes.Clone(frame), frame...),
+		"trailing byte":   append(bytes.Clone(frame), 0),
+		"no end mark":     frame[:len(frame)-4],
+		"cut in a block":  frame[:len(frame)/2],
+		"linked blocks":   append([]byte{frame[0], frame[1], frame[2], frame[3], frame[4] &^ lz4Independent}, frame[5:]...),
+		"dictionary":      append([]byte{frame[0], frame[1], frame[2], frame[3], frame[4] | lz4Dictionary}, frame[5:]...),
+		"header checksum": append([]byte{frame[0], frame[1], frame[2], frame[3], frame[4], frame[5], frame[6] ^ 1}, frame[7:]...),
+	} {
+		_, err := decompress(LZ4, nil, bad, 1<<20)
+		require.ErrorIs(t, err, ErrInvalidRecord, name)
+	}
+	// All options that clients set: block and content checksums, the content size.
+	plain := bytes.Repeat([]byte("wadi "), 30_000)
+	var buf bytes.Buffer
+	w := lz4.NewWriter(&buf)
+	require.NoError(t, w.Apply(lz4.BlockChecksumOption(true), lz4.ChecksumOption(true), lz4.SizeOption(uint64(len(plain))),
+		lz4.BlockSizeOption(lz4.Block256Kb)))
+	_, err := w.Write(plain)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	out, err := decompress(LZ4, nil, buf.Bytes(), len(plain))
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(plain, out))
+}

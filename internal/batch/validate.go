@@ -135,7 +135,7 @@ func checkRecords(b Batch, p []byte, rules *Rules) (int64, error) {
 		n         = b.NumRecords()
 		last      = b.LastOffsetDelta()
 		base      = b.BaseTimestamp()
-		append    = b.LogAppendTime()
+		stamped   = b.LogAppendTime()
 		control   = b.Control()
 		newest    = int64(math.MinInt64)
 		prevDelta = int32(-1)
@@ -155,7 +155,7 @@ func checkRecords(b Batch, p []byte, rules *Rules) (int64, error) {
 			return 0, &RecordError{Index: i, Err: invalid("timestamp overflows")}
 		}
 		// -1 is "no timestamp", which no bound applies to.
-		if !append && ts != -1 &&
+		if !stamped && ts != -1 &&
 			(rules.MinTimestamp != 0 && ts < rules.MinTimestamp || rules.MaxTimestamp != 0 && ts > rules.MaxTimestamp) {
 			return 0, &RecordError{Index: i, Err: fmt.Errorf("%w: %d outside [%d, %d]",
 				ErrTimestamp, ts, rules.MinTimestamp, rules.MaxTimestamp)}
