@@ -113,8 +113,11 @@ func (s *State) Apply(e Entry) *Results {
 	return res
 }
 
-// Void passes over the entry at a position without applying it (`wadi journal void`).
+// Void passes over the entry at a position without applying it (`wadi journal void`). Positions must rise.
 func (s *State) Void(position int64) {
+	if position <= s.position {
+		panic(fmt.Sprintf("state: void at position %d after %d", position, s.position))
+	}
 	s.position = position
 	s.resetResults(0)
 	s.chain(stepVoid)
@@ -171,7 +174,7 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 	case *pb.Command_CreateTopic:
 		res.Code = s.applyCreateTopic(c.Base, k.CreateTopic, res)
 	case *pb.Command_DeleteTopic:
-		res.Code = s.applyDeleteTopic(k.DeleteTopic, res)
+		res.Code = s.applyDeleteTopic(c.Base, k.DeleteTopic, res)
 	case *pb.Command_InitProducer:
 		res.ID = s.nextProducerID
 		s.nextProducerID++

@@ -3,10 +3,10 @@ package state
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
-	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 )
 
@@ -17,8 +17,10 @@ const BaseFormat = 1
 var ErrBase = errors.New("bad base")
 
 const (
-	baseRunsPerRecord    = 4096
-	baseObjectsPerRecord = 8192
+	baseRunsPerRecord      = 4096
+	baseObjectsPerRecord   = 8192
+	baseProducersPerRecord = 8192 // 640 KiB
+	baseSessionsPerRecord  = 8192
 )
 
 // EncodeBase hands out the state as a list of marshalled BaseRecords, in one fixed order: header, sessions, objects,
@@ -58,21 +60,24 @@ func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
 }
 
 func (s *State) encodeSessions(put func(*pb.BaseRecord) error) error {
-	r := &pb.BaseSessions{}
-	s.EachSession(func(id layout.Session, v Session) {
-		r.Sessions = append(r.Sessions, &pb.SessionRecord{
-			Session: int64(id), LastSeq: v.LastSeq, NodeId: v.NodeID, LastFlush: v.LastFlush, Opened: v.Opened,
-			Closed: v.Closed, MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
-		})
-	})
-	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Sessions{Sessions: r}})
+	for part := range slices.Chunk(sortedKeys(&s.sessions), baseSessionsPerRecord) {
+		r := &pb.BaseSessions{}
+		for _, id := range part {
+			v := s.sessions.get(id)
+			r.Sessions = append(r.Sessions, &pb.SessionRecord{
+				Session: int64(id), LastSeq: v.LastSeq, NodeId: v.NodeID, LastFlush: v.LastFlush, Opened: v.Opened,
+				Closed: v.Closed, MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
+			})
+		}
+		if err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Sessions{Sessions: r}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *State) encodeObjects(put func(*pb.BaseRecord) error) error {
-	keys := sortedKeys(&s.objects)
-	for len(keys) > 0 {
-		part := keys[:min(len(keys), baseObjectsPerRecord)]
-		keys = keys[len(part):]
+	for part := range slices.Chunk(sortedKeys(&s.objects), baseObjectsPerRecord) {
 		r := &pb.BaseObjects{Number: part}
 		for _, k := range part {
 			o := s.objects.get(k)
@@ -88,11 +93,16 @@ func (s *State) encodeObjects(put func(*pb.BaseRecord) error) error {
 			return err
 		}
 	}
-	a := &pb.BaseArchives{}
-	for _, x := range s.archives {
-		a.From, a.To, a.Object = append(a.From, x.From), append(a.To, x.To), append(a.Object, x.Object)
+	for part := range slices.Chunk(s.archives, baseObjectsPerRecord) {
+		a := &pb.BaseArchives{}
+		for _, x := range part {
+			a.From, a.To, a.Object = append(a.From, x.From), append(a.To, x.To), append(a.Object, x.Object)
+		}
+		if err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Archives{Archives: a}}); err != nil {
+			return err
+		}
 	}
-	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Archives{Archives: a}})
+	return nil
 }
 
 func (s *State) encodeTopics(put func(*pb.BaseRecord) error) error {
@@ -118,23 +128,28 @@ func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.Base
 	if p.Next == 0 && p.Version == 0 {
 		return nil
 	}
-	r := &pb.BasePartition{
-		Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version,
+	r := newBasePartition(topic, index, p)
+	var err error
+	next := func() {
+		r.More = true
+		err = put(&pb.BaseRecord{Kind: &pb.BaseRecord_Partition{Partition: r}})
+		r = newBasePartition(topic, index, p)
 	}
 	for _, id := range sortedKeys(&p.producers) {
+		if len(r.Producers) == baseProducersPerRecord*producerBytes {
+			next()
+		}
+		if err != nil {
+			return err
+		}
 		r.Producers = p.producers.get(id).encode(int64(id), r.Producers)
 	}
-	var err error
 	p.runs.each(func(run Run) {
+		if err == nil && len(r.Base) == baseRunsPerRecord {
+			next()
+		}
 		if err != nil {
 			return
-		}
-		if len(r.Base) == baseRunsPerRecord {
-			r.More = true
-			err = put(&pb.BaseRecord{Kind: &pb.BaseRecord_Partition{Partition: r}})
-			r = &pb.BasePartition{
-				Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version,
-			}
 		}
 		r.Base = append(r.Base, run.Base)
 		r.Count = append(r.Count, uint64(run.Last-run.Base+1))
@@ -148,4 +163,10 @@ func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.Base
 		return err
 	}
 	return put(&pb.BaseRecord{Kind: &pb.BaseRecord_Partition{Partition: r}})
+}
+
+func newBasePartition(topic uint64, index uint32, p *Partition) *pb.BasePartition {
+	return &pb.BasePartition{
+		Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version,
+	}
 }

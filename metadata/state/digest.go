@@ -31,6 +31,9 @@ func (s *State) chain(step byte) {
 		for _, x := range r.Batches {
 			b = append(b, byte(x.Code))
 			b = binary.AppendVarint(b, x.Base)
+			if x.Code == Duplicate {
+				b = binary.AppendVarint(b, x.Time)
+			}
 		}
 	}
 	s.scratch = b

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"math"
 	"sort"
 
 	"google.golang.org/protobuf/proto"
@@ -70,8 +71,11 @@ func (l *Loader) State() (*State, error) {
 	}
 	s := l.s
 	sort.Slice(s.deleted, func(i, j int) bool {
-		return (*s.topics.get(s.deleted[i])).Deleted < (*s.topics.get(s.deleted[j])).Deleted
+		return deletedBefore(*s.topics.get(s.deleted[i]), *s.topics.get(s.deleted[j]))
 	})
+	if err := s.Check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBase, err)
+	}
 	return s, nil
 }
 
@@ -90,7 +94,7 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	s.position, s.digest = h.Position, Digest(h.Digest)
 	s.nextTopic, s.nextProducerID, s.nextObject = h.NextTopic, h.NextProducerId, h.NextObject
 	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
-	s.epochs = s.epochs[:0]
+	s.epochs, s.lastMark = s.epochs[:0], s.archivedTo // archives end at marks
 	for _, e := range h.InlineEpochs {
 		s.epochs = append(s.epochs, inlineEpoch{to: e.To, runs: e.Runs, bytes: e.Bytes})
 		s.lastMark = max(s.lastMark, e.To)
@@ -100,6 +104,9 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 
 func (l *Loader) sessions(r *pb.BaseSessions) error {
 	for _, v := range r.Sessions {
+		if l.s.sessions.get(uint64(v.Session)) != nil {
+			return fmt.Errorf("session %x twice: %w", uint64(v.Session), ErrBase)
+		}
 		l.s.sessions.put(uint64(v.Session), Session{
 			LastSeq: v.LastSeq, LastFlush: v.LastFlush, NodeID: v.NodeId, Opened: v.Opened, Closed: v.Closed,
 			MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
@@ -115,6 +122,9 @@ func (l *Loader) objects(r *pb.BaseObjects) error {
 		return fmt.Errorf("object columns differ in length: %w", ErrBase)
 	}
 	for i, number := range r.Number {
+		if l.s.objects.get(number) != nil || r.Kind[i] > math.MaxUint8 {
+			return fmt.Errorf("object %d twice or of kind %d: %w", number, r.Kind[i], ErrBase)
+		}
 		l.s.objects.put(number, Object{
 			Session: layout.Session(r.Session[i]), N: r.N[i], Kind: ObjectKind(r.Kind[i]), Size: r.Size[i],
 			Refs: r.Refs[i], Introduced: r.Introduced[i], Lost: r.Lost[i],
@@ -134,7 +144,7 @@ func (l *Loader) archives(r *pb.BaseArchives) error {
 }
 
 func (l *Loader) topic(r *pb.BaseTopic) error {
-	if len(r.Id) != len(TopicID{}) || r.Partitions > MaxPartitions {
+	if len(r.Id) != len(TopicID{}) || l.s.heldPartitions+int(r.Partitions) > MaxPartitions || l.s.topics.get(r.Number) != nil {
 		return fmt.Errorf("topic %d: %w", r.Number, ErrBase)
 	}
 	t := &Topic{
@@ -149,6 +159,7 @@ func (l *Loader) topic(r *pb.BaseTopic) error {
 		t.parts[i] = &block[i]
 	}
 	l.s.topics.put(t.Number, t, l.s.gen)
+	l.s.heldPartitions += len(t.parts)
 	if t.Deleted != 0 {
 		l.s.deleted = append(l.s.deleted, t.Number)
 	} else {
@@ -170,6 +181,9 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 		return fmt.Errorf("run columns differ in length: %w", ErrBase)
 	}
 	p := (*slot).parts[r.Partition]
+	if l.more == nil && (p.Next != 0 || p.Version != 0) {
+		return fmt.Errorf("partition %d of topic %d twice: %w", r.Partition, r.Topic, ErrBase)
+	}
 	p.LogStart, p.Next, p.Version = r.LogStart, r.NextOffset, r.Version
 	for i := range r.Base {
 		p.runs.append(Run{
@@ -180,6 +194,9 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 	l.s.runCount += n
 	for b := r.Producers; len(b) > 0; b = b[producerBytes:] {
 		id, v := decodeProducer(b[:producerBytes])
+		if p.producers.get(uint64(id)) != nil {
+			return fmt.Errorf("producer %d of partition %d of topic %d twice: %w", id, r.Partition, r.Topic, ErrBase)
+		}
 		p.producers.put(uint64(id), v, l.s.gen)
 		l.s.producerCount++
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"sort"
 
 	"wadi/internal/layout"
@@ -27,7 +28,10 @@ type Object struct {
 	Lost       int64  // position at which the last reference went, 0 = referenced
 }
 
-const archivePartBits = 10
+const (
+	archivePartBits = 10
+	maxArchiveHead  = math.MaxInt64 >> archivePartBits
+)
 
 // Key is the object's key in the store.
 func (o Object) Key(keys layout.Objects) string {
@@ -134,18 +138,26 @@ func (s *State) archiveOf(position int64) (archive, bool) {
 }
 
 func (s *State) editEpoch(position int64) *inlineEpoch {
-	i := 0
-	for s.epochs[i].to != 0 && s.epochs[i].to < position {
-		i++
+	if s.epochsGen != s.gen {
+		s.epochs = append([]inlineEpoch(nil), s.epochs...) // a snapshot may hold the old ones
+		s.epochsGen = s.gen
 	}
-	s.epochs = append([]inlineEpoch(nil), s.epochs...) // a snapshot may hold the old ones; there are a handful
-	return &s.epochs[i]
+	return &s.epochs[s.epochAt(position)]
+}
+
+// epochAt is the index of the epoch that the entry at a position, not archived yet, belongs to. It is mostly the last.
+func (s *State) epochAt(position int64) int {
+	i := len(s.epochs) - 1
+	for i > 0 && s.epochs[i-1].to >= position {
+		i--
+	}
+	return i
 }
 
 func (s *State) applyMark(res *Result) Code {
-	epochs := append([]inlineEpoch(nil), s.epochs...)
+	epochs := append(make([]inlineEpoch, 0, len(s.epochs)+1), s.epochs...)
 	epochs[len(epochs)-1].to = s.position
-	s.epochs = append(epochs, inlineEpoch{})
+	s.epochs, s.epochsGen = append(epochs, inlineEpoch{}), s.gen
 	s.lastMark = s.position
 	res.ID = s.position
 	return OK
@@ -165,7 +177,9 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 	switch {
 	case c.From != s.archivedTo, last < 0, s.epochs[last].to != c.To:
 		return Invalid // archives follow each other without a gap and end at marks
-	case c.Head < 0, c.Part >= 1<<archivePartBits:
+	case c.To >= s.position:
+		return Invalid // later commands of this entry may append to what would be archived
+	case c.Head < 0, c.Head > maxArchiveHead, c.Part >= 1<<archivePartBits:
 		return Invalid
 	}
 	var refs uint64
@@ -179,7 +193,7 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 		})
 		s.archives = append(s.archives[:len(s.archives):len(s.archives)], archive{From: c.From, To: c.To, Object: n})
 	}
-	s.epochs = append([]inlineEpoch(nil), s.epochs[last+1:]...)
+	s.epochs, s.epochsGen = append([]inlineEpoch(nil), s.epochs[last+1:]...), s.gen
 	s.archivedTo = c.To
 	return OK
 }

@@ -44,6 +44,7 @@ type State struct {
 	deleted          []uint64 // deleted topics that a Sweep has not finished, oldest first
 	forgottenDeletes int64    // the newest deletion whose topic is swept
 	livePartitions   int
+	heldPartitions   int // those of deleted topics included, until they are swept
 
 	nextProducerID int64
 	highestExpired int64
@@ -54,6 +55,7 @@ type State struct {
 	archives       []archive
 	archivedTo     int64
 	epochs         []inlineEpoch
+	epochsGen      uint64 // of the slice: a snapshot may hold one of an older generation
 	sessions       table[Session]
 
 	// Derived, not part of snapshots.
@@ -108,7 +110,7 @@ func (s *State) Size() map[string]int64 {
 	return map[string]int64{
 		"runs":       int64(s.runCount) * runBytes,
 		"producers":  int64(s.producerCount) * producerBytes,
-		"partitions": int64(s.livePartitions) * 160,
+		"partitions": int64(s.heldPartitions) * 160,
 		"topics":     int64(s.topics.len()) * 400,
 		"objects":    int64(s.objects.len()) * 64,
 		"sessions":   int64(s.sessions.len()) * 64,

@@ -24,7 +24,7 @@ func (t *table[V]) len() int { return t.n }
 
 // index is the bucket of a key: the low bits of its hash, one bit more for buckets that have split this round.
 func (t *table[V]) index(key uint64) int {
-	h := key * 0x9e3779b97f4a7c15
+	h := (key ^ key>>32) * 0x9e3779b97f4a7c15
 	h ^= h >> 32
 	m := roundDown(len(t.buckets))
 	if i := int(h & uint64(2*m-1)); i < len(t.buckets) {

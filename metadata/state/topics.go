@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"sort"
 	"strings"
 
 	"wadi/internal/layout"
@@ -156,7 +157,7 @@ func (s *State) EachTopic(visit func(*Topic)) {
 }
 
 // Topics and Partitions count what is live.
-func (s *State) Topics() int     { return len(s.byName) }
+func (s *State) Topics() int     { return s.topics.len() - len(s.deleted) }
 func (s *State) Partitions() int { return s.livePartitions }
 
 func (s *State) editTopic(n uint64) *Topic {
@@ -197,7 +198,7 @@ func (s *State) applyCreateTopic(base int64, c *pb.CreateTopic, res *Result) Cod
 		return NameCollision
 	case s.deletedSince(c.Name, base):
 		return Conflict
-	case len(s.byName) >= MaxTopics || s.livePartitions+int(c.Partitions) > MaxPartitions:
+	case s.topics.len() >= MaxTopics || s.heldPartitions+int(c.Partitions) > MaxPartitions:
 		return TooMany
 	}
 	for i, cfg := range c.Configs {
@@ -218,6 +219,7 @@ func (s *State) applyCreateTopic(base int64, c *pb.CreateTopic, res *Result) Cod
 	}
 	s.nextTopic++
 	s.topics.put(t.Number, t, s.gen)
+	s.heldPartitions += len(t.parts)
 	s.indexTopic(t)
 	res.ID = int64(t.Number)
 	return OK
@@ -246,19 +248,37 @@ func (s *State) deletedSince(name string, base int64) bool {
 }
 
 // applyDeleteTopic only marks; Sweep drops the runs.
-func (s *State) applyDeleteTopic(c *pb.DeleteTopic, res *Result) Code {
-	if s.TopicByNumber(c.Topic) == nil {
+func (s *State) applyDeleteTopic(base int64, c *pb.DeleteTopic, res *Result) Code {
+	t := s.TopicByNumber(c.Topic)
+	switch {
+	case t == nil:
 		return UnknownTopic
+	case t.Changed > base && t.ChangedBy != s.session:
+		return Conflict
 	}
-	t := s.editTopic(c.Topic)
+	t = s.editTopic(c.Topic)
 	t.Deleted, t.Changed, t.ChangedBy = s.position, s.position, s.session
-	s.deleted = append(s.deleted[:len(s.deleted):len(s.deleted)], t.Number)
+	s.queueDeleted(t)
 	delete(s.byName, t.Name)
 	delete(s.byCollision, collisionKey(t.Name))
 	delete(s.byID, t.ID)
 	s.livePartitions -= len(t.parts)
 	res.ID = int64(t.Number)
 	return OK
+}
+
+// queueDeleted puts a topic in line for the sweep. The order depends on what a base holds alone: a replica that loads
+// one sweeps as the others do.
+func (s *State) queueDeleted(t *Topic) {
+	at := sort.Search(len(s.deleted), func(i int) bool { return deletedBefore(t, *s.topics.get(s.deleted[i])) })
+	line := make([]uint64, 0, len(s.deleted)+1) // a snapshot may hold the old one
+	line = append(line, s.deleted[:at]...)
+	line = append(line, t.Number)
+	s.deleted = append(line, s.deleted[at:]...)
+}
+
+func deletedBefore(a, b *Topic) bool {
+	return a.Deleted < b.Deleted || (a.Deleted == b.Deleted && a.Number < b.Number)
 }
 
 // MaxSweep bounds what one Sweep command does.
@@ -272,7 +292,10 @@ func (s *State) applySweep(c *pb.Sweep, res *Result) Code {
 		for ; left > 0 && int(t.swept) < len(t.parts); left-- {
 			p := t.parts[t.swept]
 			if p.runs.len() == 0 {
-				s.producerCount -= p.producers.len()
+				if n := p.producers.len(); n > 0 { // dropped now: a base written next must not bring them back
+					s.producerCount -= n
+					s.editPartition(t, t.swept).producers = table[producer]{}
+				}
 				t.swept++
 				continue
 			}
@@ -283,6 +306,7 @@ func (s *State) applySweep(c *pb.Sweep, res *Result) Code {
 			break
 		}
 		s.forgottenDeletes = max(s.forgottenDeletes, t.Deleted)
+		s.heldPartitions -= len(t.parts)
 		s.topics.remove(t.Number, s.gen)
 		s.deleted = s.deleted[1:]
 	}
