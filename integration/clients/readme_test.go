@@ -64,7 +64,7 @@ func TestReadme(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if got := runSnippet(t, dir, "./wadi", "agent", "--config", file, "--print-config"); !strings.Contains(got, "kafka.example.com") {
+			if got := runSnippet(t, dir, filepath.Join(dir, "wadi"), "agent", "--config", file, "--print-config"); !strings.Contains(got, "kafka.example.com") {
 				t.Errorf("the configuration in force is not that of the file:\n%s", got)
 			}
 		default:
