@@ -1,0 +1,292 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"wadi/agent/api"
+	"wadi/internal/layout"
+	"wadi/metadata/journal"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/session"
+	"wadi/metadata/state"
+	"wadi/objstore"
+	"wadi/objstore/segment"
+)
+
+// View is the live State.
+type View interface {
+	Read(func(*state.State))
+}
+
+// Proposer appends commands to the journal.
+type Proposer interface {
+	Propose(p *session.Proposal)
+}
+
+// Options of an Ingest.
+type Options struct {
+	Config
+	View     View
+	Proposer Proposer
+	Store    objstore.Store
+	Log      *slog.Logger
+	// OnFlush is told how long a flush took from closing to its commit, by path ("inline", "object"); nil = nobody.
+	OnFlush func(path string, took time.Duration)
+	// OnStored is given every flush object that was stored, before it is committed; body must not be changed or kept
+	// after the call. nil = nobody.
+	OnStored func(key string, body objstore.Body)
+}
+
+// uploadTimeout bounds all attempts at one upload; attempts bounds their number.
+const (
+	uploadTimeout  = 30 * time.Second
+	uploadAttempts = 6
+)
+
+// Ingest implements api.Ingest on object store and journal. It is the view's observer.
+type Ingest struct {
+	o       Options
+	started time.Time
+
+	mu struct {
+		sync.Mutex
+		core    *Core
+		effects []func()
+		timer   *time.Timer
+		armed   time.Duration // what the timer is set to; forever = not set
+		session layout.Session
+		objects layout.Objects
+		cluster string
+		ctx     context.Context
+		ended   bool
+		wg      sync.WaitGroup
+		closed  map[*Flush]time.Duration // when a flush was closed
+	}
+}
+
+// New starts nothing; see Run.
+func New(o Options) *Ingest {
+	g := &Ingest{o: o, started: time.Now()}
+	g.mu.core = NewCore(o.Config, (*shell)(g), producers{o.View})
+	g.mu.armed = forever
+	g.mu.closed = map[*Flush]time.Duration{}
+	return g
+}
+
+// Run flushes until ctx ends. What is not resolved then is answered when its proposal or upload ends, which both do
+// when ctx ends.
+func (g *Ingest) Run(ctx context.Context) error {
+	g.mu.Lock()
+	g.mu.ctx = ctx
+	g.mu.timer = time.AfterFunc(time.Hour, func() { g.step(func(c *Core, now time.Duration) { c.Tick(now) }) })
+	g.mu.Unlock()
+	g.step(func(c *Core, now time.Duration) { c.Tick(now) })
+	<-ctx.Done()
+	g.step(func(c *Core, now time.Duration) { c.Lost(now) })
+	g.mu.Lock()
+	g.mu.timer.Stop()
+	g.mu.ended = true
+	g.mu.Unlock()
+	g.mu.wg.Wait()
+	return nil
+}
+
+// Opened tells that State has the session open, Lost that it is over.
+func (g *Ingest) Opened(id layout.Session, objects layout.Objects, clusterID string) {
+	g.mu.Lock()
+	g.mu.session, g.mu.objects, g.mu.cluster = id, objects, clusterID
+	g.mu.Unlock()
+	g.step(func(c *Core, now time.Duration) { c.Opened(now, id) })
+}
+
+func (g *Ingest) Lost() { g.step(func(c *Core, now time.Duration) { c.Lost(now) }) }
+
+// Idle reports whether everything that came in was answered and nothing is on its way.
+func (g *Ingest) Idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mu.core.Idle()
+}
+
+// Applied implements view.Observer.
+func (g *Ingest) Applied(_ journal.Entry, body *pb.Entry, _ *state.Results) {
+	appends := false
+	for _, c := range body.Commands {
+		if c.GetAppendBatches() != nil {
+			appends = true
+		}
+	}
+	if !appends {
+		return
+	}
+	var outstanding int64
+	g.o.View.Read(func(s *state.State) { outstanding = s.InlineOutstanding() })
+	g.step(func(c *Core, now time.Duration) {
+		c.Seen(now, len(body.Inline), outstanding)
+		if c.heldCount == 0 {
+			return
+		}
+		for _, cmd := range body.Commands {
+			if a := cmd.GetAppendBatches(); a != nil && len(a.Partitions) == len(a.Topics) {
+				for i := range a.Topics {
+					c.Advanced(now, Partition{a.Topics[i], int32(a.Partitions[i])})
+				}
+			}
+		}
+	})
+}
+
+// Replaced implements view.Observer.
+func (g *Ingest) Replaced(*state.State) {
+	g.step(func(c *Core, now time.Duration) { c.Tick(now) })
+}
+
+func (g *Ingest) now() time.Duration { return time.Since(g.started) }
+
+// step lets the core take an event, sets the timer, and carries the effects out when the lock is free again.
+func (g *Ingest) step(f func(*Core, time.Duration)) {
+	g.mu.Lock()
+	now := g.now()
+	f(g.mu.core, now)
+	effects := g.mu.effects
+	g.mu.effects = nil
+	if at, ok := g.mu.core.NextWake(); !ok {
+		g.mu.armed = forever
+	} else if g.mu.timer != nil && !g.mu.ended && (at != g.mu.armed || at <= now) {
+		g.mu.armed = at
+		g.mu.timer.Reset(max(at-now, 0))
+	}
+	g.mu.Unlock()
+	for _, e := range effects {
+		e()
+	}
+}
+
+// producers asks the live State.
+type producers struct{ view View }
+
+func (p producers) Next(part Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
+	p.view.Read(func(s *state.State) {
+		fresh = pid > s.HighestExpiredProducerID()
+		if t := s.TopicByNumber(part.Topic); t != nil {
+			if x := t.Partition(part.Index); x != nil {
+				seq, known = x.ProducerNext(pid, epoch)
+			}
+		}
+	})
+	return seq, known, fresh
+}
+
+// shell carries effects out for the Ingest it is; its methods are called under the lock.
+type shell Ingest
+
+func (x *shell) Upload(f *Flush) {
+	g, ctx, keys := (*Ingest)(x), x.mu.ctx, x.mu.objects
+	meta := segment.Meta{Kind: segment.Flush, CreatedMs: time.Now().UnixMilli(), ClusterID: x.mu.cluster}
+	x.mu.closed[f] = g.now()
+	x.mu.wg.Add(1)
+	x.mu.effects = append(x.mu.effects, func() {
+		go func() {
+			defer g.mu.wg.Done()
+			size, offsets, err := g.upload(ctx, keys.Flush(f.Session, f.N), meta, f)
+			g.step(func(c *Core, now time.Duration) { c.Uploaded(now, f, size, offsets, false, err) })
+		}()
+	})
+}
+
+// upload stores a flush, repeating what failed: the name and the bytes stay, so a repeat is harmless.
+func (g *Ingest) upload(ctx context.Context, key string, meta segment.Meta, f *Flush) (uint64, []uint64, error) {
+	body, offsets, err := segment.Build(meta, f.Sections())
+	if err != nil {
+		return 0, nil, fmt.Errorf("flush %s: %w", key, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err = g.o.Store.Put(ctx, key, body)
+		if err == nil {
+			break
+		}
+		if attempt == uploadAttempts || ctx.Err() != nil || errors.Is(err, objstore.ErrExists) ||
+			errors.Is(err, objstore.ErrDenied) {
+			g.o.Log.Error("flush not stored", "key", key, "attempts", attempt, "error", err)
+			return 0, nil, fmt.Errorf("flush %s: %w", key, err)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond << attempt):
+		case <-ctx.Done():
+		}
+	}
+	if g.o.OnStored != nil {
+		g.o.OnStored(key, body)
+	}
+	return uint64(body.Size()), offsets, nil
+}
+
+func (x *shell) Propose(f *Flush, cmd *pb.Command, inline [][]byte) {
+	g := (*Ingest)(x)
+	if _, ok := x.mu.closed[f]; !ok {
+		x.mu.closed[f] = g.now()
+	}
+	p := &session.Proposal{Command: cmd, Inline: inline, Done: func(o session.Outcome) { g.committed(f, o) }}
+	x.mu.effects = append(x.mu.effects, func() { g.o.Proposer.Propose(p) })
+}
+
+// committed turns an outcome into verdicts, one per item. It runs while the outcome's result is valid.
+func (g *Ingest) committed(f *Flush, o session.Outcome) {
+	var verdicts []Result
+	err := o.Err
+	switch {
+	case err != nil && (errors.Is(err, session.ErrNotProposed) || errors.Is(err, session.ErrBusy) ||
+		errors.Is(err, session.ErrTooLarge)):
+		err = fmt.Errorf("%w: %w", ErrNoSession, err)
+	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrUnknown, err)
+	case o.Result.Code != state.OK:
+		// Refused as a whole: nothing was appended.
+		err = fmt.Errorf("%w: %s", ErrNoSession, o.Result.Code)
+	default:
+		verdicts = g.verdicts(f, o.Result.Batches)
+	}
+	g.step(func(c *Core, now time.Duration) {
+		path := "object"
+		if f.N == 0 {
+			path = "inline"
+		}
+		if g.o.OnFlush != nil && err == nil {
+			g.o.OnFlush(path, now-g.mu.closed[f])
+		}
+		delete(g.mu.closed, f)
+		c.Committed(now, f, verdicts, err)
+	})
+}
+
+func (g *Ingest) verdicts(f *Flush, batches []state.BatchResult) []Result {
+	list := make([]Result, len(batches))
+	g.o.View.Read(func(s *state.State) {
+		for i, b := range batches {
+			list[i] = Result{Code: b.Code, Base: b.Base, Time: b.Time, LogStart: -1}
+			if t := s.TopicByNumber(f.items[i].Partition.Topic); t != nil {
+				if p := t.Partition(f.items[i].Partition.Index); p != nil {
+					list[i].LogStart = p.LogStart
+				}
+			}
+		}
+	})
+	return list
+}
+
+func (x *shell) Answer(r *Request) {
+	x.mu.effects = append(x.mu.effects, r.answer)
+}
+
+func (x *shell) Release(r *Request) {
+	x.mu.effects = append(x.mu.effects, r.release)
+}
+
+var _ api.Ingest = (*Ingest)(nil)

@@ -1,0 +1,443 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"wadi/internal/layout"
+	"wadi/metadata/journal"
+	"wadi/metadata/kv"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+// Effects carries out what the core decides. An implementation must not call back into the core from within.
+type Effects interface {
+	// Grant asks for a lease and answers with Core.Granted.
+	Grant(ttl time.Duration)
+	// Register puts the session's key on its lease, deletes the keys of stale, and answers with Core.Registered.
+	Register(session layout.Session, stale []layout.Session)
+	// Append sends the entry once and answers with Core.Appended.
+	Append(a journal.Append)
+	// KeepAlive renews the lease once and answers with Core.KeptAlive.
+	KeepAlive(session layout.Session)
+	// Done ends a proposal: it calls p.Done(o) before anything else is asked of it.
+	Done(p *Proposal, o Outcome)
+	// Opened: State has the session as node.
+	Opened(session layout.Session, node int32)
+	// Lost: the session is over; another one is being made.
+	Lost(session layout.Session, err error)
+}
+
+// Instant is an event's time: Mono since some fixed start, for timeouts; Wall in Unix milliseconds, for entries.
+type Instant struct {
+	Mono time.Duration
+	Wall int64
+}
+
+// Config of a core.
+type Config struct {
+	TTL             time.Duration
+	Init            *pb.InitCluster // proposed with every OpenSession; State takes the first and ignores the others
+	MinFeatureLevel uint32
+	MaxFeatureLevel uint32
+}
+
+type phase uint8
+
+const (
+	idle        phase = iota // waits for retryAt, then asks for a lease
+	granting                 // lease asked for
+	registering              // key sent; sent again until a definite answer
+	opening                  // OpenSession is on its way
+	open
+	ended
+)
+
+// flight is an entry from its first send until its result is known.
+type flight struct {
+	seq       uint64
+	value     []byte
+	checksum  uint32
+	proposals []*Proposal // nil at the place of the core's own commands
+	sends     int
+	sending   bool // a send has not been answered
+	position  int64
+}
+
+// Core sequences one agent's entries and keeps its session alive.
+type Core struct {
+	cfg Config
+	out Effects
+	now Instant
+
+	phase    phase
+	session  layout.Session
+	revision int64 // create revision of the session's key
+	node     int32
+	tried    []layout.Session // session keys this process may have written, without the present one
+	retryAt  time.Duration
+	failures int
+
+	keepingAlive bool
+	keepAliveAt  time.Duration
+	grantSent    time.Duration
+	lastAlive    time.Duration // when the last acknowledged keep-alive, or the grant, was sent
+
+	seq      uint64
+	inFlight *flight
+	waiting  []*flight // appended, not yet seen applied
+	control  queue
+	data     queue
+}
+
+// NewCore makes a core that does nothing before Start.
+func NewCore(cfg Config, out Effects) *Core { return &Core{cfg: cfg, out: out, node: -1} }
+
+// Session is the present session and whether State has it open.
+func (c *Core) Session() (id layout.Session, node int32, isOpen bool) {
+	return c.session, c.node, c.phase == open
+}
+
+// AliveUntil is the time until which the session's lease cannot have expired.
+func (c *Core) AliveUntil() time.Duration { return c.lastAlive + c.cfg.TTL }
+
+// Start asks for the first lease.
+func (c *Core) Start(now Instant) {
+	c.now = now
+	c.grant()
+}
+
+func (c *Core) grant() {
+	c.phase, c.grantSent = granting, c.now.Mono
+	c.out.Grant(c.cfg.TTL)
+}
+
+func (c *Core) backOff() {
+	c.failures = min(c.failures+1, 6)
+	c.retryAt = c.now.Mono + 25*time.Millisecond<<c.failures
+}
+
+// Granted takes the answer to Grant. A lease whose answer was lost expires by itself.
+func (c *Core) Granted(now Instant, session layout.Session, err error) {
+	c.now = now
+	if c.phase != granting {
+		return
+	}
+	if err != nil {
+		c.phase = idle
+		c.backOff()
+		return
+	}
+	c.phase, c.session, c.lastAlive = registering, session, c.grantSent
+	c.keepAliveAt = now.Mono + c.cfg.TTL/3
+	c.out.Register(c.session, c.tried)
+}
+
+// Registered takes the answer to Register: the key's create revision. An unknown outcome is tried again.
+func (c *Core) Registered(now Instant, session layout.Session, revision int64, err error) {
+	c.now = now
+	if c.phase != registering || session != c.session {
+		return
+	}
+	switch {
+	case err == nil:
+		c.phase, c.revision, c.seq, c.failures = opening, revision, 0, 0
+		c.tried = nil // deleted in the same txn
+		c.send(c.entry(nil))
+	case errors.Is(err, ErrTaken) || kv.Definite(err):
+		c.lose(err)
+	default:
+		c.backOff()
+	}
+}
+
+// ErrTaken: the session's key exists and is not ours.
+var ErrTaken = errors.New("session key is taken")
+
+// Propose queues a command. p.Done is called once its fate is known.
+func (c *Core) Propose(now Instant, p *Proposal) {
+	c.now = now
+	size := p.size()
+	switch {
+	case c.phase == ended:
+		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: the session has ended", ErrNotProposed)})
+		return
+	case size > journal.Max:
+		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, journal.Max)})
+		return
+	case len(c.control.list)+len(c.data.list) >= maxQueuedCommands || c.control.bytes+c.data.bytes+size > maxQueuedBytes:
+		c.out.Done(p, Outcome{Err: ErrBusy})
+		return
+	}
+	if p.Control {
+		c.control.push(p, size)
+	} else {
+		c.data.push(p, size)
+	}
+	c.pump()
+}
+
+// pump sends the next entry when none is in flight.
+func (c *Core) pump() {
+	if c.phase != open || c.inFlight != nil {
+		return
+	}
+	list, used := c.control.take(nil, 0)
+	if list, _ = c.data.take(list, used); len(list) > 0 {
+		c.send(c.entry(list))
+	}
+}
+
+// entry makes the next entry. The first one of a session carries OpenSession and nothing else.
+func (c *Core) entry(list []*Proposal) *flight {
+	if list == nil {
+		list = []*Proposal{
+			{Command: &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: c.cfg.Init}}},
+			{Command: &pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{
+				MinFeatureLevel: c.cfg.MinFeatureLevel, MaxFeatureLevel: c.cfg.MaxFeatureLevel,
+			}}}},
+		}
+	}
+	value, err := encode(c.now.Wall, list)
+	if err != nil {
+		panic(fmt.Sprintf("session: a command of our own does not marshal: %v", err))
+	}
+	c.seq++
+	return &flight{seq: c.seq, value: value, checksum: journal.Checksum(value), proposals: list}
+}
+
+func (c *Core) send(f *flight) {
+	c.inFlight = f
+	f.sends++
+	f.sending = true
+	c.out.Append(journal.Append{Session: c.session, Revision: c.revision, Seq: f.seq, Value: f.value})
+}
+
+// Appended takes the answer to Append.
+func (c *Core) Appended(now Instant, session layout.Session, seq uint64, position int64, err error) {
+	c.now = now
+	f := c.inFlight
+	if session != c.session || f == nil || f.seq != seq {
+		return // the watch told already, or the session is another
+	}
+	f.sending = false
+	switch {
+	case err == nil:
+		f.position = position
+		c.inFlight, c.failures = nil, 0
+		c.waiting = append(c.waiting, f)
+		c.pump()
+	case errors.Is(err, journal.ErrSessionLost) || errors.Is(err, journal.ErrForeign):
+		c.lose(err)
+	case kv.Definite(err) && f.sends == 1:
+		// Refused for good at its one and only send: the sequence is free again.
+		c.inFlight = nil
+		c.seq--
+		if c.phase == opening {
+			c.lose(err)
+			return
+		}
+		c.finish(f, fmt.Errorf("%w: %w", ErrNotProposed, err))
+		c.pump()
+	default:
+		c.backOff() // unknown: the identical txn goes again until a definite answer or the watch tells
+	}
+}
+
+// Applied takes the results of one of this agent's entries.
+func (c *Core) Applied(now Instant, session layout.Session, seq uint64, checksum uint32, res *state.Results) {
+	c.now = now
+	if session != c.session || res.Repeat {
+		return
+	}
+	f := c.take(seq)
+	if f == nil {
+		return
+	}
+	switch {
+	case f.checksum != checksum:
+		c.finish(f, fmt.Errorf("%w: another process appends under session %s", ErrUnknown, session))
+		c.lose(journal.ErrForeign)
+		return
+	case res.Refused != state.OK:
+		c.finish(f, fmt.Errorf("%w: %s", ErrNotProposed, res.Refused))
+		c.lose(fmt.Errorf("%w: %s", journal.ErrSessionLost, res.Refused))
+		return
+	case c.phase == opening:
+		c.opened(res)
+	default:
+		for i, p := range f.proposals {
+			c.out.Done(p, Outcome{Position: res.Position, Result: &res.Commands[i]})
+		}
+	}
+	c.pump()
+}
+
+func (c *Core) opened(res *state.Results) {
+	r := res.Commands[len(res.Commands)-1]
+	if r.Code != state.OK {
+		c.lose(fmt.Errorf("%w: open session: %s", journal.ErrSessionLost, r.Code))
+		return
+	}
+	c.phase, c.node, c.failures = open, int32(r.ID), 0
+	c.out.Opened(c.session, c.node)
+}
+
+// take removes the flight of a sequence from wherever it is.
+func (c *Core) take(seq uint64) *flight {
+	if f := c.inFlight; f != nil && f.seq == seq {
+		c.inFlight, c.failures = nil, 0
+		return f
+	}
+	for i, f := range c.waiting {
+		if f.seq == seq {
+			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
+			return f
+		}
+	}
+	return nil
+}
+
+// Replaced tells that State jumped: results up to lastSeq of the session were never seen. known is false when State
+// does not have the session.
+func (c *Core) Replaced(now Instant, lastSeq uint64, node int32, known, closed bool) {
+	c.now = now
+	if c.phase != opening && c.phase != open {
+		return
+	}
+	if !known && len(c.waiting) == 0 || known && closed {
+		if known || c.phase == open {
+			c.lose(fmt.Errorf("%w: closed meanwhile", journal.ErrSessionLost))
+		}
+		return
+	}
+	var skipped []*flight
+	for len(c.waiting) > 0 && c.waiting[0].seq <= lastSeq {
+		skipped = append(skipped, c.waiting[0])
+		c.waiting = c.waiting[1:]
+	}
+	if f := c.inFlight; f != nil && f.seq <= lastSeq {
+		skipped = append(skipped, f)
+		c.inFlight = nil
+	}
+	for _, f := range skipped {
+		if c.phase == opening {
+			c.phase, c.node = open, node
+			c.out.Opened(c.session, c.node)
+			continue
+		}
+		c.finish(f, fmt.Errorf("%w: its result was skipped", ErrUnknown))
+	}
+	c.pump()
+}
+
+// KeptAlive takes the answer to KeepAlive; sent is when it was sent.
+func (c *Core) KeptAlive(now Instant, session layout.Session, sent time.Duration, err error) {
+	c.now = now
+	if session != c.session {
+		return
+	}
+	c.keepingAlive = false
+	switch {
+	case err == nil:
+		c.lastAlive = sent
+		c.keepAliveAt = sent + c.cfg.TTL/3
+	case errors.Is(err, kv.ErrLeaseNotFound):
+		c.lose(fmt.Errorf("%w: %w", journal.ErrSessionLost, err))
+	default:
+		c.keepAliveAt = now.Mono + c.cfg.TTL/20
+	}
+}
+
+// Tick lets time pass: it renews the lease and repeats what failed.
+func (c *Core) Tick(now Instant) {
+	c.now = now
+	alive := c.phase == registering || c.phase == opening || c.phase == open
+	if alive && !c.keepingAlive && now.Mono >= c.keepAliveAt {
+		c.keepingAlive = true
+		c.out.KeepAlive(c.session)
+	}
+	if now.Mono < c.retryAt {
+		return
+	}
+	switch {
+	case c.phase == idle:
+		c.grant()
+	case c.phase == registering && c.failures > 0:
+		c.retryAt = now.Mono + c.cfg.TTL // until the answer
+		c.out.Register(c.session, c.tried)
+	case c.inFlight != nil && !c.inFlight.sending:
+		c.send(c.inFlight)
+	}
+}
+
+// lose gives the session up and, after a pause, makes another one. What was sent is unknown, what was not was not
+// proposed; neither is proposed again.
+func (c *Core) lose(err error) {
+	if c.phase == ended {
+		return
+	}
+	lost := c.session
+	c.tried = append(c.tried, lost)
+	flights := c.waiting
+	if f := c.inFlight; f != nil {
+		flights = append(flights, f)
+	}
+	definite := errors.Is(err, journal.ErrSessionLost) && c.inFlight != nil && c.inFlight.sends == 1 && !c.inFlight.sending
+	last := c.inFlight
+	c.phase, c.session, c.node = idle, 0, -1
+	c.waiting, c.inFlight, c.keepingAlive = nil, nil, false
+	c.backOff()
+	for _, f := range flights {
+		cause := ErrUnknown
+		if definite && f == last {
+			cause = ErrNotProposed // its one send was answered: the session's key was gone, and so was the entry's
+		}
+		c.finish(f, fmt.Errorf("%w: %w", cause, err))
+	}
+	c.dropQueues(fmt.Errorf("%w: %w", ErrNotProposed, err))
+	c.out.Lost(lost, err)
+}
+
+// End stops the core: nothing is sent any more.
+func (c *Core) End(now Instant) {
+	c.now = now
+	if c.phase == ended {
+		return
+	}
+	flights := c.waiting
+	if c.inFlight != nil {
+		flights = append(flights, c.inFlight)
+	}
+	c.phase, c.waiting, c.inFlight = ended, nil, nil
+	for _, f := range flights {
+		c.finish(f, fmt.Errorf("%w: shutting down", ErrUnknown))
+	}
+	c.dropQueues(fmt.Errorf("%w: shutting down", ErrNotProposed))
+}
+
+// Idle reports whether nothing waits for an answer.
+func (c *Core) Idle() bool {
+	return c.inFlight == nil && len(c.waiting) == 0 && len(c.control.list) == 0 && len(c.data.list) == 0
+}
+
+func (c *Core) dropQueues(err error) {
+	control, data := c.control.list, c.data.list
+	c.control, c.data = queue{}, queue{}
+	for _, list := range [][]queued{control, data} {
+		for _, q := range list {
+			c.out.Done(q.Proposal, Outcome{Err: err})
+		}
+	}
+}
+
+// finish ends a flight's proposals with an error. The core's own (OpenSession) have no Done.
+func (c *Core) finish(f *flight, err error) {
+	for _, p := range f.proposals {
+		if p.Done != nil {
+			c.out.Done(p, Outcome{Err: err})
+		}
+	}
+}

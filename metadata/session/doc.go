@@ -1,0 +1,8 @@
+// Package session is an agent's life in etcd: a lease-backed registration and the sequence of entries it appends
+// (DESIGN section 3, "Append", "Unknown outcomes", "Sessions"). Core decides and is stepped by events; Session is the
+// shell that talks to etcd.
+//
+// A session opens in this order: lease granted, key registered (deleting every session key that this process tried to
+// write before), OpenSession appended as entry 1, seen applied. One entry is in flight at a time; commands that come
+// meanwhile share the next one, control commands first.
+package session
