@@ -11,6 +11,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"wadi/metadata/kv"
 )
@@ -79,11 +80,17 @@ func dial(c Config) (*clientv3.Client, error) {
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxUnaryRetries:      1, // one attempt, see the package comment
 		Logger:               zapLogger(loggerOrSilent(c.Logger).With("component", "etcd-client")),
-		DialOptions:          []grpc.DialOption{grpc.WithDisableRetry(), grpc.WithDisableServiceConfig()},
+		DialOptions: []grpc.DialOption{
+			grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
+			// gRPC would wait up to two minutes between attempts to reach a member that was away for long.
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: time.Second},
+				MinConnectTimeout: 3 * time.Second,
+			}),
+		},
 	})
 	if err != nil {
-		ctx := context.Background()
-		return nil, fmt.Errorf("etcdkv: dial %v: %w", c.Endpoints, classify(ctx, "dial", err))
+		return nil, fmt.Errorf("etcdkv: %v: %w", c.Endpoints, classify(context.Background(), "dial", err))
 	}
 	return cl, nil
 }
