@@ -123,32 +123,26 @@ func (s *steadyReader) Read(p []byte) (int, error) {
 
 // start runs the handler.
 func (c *Conn) start(req *Request) {
-	if !req.api.Spawn {
-		c.handle(req)
+	if req.api.Spawn {
+		req.Go(func() { req.api.Handle(c.ctx, req) })
 		return
 	}
-	c.srv.handlers.Add(1)
-	go func() {
-		defer c.srv.handlers.Done()
-		c.handle(req)
-	}()
+	defer c.contain(req)
+	req.api.Handle(c.ctx, req)
 }
 
-// handle contains a handler's panic: it costs this connection, not the process.
-func (c *Conn) handle(req *Request) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		c.srv.log.Error("panic in a request handler", "api", req.api.Name, "version", req.Version,
-			"client", c.ClientHost, "panic", v, "stack", string(debug.Stack()))
-		c.srv.cfg.Observe.panicked(req.api.Name)
-		err := fmt.Errorf("panic in %s: %v", req.api.Name, v)
-		if !req.done.Load() {
-			req.Close(err)
-		}
-		c.cancel(err)
-	}()
-	req.api.Handle(c.ctx, req)
+// contain is deferred around a handler: a panic costs this connection, not the process.
+func (c *Conn) contain(req *Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	c.srv.log.Error("panic in a request handler", "api", req.api.Name, "version", req.Version,
+		"client", c.ClientHost, "panic", v, "stack", string(debug.Stack()))
+	c.srv.cfg.Observe.panicked(req.api.Name)
+	err := fmt.Errorf("panic in %s: %v", req.api.Name, v)
+	if !req.done.Load() {
+		req.Close(err)
+	}
+	c.cancel(err)
 }

@@ -175,3 +175,14 @@ func (c *Conn) clientID(id []byte) string {
 	}
 	return c.lastClientID
 }
+
+// Go runs fn in a goroutine that the server waits for when it stops, with the containment of panics that handlers have.
+// It is for the rare part of a handler that must wait.
+func (r *Request) Go(fn func()) {
+	r.Conn.srv.handlers.Add(1)
+	go func() {
+		defer r.Conn.srv.handlers.Done()
+		defer r.Conn.contain(r)
+		fn()
+	}()
+}

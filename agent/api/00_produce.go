@@ -1,0 +1,156 @@
+package api
+
+// Produce: key 0, versions 3 to 13, advertised from 0.
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/agent/server"
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+)
+
+// produce runs in the connection's reader, so that requests reach ingest in their order. It waits there only when a
+// topic is unknown and a barrier must tell, which delays this connection alone.
+func (a *API) produce(ctx context.Context, req *server.Request) {
+	body := req.Body.(*kmsg.ProduceRequest)
+	p := &producing{req: req, body: body, resp: newProduceResponse(body)}
+	call := &ProduceCall{
+		Conn: req.Conn.ID, Acks: body.Acks, Timeout: time.Duration(max(0, body.TimeoutMillis)) * time.Millisecond,
+		AllowZstd: req.Version >= 7, Frame: req.Frame,
+	}
+	a.twice(ctx, func(s *state.State, barrier error) bool { return p.resolve(s, barrier, call) })
+	if len(call.Parts) == 0 {
+		p.reply()
+		return
+	}
+	call.Done = func() {
+		for i := range call.Parts {
+			p.finish(p.slots[i], &call.Parts[i])
+		}
+		p.reply()
+	}
+	a.d.Ingest.Produce(ctx, call)
+}
+
+// producing is one Produce request on its way.
+type producing struct {
+	req   *server.Request
+	body  *kmsg.ProduceRequest
+	resp  *kmsg.ProduceResponse
+	slots []*kmsg.ProduceResponseTopicPartition // of each part of the call
+	err   error                                 // the first one, for acks=0
+}
+
+// newProduceResponse has an entry for every entry of the request, in its order (semantics line 29). Offsets are -1
+// until one is known to be assigned (line 22).
+func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
+	resp := kmsg.NewPtrProduceResponse()
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(body.Topics))
+	for i := range body.Topics {
+		in, out := &body.Topics[i], &resp.Topics[i]
+		out.Topic, out.TopicID = in.Topic, in.TopicID
+		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(in.Partitions))
+		for j := range in.Partitions {
+			out.Partitions[j].Default()
+			out.Partitions[j].Partition = in.Partitions[j].Partition
+			out.Partitions[j].BaseOffset = -1
+		}
+	}
+	return resp
+}
+
+// resolve sorts the partitions into those for ingest and those that fail here.
+func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall) (missing bool) {
+	call.Parts, p.slots, p.err = call.Parts[:0], p.slots[:0], nil
+	var parts seen[partitionRef]
+	for i := range p.body.Topics {
+		in, out := &p.body.Topics[i], &p.resp.Topics[i]
+		t, unknown := topicRef{name: in.Topic, id: in.TopicID, byID: p.req.Version >= 13}.find(s)
+		if unknown != nil {
+			missing = true
+			unknown = either(barrier, unknown)
+		}
+		for j := range in.Partitions {
+			part, slot := &in.Partitions[j], &out.Partitions[j]
+			err := unknown
+			if err == nil && t.Partition(part.Partition) == nil {
+				missing = true
+				err = either(barrier, ErrUnknownTopic)
+			}
+			// What is wrong with the request itself is known without looking the topic up.
+			if bad := p.check(part); bad != nil {
+				err = bad
+			} else if err == nil && parts.again(partitionRef{t.Number, part.Partition}) {
+				err = errDuplicate // Two batches of one partition have no order in one request.
+			}
+			if err != nil {
+				p.fail(slot, err)
+				continue
+			}
+			slot.ErrorCode, slot.ErrorMessage = 0, nil
+			p.slots = append(p.slots, slot)
+			call.Parts = append(call.Parts, ProducePart{
+				Topic: t.Number, Partition: part.Partition, Records: part.Records, Config: effective(t),
+				BaseOffset: -1, AppendTime: -1, LogStart: -1,
+			})
+		}
+	}
+	return missing
+}
+
+// check refuses what no topic would take.
+func (p *producing) check(part *kmsg.ProduceRequestTopicPartition) error {
+	switch {
+	case p.body.Acks < -1 || p.body.Acks > 1:
+		return refuse(kerr.InvalidRequiredAcks, "acks must be -1, 0 or 1") // Semantics line 15.
+	case p.body.TransactionID != nil:
+		return errTransactions
+	case len(part.Records) == 0:
+		return refuse(kerr.InvalidRecord, "a partition must have exactly one record batch")
+	case len(part.Records) > batch.HeaderSize && batch.Batch(part.Records).Magic() == 2 && batch.Batch(part.Records).Transactional():
+		return refuse(kerr.InvalidTxnState, "a transactional batch without a transactional id")
+	}
+	return nil
+}
+
+// finish takes over what ingest made of a part.
+func (p *producing) finish(slot *kmsg.ProduceResponseTopicPartition, part *ProducePart) {
+	slot.LogStartOffset = part.LogStart
+	if part.Err != nil {
+		p.fail(slot, part.Err)
+		return
+	}
+	slot.BaseOffset, slot.LogAppendTime = part.BaseOffset, part.AppendTime
+}
+
+func (p *producing) fail(slot *kmsg.ProduceResponseTopicPartition, err error) {
+	slot.ErrorCode = code(keyProduce, err)
+	slot.ErrorMessage = message(err)
+	var record *batch.RecordError
+	if errors.As(err, &record) { // Semantics line 21.
+		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		e.RelativeOffset, e.ErrorMessage = record.Index, message(record.Err)
+		slot.ErrorRecords = append(slot.ErrorRecords[:0], e)
+	}
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// reply answers, with nothing for acks=0; closing is the only way to tell such a client of an error (semantics line 8).
+func (p *producing) reply() {
+	switch {
+	case p.body.Acks != 0:
+		p.req.Reply(p.resp)
+	case p.err != nil:
+		p.req.Close(p.err)
+	default:
+		p.req.Reply(nil)
+	}
+}

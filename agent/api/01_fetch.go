@@ -1,0 +1,125 @@
+package api
+
+// Fetch: key 1, versions 4 to 17.
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/agent/server"
+	"wadi/metadata/state"
+)
+
+// fetch answers without sessions: session id 0 with every partition is the legal way not to have them (semantics line
+// 37). A last fetched epoch is not looked at, since history is never truncated and so never diverges (line 42).
+func (a *API) fetch(ctx context.Context, req *server.Request) {
+	body := req.Body.(*kmsg.FetchRequest)
+	f := &fetching{body: body, reply: &fetchReply{version: req.Version}}
+	if req.Version >= 7 && body.SessionEpoch > 0 {
+		f.reply.code = kerr.FetchSessionIDNotFound.Code
+		req.ReplyEncoded(f.reply)
+		return
+	}
+	known := true
+	a.d.View.Read(func(s *state.State) { known = !f.resolve(s, nil) })
+	if known {
+		a.read(ctx, req, f)
+		return
+	}
+	// A barrier may be needed to call a topic unknown. The reader does not wait for it.
+	req.Go(func() {
+		err := a.barrier(ctx)
+		a.d.View.Read(func(s *state.State) { f.resolve(s, err) })
+		a.read(ctx, req, f)
+	})
+}
+
+func (a *API) read(ctx context.Context, req *server.Request, f *fetching) {
+	body := f.body
+	call := &FetchCall{
+		MinBytes: int(max(0, body.MinBytes)), MaxBytes: min(int(max(0, body.MaxBytes)), a.d.Config.MaxFetchBytes),
+		MaxWait: time.Duration(max(0, body.MaxWaitMillis)) * time.Millisecond, ReadCommitted: body.IsolationLevel == 1,
+		Drain: req.Conn.Drain(), Parts: f.parts,
+	}
+	if f.failed {
+		call.MinBytes, call.MaxWait = 0, 0 // Semantics line 34: any error answers at once.
+	}
+	if len(f.parts) == 0 && !f.failed {
+		// Nothing to wait for but the time: a client that asks for no partition polls at its own pace.
+		call.MaxWait = 0
+	}
+	call.Done = func() {
+		f.finish(call)
+		req.ReplyEncoded(f.reply)
+	}
+	a.d.Log.Fetch(ctx, call)
+}
+
+// fetching is one Fetch request on its way.
+type fetching struct {
+	body   *kmsg.FetchRequest
+	reply  *fetchReply
+	parts  []FetchPart
+	slots  []*fetchedPartition
+	failed bool
+}
+
+// resolve makes the reply's skeleton, in the order of the request so that clients can rotate (semantics line 31), and
+// the parts to read.
+func (f *fetching) resolve(s *state.State, barrier error) (missing bool) {
+	f.parts, f.slots, f.failed = f.parts[:0], f.slots[:0], false
+	f.reply.topics = make([]fetchedTopic, len(f.body.Topics))
+	for i := range f.body.Topics {
+		in, out := &f.body.Topics[i], &f.reply.topics[i]
+		out.name, out.id = in.Topic, in.TopicID
+		out.parts = make([]fetchedPartition, len(in.Partitions))
+		t, unknown := topicRef{name: in.Topic, id: in.TopicID, byID: f.reply.version >= 13}.find(s)
+		if unknown != nil {
+			missing = true
+			unknown = either(barrier, unknown)
+		}
+		for j := range in.Partitions {
+			part, slot := &in.Partitions[j], &out.parts[j]
+			*slot = fetchedPartition{index: part.Partition, highWatermark: -1, lastStable: -1, logStart: -1}
+			err := unknown
+			if err == nil && t.Partition(part.Partition) == nil {
+				missing = true
+				err = either(barrier, ErrUnknownTopic)
+			}
+			if err == nil {
+				err = checkEpoch(part.CurrentLeaderEpoch)
+			}
+			if err != nil {
+				slot.code = code(keyFetch, err)
+				f.failed = true
+				continue
+			}
+			f.slots = append(f.slots, slot)
+			f.parts = append(f.parts, FetchPart{
+				Topic: t.Number, Partition: part.Partition, Offset: part.FetchOffset, MaxBytes: int(max(0, part.PartitionMaxBytes)),
+				HighWatermark: -1, LastStable: -1, LogStart: -1,
+			})
+		}
+	}
+	return missing
+}
+
+func (f *fetching) finish(call *FetchCall) {
+	f.reply.release = call.Release
+	for i := range call.Parts {
+		part, slot := &call.Parts[i], f.slots[i]
+		slot.highWatermark, slot.lastStable, slot.logStart = part.HighWatermark, part.LastStable, part.LogStart
+		if part.Err != nil {
+			slot.code = code(keyFetch, part.Err)
+			continue
+		}
+		slot.records = part.Records
+		if call.ReadCommitted { // Semantics line 44: null for read_uncommitted, an empty array if none.
+			slot.aborted = part.Aborted
+			slot.listAborted = true
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package api
+
+// ListOffsets: key 2, versions 1 to 10.
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"wadi/agent/server"
+	"wadi/metadata/state"
+)
+
+// Timestamps below zero ask for a place in the log (semantics line 46).
+const (
+	offsetLatest        = -1
+	offsetEarliest      = -2
+	offsetMaxTimestamp  = -3 // version 7
+	offsetEarliestLocal = -4 // version 8
+	offsetLatestTiered  = -5 // version 9
+)
+
+// searches bounds how many partitions of one request are searched by time at once.
+const searches = 8
+
+func (a *API) listOffsets(ctx context.Context, req *server.Request) (kmsg.Response, error) {
+	body := req.Body.(*kmsg.ListOffsetsRequest)
+	resp := kmsg.NewPtrListOffsetsResponse()
+	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(body.Topics))
+	// Only "earliest" may be answered from a view that is some milliseconds old: log start never goes back.
+	var stale error
+	if needsBarrier(body) {
+		stale = a.barrier(ctx)
+	}
+	var jobs []offsetSearch
+	a.twice(ctx, func(s *state.State, barrier error) (missing bool) {
+		jobs, missing = listed(s, barrier, stale, req.Version, body, resp)
+		return missing
+	})
+	var g errgroup.Group
+	g.SetLimit(searches)
+	for _, j := range jobs {
+		g.Go(func() error {
+			j.run(ctx, a.d.Log)
+			return nil
+		})
+	}
+	g.Wait() // The functions return nil: every error is in its partition's entry.
+	return resp, nil
+}
+
+func needsBarrier(body *kmsg.ListOffsetsRequest) bool {
+	for i := range body.Topics {
+		for j := range body.Topics[i].Partitions {
+			switch body.Topics[i].Partitions[j].Timestamp {
+			case offsetEarliest, offsetEarliestLocal, offsetLatestTiered:
+			default:
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listed fills in what State alone can answer and returns the searches for the rest.
+func listed(s *state.State, barrier, stale error, version int16, body *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) (jobs []offsetSearch, missing bool) {
+	var parts seen[int32]
+	for i := range body.Topics {
+		in, out := &body.Topics[i], &resp.Topics[i]
+		out.Topic = in.Topic
+		out.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(in.Partitions))
+		t, unknown := topicRef{name: in.Topic}.find(s)
+		parts.reset()
+		for j := range in.Partitions {
+			want, slot := &in.Partitions[j], &out.Partitions[j]
+			slot.Default()
+			slot.Partition = want.Partition
+			var p *state.Partition
+			if unknown == nil {
+				p = t.Partition(want.Partition)
+			}
+			err := checkEpoch(want.CurrentLeaderEpoch)
+			switch {
+			case parts.again(want.Partition):
+				err = errDuplicate
+			case p == nil:
+				missing = true
+				err = either(barrier, ErrUnknownTopic)
+			case err == nil:
+				limit := p.Next
+				if body.IsolationLevel == 1 {
+					limit = p.LSO()
+				}
+				job := offsetSearch{topic: t.Number, partition: want.Partition, ms: want.Timestamp, limit: limit, slot: slot}
+				if err = job.fromState(version, p, stale); err == nil && job.pending {
+					jobs = append(jobs, job)
+				}
+			}
+			slot.ErrorCode = code(keyListOffsets, err)
+		}
+	}
+	return jobs, missing
+}
+
+// offsetSearch is one partition of a ListOffsets request.
+type offsetSearch struct {
+	topic     uint64
+	partition int32
+	ms, limit int64
+	slot      *kmsg.ListOffsetsResponseTopicPartition
+	pending   bool
+}
+
+func (j *offsetSearch) fromState(version int16, p *state.Partition, stale error) error {
+	place := func(offset int64) { j.slot.Offset, j.slot.LeaderEpoch = offset, 0 }
+	switch {
+	case j.ms == offsetEarliest, j.ms == offsetEarliestLocal && version >= 8:
+		place(p.LogStart)
+	case j.ms == offsetLatestTiered && version >= 9:
+	case j.ms == offsetLatest && stale == nil:
+		place(j.limit)
+	case j.ms >= 0 && stale == nil, j.ms == offsetMaxTimestamp && version >= 7 && stale == nil:
+		j.pending = true
+	case j.ms >= offsetLatest || j.ms == offsetMaxTimestamp && version >= 7:
+		return stale
+	default:
+		return refuse(kerr.UnsupportedVersion, "timestamp %d has no meaning in version %d", j.ms, version)
+	}
+	return nil
+}
+
+// run searches inside batches (semantics line 47). None is offset -1 and timestamp -1, not the high watermark.
+func (j *offsetSearch) run(ctx context.Context, log Log) {
+	var offset, timestamp int64
+	var err error
+	if j.ms == offsetMaxTimestamp {
+		offset, timestamp, err = log.MaxTime(ctx, j.topic, j.partition, j.limit)
+	} else {
+		offset, timestamp, err = log.TimeOffset(ctx, j.topic, j.partition, j.ms, j.limit)
+	}
+	switch {
+	case err != nil:
+		j.slot.ErrorCode = code(keyListOffsets, err)
+	case offset >= 0:
+		j.slot.Offset, j.slot.Timestamp, j.slot.LeaderEpoch = offset, timestamp, 0
+	}
+}

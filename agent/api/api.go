@@ -1,0 +1,118 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"wadi/agent/server"
+	"wadi/agent/topicconfig"
+	"wadi/metadata/state"
+)
+
+const (
+	keyProduce              = 0
+	keyFetch                = 1
+	keyListOffsets          = 2
+	keyMetadata             = 3
+	keyFindCoordinator      = 10
+	keyApiVersions          = 18
+	keyCreateTopics         = 19
+	keyDeleteTopics         = 20
+	keyInitProducerID       = 22
+	keyOffsetForLeaderEpoch = 23
+	keyDescribeConfigs      = 32
+)
+
+// API holds the handlers.
+type API struct{ d Deps }
+
+// New makes the handlers. It starts nothing.
+func New(d Deps) *API {
+	if d.Config.MaxFetchBytes <= 0 {
+		d.Config.MaxFetchBytes = 55 << 20
+	}
+	d.Config.DefaultPartitions = max(1, d.Config.DefaultPartitions)
+	return &API{d: d}
+}
+
+// Table is what the server dispatches by.
+func (a *API) Table() (*server.Table, error) {
+	handlers := map[int16]server.Handler{
+		keyProduce:              a.produce,
+		keyFetch:                a.fetch,
+		keyListOffsets:          server.Sync(a.listOffsets),
+		keyMetadata:             server.Sync(a.metadata),
+		keyFindCoordinator:      server.Sync(a.findCoordinator),
+		keyApiVersions:          ApiVersionsHandler,
+		keyCreateTopics:         server.Sync(a.createTopics),
+		keyDeleteTopics:         server.Sync(a.deleteTopics),
+		keyInitProducerID:       server.Sync(a.initProducerID),
+		keyOffsetForLeaderEpoch: server.Sync(a.offsetForLeaderEpoch),
+		keyDescribeConfigs:      server.Sync(a.describeConfigs),
+	}
+	rows := make([]server.API, 0, len(Versions))
+	for _, v := range Versions {
+		h, ok := handlers[v.Key]
+		if !ok {
+			return nil, fmt.Errorf("api %s has no handler", v.Name)
+		}
+		row := v.Row(h)
+		switch v.Key {
+		case keyProduce:
+			row.Produce = true
+		case keyFetch:
+			row.Serial = true
+		case keyApiVersions, keyFindCoordinator:
+		default:
+			row.Spawn = true // may wait for a barrier, the journal or the store
+		}
+		rows = append(rows, row)
+		delete(handlers, v.Key)
+	}
+	for key := range handlers {
+		return nil, fmt.Errorf("the handler of key %d has no row in Versions", key)
+	}
+	return server.NewTable(rows)
+}
+
+// barrierTimeout bounds the wait for a barrier. It takes a fraction of a millisecond unless etcd is away.
+const barrierTimeout = 2 * time.Second
+
+func (a *API) barrier(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, barrierTimeout)
+	defer cancel()
+	if err := a.d.View.Barrier(ctx); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: no barrier: %w", ErrMetadataUnavailable, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// effective are a topic's configs. The result is shared when the topic has none of its own.
+func effective(t *state.Topic) *topicconfig.Effective {
+	return topicconfig.Of(len(t.Configs), func(i int) (string, string) { return t.Configs[i].Name, t.Configs[i].Value })
+}
+
+// checkEpoch compares the leader epoch that a client believes in with ours, which is always 0 (semantics line 41).
+func checkEpoch(epoch int32) error {
+	switch {
+	case epoch > 0:
+		return errUnknownEpoch
+	case epoch < -1:
+		return errFencedEpoch
+	}
+	return nil
+}
+
+var (
+	errUnknownEpoch = refuse(kerr.UnknownLeaderEpoch, "the leader epoch is 0")
+	errFencedEpoch  = refuse(kerr.FencedLeaderEpoch, "the leader epoch is 0")
+	errUnknownID    = refuse(kerr.UnknownTopicID, "no topic has this id")
+	errDuplicate    = refuse(kerr.InvalidRequest, "comes twice in one request")
+	errTransactions = refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served yet")
+)

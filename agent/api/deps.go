@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"wadi/agent/server"
+	"wadi/agent/topicconfig"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+// View is the live State.
+type View interface {
+	// Read calls fn while nothing is applied. fn must be quick, must not call the View, and must keep nothing of what
+	// it sees but copies, numbers and strings.
+	Read(fn func(*state.State))
+	// Barrier waits until everything that was in the journal when it was called is applied. Errors: ErrViewBehind,
+	// ErrMetadataUnavailable, ctx's.
+	Barrier(ctx context.Context) error
+}
+
+// Broker is a live agent as clients see it.
+type Broker struct {
+	NodeID int32
+	Host   string
+	Port   int32
+	Rack   string // "" = none
+}
+
+// Members knows the live agents. While etcd does not answer it names the other agents of the last view.
+type Members interface {
+	// Brokers are those with an open session and a live key, sorted by node id, with the addresses of the listener of
+	// that index. The slice is shared: do not change it. It is empty only before this agent has a node id.
+	Brokers(listener int) []Broker
+}
+
+// Proposer appends commands to the journal and waits until this agent has applied them.
+type Proposer interface {
+	// Propose returns one result per command, in order; each was judged on its own. An error is about all of them:
+	// ErrNotProposed, ErrDraining, ErrFeatureLevel when nothing was or will be done, ErrOutcomeUnknown when it may have
+	// been or may still be. When ctx ends the outcome is unknown too.
+	Propose(ctx context.Context, commands []*pb.Command) ([]state.Result, error)
+}
+
+// Ingest takes produced batches. Produce must not block: it is called in the connection's reader, in the order of
+// arrival. call.Done is called exactly once, from any goroutine, when every part's result is set; if ctx ends before,
+// the batches are still committed or refused as if it had not.
+type Ingest interface {
+	Produce(ctx context.Context, call *ProduceCall)
+}
+
+// ProduceCall is one Produce request, its partitions known to exist.
+type ProduceCall struct {
+	Conn      uint64 // order is owed per (connection, partition)
+	Acks      int16  // -1, 0 or 1
+	Timeout   time.Duration
+	AllowZstd bool // the request's version may carry zstd (semantics line 20)
+	// Frame holds the Records. It lives until Done; retain it to use them longer.
+	Frame *server.Frame
+	Parts []ProducePart
+	Done  func()
+}
+
+// ProducePart is one partition of a ProduceCall: what came, and what became of it.
+type ProducePart struct {
+	Topic     uint64 // number
+	Partition int32
+	Config    *topicconfig.Effective // shared, read-only
+	Records   []byte                 // aliases the frame; one batch, not validated. The callee may patch it
+
+	// Err is nil for stored batches, also for a duplicate of one. Else one of this package's sentinels, an error of
+	// package batch, or a *Refused. A write that may still land is ErrOutcomeUnknown or ErrTimeout, never anything else.
+	Err        error
+	BaseOffset int64 // ignored with Err
+	AppendTime int64 // Unix ms with LogAppendTime, else -1
+	LogStart   int64
+}
+
+// Log reads what is stored.
+type Log interface {
+	// Fetch fills in call.Parts and calls call.Done exactly once, from any goroutine. It must not block. It answers
+	// when MinBytes are there over all parts, when one part has an error, when MaxWait is over, or when Drain ends.
+	// When ctx ends the client is gone and the answer is not needed, but Done is still called.
+	Fetch(ctx context.Context, call *FetchCall)
+	// TimeOffset is the first record below limit with a timestamp of at least ms; offset -1 when there is none.
+	TimeOffset(ctx context.Context, topic uint64, partition int32, ms, limit int64) (offset, timestamp int64, err error)
+	// MaxTime is the record below limit with the largest timestamp, the first of them; offset -1 when there is none.
+	MaxTime(ctx context.Context, topic uint64, partition int32, limit int64) (offset, timestamp int64, err error)
+}
+
+// FetchCall is one Fetch request, its partitions known to exist.
+type FetchCall struct {
+	MinBytes, MaxBytes int // over all parts
+	MaxWait            time.Duration
+	ReadCommitted      bool
+	// Drain ends when the agent shuts down: whoever waits answers with what is there.
+	Drain context.Context
+	Parts []FetchPart
+	Done  func()
+	// Release, set by the callee before Done or left nil, is called once when no Records are used any more.
+	Release func()
+}
+
+// FetchPart is one partition of a FetchCall: where to read, and what was found, all of it from one snapshot of State.
+type FetchPart struct {
+	Topic     uint64 // number
+	Partition int32
+	Offset    int64
+	MaxBytes  int
+
+	// Err: ErrOffsetOutOfRange, ErrUnknownTopic, ErrViewBehind, ErrStoreUnavailable, ErrObjectMissing, ... HighWatermark,
+	// LastStable and LogStart are set with ErrOffsetOutOfRange too, -1 where they are not known.
+	Err                                 error
+	HighWatermark, LastStable, LogStart int64
+	Records                             [][]byte // whole batches, in order
+	Aborted                             []Aborted
+}
+
+// Aborted is an aborted transaction that overlaps what was read (read_committed only).
+type Aborted struct{ ProducerID, FirstOffset int64 }
+
+// Config is what the handlers need of the agent's configuration.
+type Config struct {
+	DefaultPartitions int32 // num.partitions, at least 1
+	AutoCreate        bool  // auto.create.topics.enable
+	MaxFetchBytes     int   // fetch.max.bytes of the broker [55 MiB]
+	// Broker holds further broker configs for DescribeConfigs, by Kafka's names.
+	Broker map[string]string
+}
+
+// Deps is everything the handlers work on.
+type Deps struct {
+	View     View
+	Members  Members
+	Proposer Proposer
+	Ingest   Ingest
+	Log      Log
+	Config   Config
+}

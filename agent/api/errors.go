@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"wadi/agent/topicconfig"
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+)
+
+// Internal failures. Whoever implements the interfaces of deps.go wraps one of these; nothing else is mapped by name.
+var (
+	// ErrNotProposed: the session was lost, or etcd did not answer, before anything was proposed. Nothing will land.
+	ErrNotProposed = errors.New("not proposed")
+	// ErrOutcomeUnknown: it was proposed and no answer came: session lost after the proposal, etcd silent, re-sync.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrTimeout: the client's own timeout ended while the outcome was open.
+	ErrTimeout = errors.New("timed out")
+	// ErrStoreUnavailable: the object store does not answer. Of a write nothing was proposed.
+	ErrStoreUnavailable = errors.New("object store unavailable")
+	// ErrMetadataUnavailable: etcd does not answer. Of a write nothing was proposed.
+	ErrMetadataUnavailable = errors.New("metadata unavailable")
+	// ErrViewBehind: this agent's State lags behind the journal.
+	ErrViewBehind = errors.New("view is behind")
+	// ErrMemory: a memory budget or the journal's quota stage leaves no room. Nothing was proposed.
+	ErrMemory = errors.New("over budget")
+	// ErrFeatureLevel: the cluster's feature level does not allow it, or shuts this agent out.
+	ErrFeatureLevel = errors.New("feature level")
+	// ErrDraining: this agent is shutting down. Nothing was proposed.
+	ErrDraining = errors.New("draining")
+	// ErrObjectMissing: an object that State names is not in the store, also after a barrier.
+	ErrObjectMissing = errors.New("object missing")
+	// ErrOffsetOutOfRange: above the high watermark after a barrier, or below the log start.
+	ErrOffsetOutOfRange = errors.New("offset out of range")
+	// ErrUnknownTopic: no such topic or partition, after a barrier.
+	ErrUnknownTopic = errors.New("unknown topic or partition")
+)
+
+// Refused carries State's verdict.
+type Refused struct{ Code state.Code }
+
+func (e *Refused) Error() string { return "refused: " + e.Code.String() }
+
+// failure is one row: the Kafka error for each API, in the order of failureAPIs.
+type failure struct {
+	err   error
+	codes [10]*kerr.Error
+}
+
+var failureAPIs = [10]int16{keyProduce, keyFetch, keyListOffsets, keyMetadata, keyFindCoordinator, keyCreateTopics,
+	keyDeleteTopics, keyInitProducerID, keyOffsetForLeaderEpoch, keyDescribeConfigs}
+
+// failures is the one place where an internal failure becomes a Kafka error. docs/errors.md shows the same table, and a
+// test compares them. The first row that matches counts.
+//
+// A write that can still land never gets a definite error (semantics lines 22, 28, 29): NOT_LEADER_OR_FOLLOWER only
+// where nothing was proposed. Fetch gets only what its clients know (line 36).
+var failures = []failure{
+	{ErrOutcomeUnknown, [10]*kerr.Error{kerr.NotEnoughReplicasAfterAppend, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrTimeout, [10]*kerr.Error{kerr.RequestTimedOut, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrNotProposed, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.NotController, kerr.NotController, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrDraining, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.NotController, kerr.NotController, kerr.NotCoordinator, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrFeatureLevel, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.UnsupportedVersion, kerr.UnsupportedVersion, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.UnsupportedVersion}},
+	{ErrStoreUnavailable, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.KafkaStorageError, kerr.RequestTimedOut}},
+	{ErrMetadataUnavailable, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrViewBehind, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorLoadInProgress, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrMemory, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
+	{ErrObjectMissing, [10]*kerr.Error{kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.KafkaStorageError, kerr.RequestTimedOut}},
+}
+
+// faults are the client's own, the same for every API.
+var faults = []struct {
+	err  error
+	code *kerr.Error
+}{
+	{ErrUnknownTopic, kerr.UnknownTopicOrPartition},
+	{ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
+	{topicconfig.ErrInvalid, kerr.InvalidConfig},
+	{batch.ErrNoKey, kerr.InvalidRecord},
+	{batch.ErrTimestamp, kerr.InvalidTimestamp},
+	{batch.ErrUnsupportedCodec, kerr.UnsupportedCompressionType},
+	{batch.ErrTooLarge, kerr.MessageTooLarge},
+	{batch.ErrInvalidRecord, kerr.InvalidRecord},
+	{batch.ErrCorrupt, kerr.CorruptMessage},
+}
+
+// verdicts are State's refusals. What is not here says something about this agent and not about the request.
+var verdicts = map[state.Code]*kerr.Error{
+	state.UnknownTopic:         kerr.UnknownTopicOrPartition,
+	state.TopicExists:          kerr.TopicAlreadyExists,
+	state.NameCollision:        kerr.InvalidTopicException,
+	state.OutOfOrderSequence:   kerr.OutOfOrderSequenceNumber,
+	state.InvalidProducerEpoch: kerr.InvalidProducerEpoch,
+	state.TooMany:              kerr.PolicyViolation,
+}
+
+// kafkaError maps err for an API. It never returns nil: a failure that nobody foresaw is an error too (R15).
+func kafkaError(api int16, err error) *kerr.Error {
+	var known *kerr.Error
+	var refused *Refused
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &refused):
+		if code, ok := verdicts[refused.Code]; ok {
+			return code
+		}
+		return byRow(api, refusedAs(refused.Code))
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return byRow(api, ErrTimeout)
+	}
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return byRow(api, f.err)
+		}
+	}
+	for _, f := range faults {
+		if errors.Is(err, f.err) {
+			return f.code
+		}
+	}
+	if api == keyProduce {
+		return kerr.NotEnoughReplicasAfterAppend // Nobody knows what happened: it may have been stored.
+	}
+	return kerr.UnknownServerError
+}
+
+// refusedAs is the failure behind a verdict that is not the client's fault. A refused command did nothing.
+func refusedAs(c state.Code) error {
+	if c == state.FeatureLevel {
+		return ErrFeatureLevel
+	}
+	return ErrNotProposed
+}
+
+func byRow(api int16, err error) *kerr.Error {
+	for _, f := range failures {
+		if f.err != err {
+			continue
+		}
+		for i, a := range failureAPIs {
+			if a == api {
+				return f.codes[i]
+			}
+		}
+	}
+	return kerr.UnknownServerError
+}
+
+// code and message are what goes on the wire. nil is no error.
+func code(api int16, err error) int16 {
+	if err == nil {
+		return 0
+	}
+	return kafkaError(api, err).Code
+}
+
+func message(err error) *string {
+	if err == nil {
+		return nil
+	}
+	s := err.Error()
+	return &s
+}
+
+// refuse makes an error of a Kafka error, with words for the client.
+func refuse(code *kerr.Error, format string, args ...any) error {
+	return &worded{code: code, words: fmt.Sprintf(format, args...)}
+}
+
+type worded struct {
+	code  *kerr.Error
+	words string
+}
+
+func (e *worded) Error() string { return e.words }
+func (e *worded) Unwrap() error { return e.code }

@@ -1,0 +1,72 @@
+package api
+
+import "encoding/binary"
+
+// Routing is rendezvous hashing: every agent computes the same leader for a partition and the same coordinator for a
+// group from the same list of brokers, and a change of the list moves only what the changed broker had. Correctness
+// never depends on it, as every agent accepts everything; caches do. The hash is part of the protocol between agents
+// of different releases, so it must not change.
+
+// key is what is placed: 64 bits of a topic id and partition, or of a name.
+type placeKey uint64
+
+func partitionKey(id [16]byte, partition int32) placeKey {
+	h := mix(binary.BigEndian.Uint64(id[:8]))
+	h = mix(h ^ binary.BigEndian.Uint64(id[8:]))
+	return placeKey(mix(h ^ uint64(uint32(partition))))
+}
+
+// nameKey hashes with FNV-1a.
+func nameKey(kind int8, name string) placeKey {
+	h := uint64(14695981039346656037)
+	h = (h ^ uint64(uint8(kind))) * 1099511628211
+	for _, c := range []byte(name) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return placeKey(mix(h))
+}
+
+// mix is the finalizer of splitmix64: every bit of x changes half of the result's.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// place appends to dst the n brokers with the highest scores for k, best first: the leader and its stand-ins.
+func place(k placeKey, brokers []Broker, n int, dst []int32) []int32 {
+	var score [3]uint64
+	n = min(n, len(score), len(brokers))
+	start := len(dst)
+	for _, b := range brokers {
+		s := mix(uint64(k) ^ mix(uint64(uint32(b.NodeID))))
+		at := len(dst) - start
+		for at > 0 && score[at-1] < s {
+			at--
+		}
+		if at >= n {
+			continue
+		}
+		if len(dst)-start < n {
+			dst = append(dst, 0)
+		}
+		list := dst[start:]
+		copy(list[at+1:], list[at:])
+		copy(score[at+1:], score[at:])
+		list[at], score[at] = b.NodeID, s
+	}
+	return dst
+}
+
+// coordinator is the broker for a group or transactional id, false when no broker is known.
+func coordinator(kind int8, name string, brokers []Broker) (Broker, bool) {
+	var one [1]int32
+	best := place(nameKey(kind, name), brokers, 1, one[:0])
+	for _, b := range brokers {
+		if len(best) > 0 && b.NodeID == best[0] {
+			return b, true
+		}
+	}
+	return Broker{}, false
+}
