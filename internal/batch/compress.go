@@ -69,7 +69,8 @@ func lz4ed(dst, src []byte) ([]byte, error) {
 	w := appendWriter{dst}
 	z.Reset(&w)
 	// The batch's CRC covers the frame already.
-	if err := z.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1)); err != nil {
+	err := z.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1))
+	if err != nil {
 		return dst, err
 	}
 	if _, err := z.Write(src); err != nil {
@@ -99,33 +100,4 @@ func snappied(dst, src []byte) []byte {
 		src = src[n:]
 	}
 	return dst
-}
-
-// Recompress appends b to dst with its records encoded by codec to, every other field as it was. It is what
-// compression.type of a topic asks for.
-func Recompress(b Batch, to Codec, dst []byte) ([]byte, error) {
-	if b.Codec() == to {
-		return append(dst, b...), nil
-	}
-	at := len(dst)
-	out := append(dst, b[:HeaderSize]...)
-	records := b.Payload()
-	if b.Codec() != None {
-		buf := getBuffer()
-		defer putBuffer(buf)
-		var err error
-		if *buf, err = decompress(b.Codec(), *buf, records, DefaultMaxUncompressed); err != nil {
-			return dst, err
-		}
-		records = *buf
-	}
-	out, err := compress(to, out, records)
-	if err != nil {
-		return dst, err
-	}
-	out[at+22] = out[at+22]&^attrCodec | byte(to)
-	if err := seal(out[at:]); err != nil {
-		return dst, err
-	}
-	return out, nil
 }

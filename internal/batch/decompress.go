@@ -87,3 +87,28 @@ func gunzip(dst, src []byte, max int) ([]byte, error) {
 
 // hint is where a buffer starts for src: a usual ratio, not a claim of the sender's.
 func hint(src []byte) int { return max(firstBuffer, 4*len(src)) }
+
+// bulky is a place for work on records that pass keepBuffer when decompressed. Few may be under way at once, so that
+// many connections sending bombs cannot each hold DefaultMaxUncompressed. Holders only compute, so a wait ends.
+var bulky = make(chan struct{}, 2)
+
+// withRecords calls work with the decompressed records of b, at most limit bytes (ErrTooLarge). They are valid during
+// the call only, which must not wait for anything.
+func withRecords(b Batch, limit int, work func(records []byte) error) error {
+	if b.Codec() == None {
+		return work(b.Payload())
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	var err error
+	*buf, err = decompress(b.Codec(), *buf, b.Payload(), min(limit, keepBuffer))
+	if limit > keepBuffer && errors.Is(err, ErrTooLarge) {
+		bulky <- struct{}{}
+		defer func() { <-bulky }()
+		*buf, err = decompress(b.Codec(), *buf, b.Payload(), limit)
+	}
+	if err != nil {
+		return err
+	}
+	return work(*buf)
+}

@@ -128,6 +128,10 @@ func TestBulkyBatch(t *testing.T) {
 		_, err = Validate(raw, anyRules)
 		require.NoError(t, err, "%v", codec)
 		require.Empty(t, bulky)
+		plain, err := Recompress(raw, None, nil)
+		require.NoError(t, err)
+		require.Equal(t, w.Size(), len(plain))
+		require.Empty(t, bulky)
 	}
 }
 

@@ -45,9 +45,9 @@ const (
 	lz4Dictionary    = 0x01
 )
 
-// lz4Size walks the blocks of src and returns the most that they can decompress to. Java clients read one standard frame
-// with independent blocks and nothing else, so nothing else is let in: what one client stored, every client must be able
-// to read.
+// lz4Size walks the blocks of src and returns the most that they can decompress to. Java clients read one standard
+// frame with independent blocks and nothing else, so nothing else is let in: what one client stored, every client must
+// be able to read.
 func lz4Size(src []byte) (most int64, ok bool) {
 	if len(src) < 7 || binary.LittleEndian.Uint32(src) != lz4Magic {
 		return 0, false

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
@@ -101,32 +100,17 @@ func checkHeader(b Batch, rules *Rules) error {
 	return nil
 }
 
-// bulky is a place for a validation whose records pass keepBuffer when decompressed. Few may be under way at once, so
-// that many connections sending bombs cannot each hold MaxUncompressed. Holders only compute, so a wait ends.
-var bulky = make(chan struct{}, 2)
-
 // checkPayload checks all records and returns their largest timestamp.
-func checkPayload(b Batch, rules *Rules) (int64, error) {
-	if b.Codec() == None {
-		return checkRecords(b, b.Payload(), rules)
-	}
+func checkPayload(b Batch, rules *Rules) (newest int64, err error) {
 	limit := rules.MaxUncompressed
 	if limit <= 0 {
 		limit = DefaultMaxUncompressed
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
-	var err error
-	*buf, err = decompress(b.Codec(), *buf, b.Payload(), min(limit, keepBuffer))
-	if limit > keepBuffer && errors.Is(err, ErrTooLarge) {
-		bulky <- struct{}{}
-		defer func() { <-bulky }()
-		*buf, err = decompress(b.Codec(), *buf, b.Payload(), limit)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return checkRecords(b, *buf, rules)
+	err = withRecords(b, limit, func(records []byte) error {
+		newest, err = checkRecords(b, records, rules)
+		return err
+	})
+	return newest, err
 }
 
 func checkRecords(b Batch, p []byte, rules *Rules) (int64, error) {
