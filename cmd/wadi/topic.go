@@ -81,6 +81,7 @@ func (a *app) printCreated(answers []kadm.CreateTopicResponse) error {
 		}
 		created = append(created, createdTopic{Topic: t.Topic, ID: t.ID.String(), Partitions: t.NumPartitions})
 	}
+	slices.SortFunc(created, func(x, y createdTopic) int { return strings.Compare(x.Topic, y.Topic) })
 	if a.json() {
 		errs = append(errs, a.printJSON(created))
 	} else {
@@ -145,6 +146,7 @@ func (a *app) topicDelete() *cobra.Command {
 					}
 					deleted = append(deleted, t.Topic)
 				}
+				slices.Sort(deleted)
 				if a.json() {
 					errs = append(errs, a.printJSON(deleted))
 				} else {
