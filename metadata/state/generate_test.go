@@ -1,0 +1,222 @@
+package state
+
+import (
+	"math"
+
+	"pgregory.net/rapid"
+
+	"wadi/internal/layout"
+	pb "wadi/metadata/metadatapb"
+)
+
+const maxTwinProducer = 3
+
+// drawEntry draws an entry that mostly makes sense after what the twin holds, and sometimes does not.
+func drawEntry(t *rapid.T, w *twin) Entry {
+	e := Entry{
+		Position: w.position + int64(rapid.IntRange(1, 3).Draw(t, "position step")),
+		Session:  layout.Session(rapid.IntRange(1, 4).Draw(t, "session")),
+		Seq:      1,
+		Body:     &pb.Entry{AtMs: 1_700_000_000_000 + rapid.Int64Range(-100_000, 100_000).Draw(t, "ms")},
+	}
+	v := w.sessions[e.Session]
+	if v == nil || rarely(t, "open again") {
+		if w.cluster == nil || rarely(t, "init again") {
+			e.Body.Commands = append(e.Body.Commands, drawInit(t))
+		}
+		if !rarely(t, "no open") {
+			e.Body.Commands = append(e.Body.Commands, drawOpen(t))
+		}
+	}
+	if v != nil {
+		e.Seq = v.LastSeq + 1
+	}
+	if rarely(t, "other seq") {
+		e.Seq = uint64(max(1, int64(e.Seq)+int64(rapid.IntRange(-2, 2).Draw(t, "seq step"))))
+	}
+	d := drawing{w: w, next: map[producerKey]int32{}, flush: 1}
+	if v != nil {
+		d.flush = v.LastFlush + 1
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "commands") {
+		e.Body.Commands = append(e.Body.Commands, d.command(t))
+	}
+	e.Body.Inline = make([]byte, d.inline)
+	return e
+}
+
+func rarely(t *rapid.T, label string) bool { return rapid.IntRange(0, 19).Draw(t, label) == 19 }
+
+func drawInit(t *rapid.T) *pb.Command {
+	c := initCluster()
+	if rarely(t, "bad init") {
+		k := c.GetInitCluster()
+		*rapid.SampledFrom([]*uint32{&k.Incarnation, &k.FeatureLevel}).Draw(t, "field") = rapid.SampledFrom([]uint32{0, 2}).Draw(t, "v")
+	}
+	return c
+}
+
+func drawOpen(t *rapid.T) *pb.Command {
+	c := openSession()
+	if rarely(t, "bad levels") {
+		c.GetOpenSession().MinFeatureLevel = uint32(rapid.IntRange(0, 2).Draw(t, "min"))
+		c.GetOpenSession().MaxFeatureLevel = uint32(rapid.IntRange(0, 2).Draw(t, "max"))
+	}
+	return c
+}
+
+type producerKey struct {
+	topic     uint64
+	partition uint32
+	id        int64
+}
+
+// drawing is what the commands of one entry add up to while they are drawn.
+type drawing struct {
+	w      *twin
+	next   map[producerKey]int32
+	flush  uint64
+	inline uint64
+}
+
+func (d *drawing) command(t *rapid.T) *pb.Command {
+	base := rapid.Int64Range(max(0, d.w.position-6), d.w.position).Draw(t, "base")
+	switch op := rapid.IntRange(0, 24).Draw(t, "op"); {
+	case op < 12:
+		return d.append(t)
+	case op < 15:
+		name := rapid.SampledFrom([]string{"a", "b", "a.b", "a_b", "c", ""}).Draw(t, "name")
+		c := createTopic(name, uint32(rapid.IntRange(0, 3).Draw(t, "partitions")), base)
+		if rapid.Bool().Draw(t, "configs") {
+			c.GetCreateTopic().Configs = rapid.SampledFrom([][]*pb.Config{
+				{{Name: "message.timestamp.type", Value: "LogAppendTime"}},
+				{{Name: "cleanup.policy", Value: "delete"}, {Name: "message.timestamp.type", Value: "CreateTime"}},
+				{{Name: "b"}, {Name: "a"}},
+			}).Draw(t, "values")
+		}
+		return c
+	case op < 17:
+		return deleteTopic(d.topic(t), base)
+	case op < 18:
+		return initProducer()
+	case op < 20:
+		return mark()
+	case op < 22:
+		from, to := d.w.archived, int64(0)
+		if len(d.w.marks) > 0 {
+			to = rapid.SampledFrom(d.w.marks).Draw(t, "mark")
+		}
+		if rarely(t, "other archive") {
+			from, to = from+int64(rapid.IntRange(-1, 1).Draw(t, "from")), to+int64(rapid.IntRange(-1, 3).Draw(t, "to"))
+		}
+		return archived(from, to)
+	case op < 24:
+		return sweep(uint32(rapid.IntRange(0, 12).Draw(t, "limit")))
+	default:
+		if rapid.Bool().Draw(t, "really close") {
+			return closeSession(layout.Session(rapid.IntRange(1, 5).Draw(t, "closed")))
+		}
+		return rapid.SampledFrom([]*pb.Command{initCluster(), openSession()}).Draw(t, "again")
+	}
+}
+
+func (d *drawing) topic(t *rapid.T) uint64 {
+	return uint64(rapid.IntRange(max(0, len(d.w.topics)-4), len(d.w.topics)+1).Draw(t, "topic"))
+}
+
+func (d *drawing) append(t *rapid.T) *pb.Command {
+	var batches []batch
+	for range rapid.IntRange(1, 3).Draw(t, "stretches") {
+		topic, partition := d.topic(t), uint32(rapid.IntRange(0, 3).Draw(t, "partition"))
+		producer := int64(rapid.IntRange(-1, maxTwinProducer).Draw(t, "producer"))
+		epoch := int32(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1, math.MaxInt16 + 1}).Draw(t, "epoch"))
+		key := producerKey{topic, partition, producer}
+		seq := d.sequence(t, key)
+		for range rapid.IntRange(1, 3).Draw(t, "batches") {
+			b := batch{
+				topic: topic, partition: partition, producer: producer, epoch: epoch, seq: seq,
+				records: uint32(rapid.IntRange(1, 3).Draw(t, "records")), bytes: uint32(rapid.IntRange(1, 20).Draw(t, "bytes")),
+				delta: int64(rapid.IntRange(-3, 3).Draw(t, "delta")),
+			}
+			batches = append(batches, b)
+			if seq >= 0 {
+				seq = AddSequence(seq, int32(b.records))
+			}
+		}
+		d.next[key] = seq
+	}
+	flush := uint64(0)
+	if rapid.Bool().Draw(t, "object") {
+		flush = d.flush
+		d.flush++
+		if rarely(t, "flush reused") {
+			flush = max(1, flush-1)
+		}
+	}
+	c := appendBatches(flush, batches...)
+	k := c.GetAppendBatches()
+	k.Hedge = rapid.Bool().Draw(t, "hedge")
+	if flush == 0 {
+		for i := range k.Offsets {
+			k.Offsets[i] += d.inline
+		}
+		for _, n := range k.Bytes {
+			d.inline += uint64(n)
+		}
+	}
+	if rarely(t, "malformed") {
+		deform(t, k)
+	}
+	return c
+}
+
+// sequence is mostly the one that the partition expects.
+func (d *drawing) sequence(t *rapid.T, key producerKey) int32 {
+	if key.id < 0 {
+		return -1
+	}
+	expected, earlier := int32(0), int32(0)
+	if topic := d.w.live(key.topic); topic != nil && int(key.partition) < len(topic.parts) {
+		if known := topic.parts[key.partition].producers[key.id]; known != nil {
+			expected = NextSequence(known.sent[len(known.sent)-1].last())
+			earlier = rapid.SampledFrom(known.sent).Draw(t, "earlier").seq
+		}
+	}
+	if next, ok := d.next[key]; ok {
+		expected = next
+	}
+	switch op := rapid.IntRange(0, 9).Draw(t, "sequence"); {
+	case op < 7:
+		return expected
+	case op < 9:
+		return earlier
+	default:
+		return rapid.SampledFrom([]int32{0, 1, 5, -1, math.MaxInt32}).Draw(t, "any")
+	}
+}
+
+// deform breaks one column.
+func deform(t *rapid.T, k *pb.AppendBatches) {
+	switch rapid.IntRange(0, 9).Draw(t, "deform") {
+	case 0:
+		k.Topics = append(k.Topics, 1)
+	case 1:
+		k.Records[0] = rapid.SampledFrom([]uint32{0, math.MaxInt32, math.MaxUint32}).Draw(t, "records")
+	case 2:
+		k.Bytes[0] = rapid.SampledFrom([]uint32{0, math.MaxUint32}).Draw(t, "bytes")
+	case 3:
+		k.Offsets[0] = rapid.SampledFrom([]uint64{math.MaxUint64, math.MaxUint32, 1}).Draw(t, "offset")
+	case 4:
+		k.Runs[len(k.Runs)-1] += uint32(rapid.SampledFrom([]int{1, -1, math.MaxUint32 - 5}).Draw(t, "runs"))
+	case 5:
+		k.Batches[0] += uint32(rapid.SampledFrom([]int{1, -1, math.MaxUint32 - 5}).Draw(t, "batches"))
+	case 6:
+		k.Sequences = k.Sequences[1:]
+	case 7:
+		k.MaxTimestamps[0] = rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64}).Draw(t, "timestamp")
+	case 8:
+		k.Size = rapid.SampledFrom([]uint64{0, math.MaxUint64, math.MaxUint32 + 1}).Draw(t, "size")
+	default:
+		k.ProducerIds[0] = rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64}).Draw(t, "producer")
+	}
+}

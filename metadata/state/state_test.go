@@ -1,0 +1,106 @@
+package state
+
+import (
+	"bytes"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+)
+
+// redecode sends an entry through its bytes, as the journal does.
+func redecode(t fataler, e Entry) Entry {
+	t.Helper()
+	value, err := proto.MarshalOptions{Deterministic: true}.Marshal(e.Body)
+	if err != nil {
+		t.Fatalf("marshal: %v", err)
+	}
+	got, err := Decode(e.Position, e.Session, e.Seq, value)
+	if err != nil {
+		t.Fatalf("decode: %v", err)
+	}
+	if !bytes.Equal(got.Body.Inline, e.Body.Inline) || !proto.Equal(got.Body, e.Body) {
+		t.Fatalf("entry %v is %v after its bytes", e.Body, got.Body)
+	}
+	return got
+}
+
+// State gives every entry the results that the twin gives it, and reads the same after each.
+func TestStateAgainstTwin(t *testing.T) {
+	rapid.Check(t, checkAgainstTwin)
+}
+
+func checkAgainstTwin(t *rapid.T) {
+	s, w := New(), newTwin()
+	for range rapid.IntRange(1, 40).Draw(t, "entries") {
+		e := redecode(t, drawEntry(t, w))
+		got, want := s.Apply(e), w.apply(e)
+		if err := compareResults(got, want); err != nil {
+			t.Fatalf("position %d, %v: %v", e.Position, e.Body, err)
+		}
+		if err := w.compare(s, true); err != nil {
+			t.Fatalf("%v: %v", e.Body, err)
+		}
+	}
+}
+
+// drawJournal is a generator of journals: entries in order, each drawn by what those before it led to.
+var drawJournal = rapid.Custom(func(t *rapid.T) []Entry {
+	var entries []Entry
+	for w := newTwin(); len(entries) < 60; {
+		e := drawEntry(t, w)
+		w.apply(e)
+		entries = append(entries, e)
+	}
+	return entries
+})
+
+// The journals that the properties are checked on reach every verdict and every kind of step: otherwise they prove less
+// than they seem to.
+func TestDrawnJournalsReachEverything(t *testing.T) {
+	commands, batches, steps := map[Code]int{}, map[Code]int{}, map[string]int{}
+	for seed := range 150 {
+		s := New()
+		for _, e := range drawJournal.Example(seed) {
+			r := s.Apply(e)
+			if r.Repeat {
+				steps["repeat"]++
+			}
+			steps[r.Refused.String()]++
+			for i, c := range r.Commands {
+				commands[c.Code]++
+				if e.Body.Commands[i].GetSweep() != nil && c.Code == OK && c.ID > 0 {
+					steps["sweep that leaves something"]++
+				}
+				for _, b := range c.Batches {
+					batches[b.Code]++
+				}
+			}
+		}
+		steps["archives"] += len(s.archives)
+		s.EachObject(func(_ uint64, o Object) {
+			if o.Lost != 0 {
+				steps["object lost"]++
+			}
+		})
+	}
+	for code := OK; code <= Stale; code++ {
+		if code == Duplicate || code == OutOfOrderSequence || code == InvalidProducerEpoch {
+			continue // of batches
+		}
+		if commands[code] == 0 && code != TooMany && code != UnknownTopic {
+			t.Errorf("no command is %v", code)
+		}
+	}
+	for _, code := range []Code{OK, Duplicate, Invalid, UnknownTopic, OutOfOrderSequence, InvalidProducerEpoch} {
+		if batches[code] < 20 {
+			t.Errorf("%d batches are %v", batches[code], code)
+		}
+	}
+	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost"} {
+		if steps[step] < 10 {
+			t.Errorf("%d times %s", steps[step], step)
+		}
+	}
+	t.Logf("commands %v, batches %v, steps %v", commands, batches, steps)
+}
