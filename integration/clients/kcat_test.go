@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // kcat is the command line client from Debian, on librdkafka 2.0.
@@ -76,21 +78,26 @@ const (
 	kcatEnd    = "\x1d:end:\x1d\n"
 )
 
+// Read runs a few kcats at once: each waits at the end of its topic for half a second (fetch.wait.max.ms).
 func (kcat) Read(ctx context.Context, bootstrap string, topics []string) ([]Read, error) {
-	var all []Read
-	for _, topic := range topics {
-		out, err := run(ctx, nil, "kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q",
-			"-X", "check.crcs=true", "-f", kcatFormat)
-		if err != nil {
-			return nil, err
-		}
-		read, err := parseKcat(topic, out)
-		if err != nil {
-			return nil, fmt.Errorf("output of kcat for %s: %w", topic, err)
-		}
-		all = append(all, read...)
+	parts := make([][]Read, len(topics))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(6)
+	for i, topic := range topics {
+		group.Go(func() error {
+			out, err := run(ctx, nil, "kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q",
+				"-X", "check.crcs=true", "-f", kcatFormat)
+			if err != nil {
+				return err
+			}
+			if parts[i], err = parseKcat(topic, out); err != nil {
+				return fmt.Errorf("output of kcat for %s: %w", topic, err)
+			}
+			return nil
+		})
 	}
-	return all, nil
+	err := group.Wait()
+	return slices.Concat(parts...), err
 }
 
 func parseKcat(topic string, out []byte) ([]Read, error) {

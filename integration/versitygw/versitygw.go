@@ -15,15 +15,12 @@ func Start(t testing.TB) *s3server.Server {
 	return s3server.Start(t, s3server.Spec{
 		Binary: "versitygw",
 		Command: func(address, dir, access, secret string) (args, env []string) {
-			// Metadata in a directory of its own works on file systems without extended attributes too.
-			meta, data := filepath.Join(dir, "meta"), filepath.Join(dir, "data")
-			for _, d := range []string{meta, data} {
-				if err := os.Mkdir(d, 0o755); err != nil {
-					t.Fatal(err)
-				}
+			data := filepath.Join(dir, "data") // on a file system with extended attributes
+			if err := os.Mkdir(data, 0o755); err != nil {
+				t.Fatal(err)
 			}
 			return []string{
-				"--quiet", "--port", address, "--access", access, "--secret", secret, "posix", "--sidecar", meta, data,
+				"--quiet", "--port", address, "--access", access, "--secret", secret, "posix", data,
 			}, nil
 		},
 	})

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -49,7 +51,11 @@ func runOne(ctx context.Context, s suite, stdout, stderr io.Writer) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = os.Environ()
+	env, err := environ()
+	if err != nil {
+		return err
+	}
+	cmd.Env = env
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
@@ -57,6 +63,17 @@ func runOne(ctx context.Context, s suite, stdout, stderr io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// environ lets the programs that `install` brought win over what the machine happens to have.
+func environ() ([]string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	tools := filepath.Join(dir, ".tools")
+	path := []string{filepath.Join(tools, "bin"), filepath.Join(tools, "venv", "bin"), os.Getenv("PATH")}
+	return append(os.Environ(), "PATH="+strings.Join(path, string(os.PathListSeparator))), nil
 }
 
 // report prints the table and tells whether every suite passed. A budget that was exceeded is a remark, not a failure:

@@ -82,6 +82,14 @@ func TestFailureIsReportedAndTheRestRuns(t *testing.T) {
 	}
 }
 
+func TestToolsComeFirstInThePath(t *testing.T) {
+	var log bytes.Buffer
+	outcomes := runAll(t.Context(), []suite{{"path", time.Minute, `echo "$PATH"`}}, &log, &log)
+	if outcomes[0].err != nil || !strings.Contains(log.String(), "/.tools/bin:") {
+		t.Errorf("%v\n%s", outcomes[0].err, log.String())
+	}
+}
+
 func TestOverBudgetIsARemark(t *testing.T) {
 	var table bytes.Buffer
 	ok := report([]outcome{{suite: suite{name: "slow", budget: time.Second}, took: 3 * time.Second}}, &table)
