@@ -105,3 +105,19 @@ func CheckRange(key string, off, length int64) error {
 	}
 	return nil
 }
+
+// PossiblePrefix says whether any key can start with prefix. Stores answer List for others without looking: services and
+// file systems differ in what they make of "a//b" or "../".
+func PossiblePrefix(prefix string) bool {
+	for {
+		element, rest, more := strings.Cut(prefix, "/")
+		if !more {
+			// The rest of this element may follow, so "." and ".." are fine here.
+			return element == "" || element == "." || element == ".." || ValidElement(element)
+		}
+		if !ValidElement(element) {
+			return false
+		}
+		prefix = rest
+	}
+}

@@ -22,8 +22,8 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]ob
 	}
 	w := walk{store: s, ctx: ctx, prefix: prefix, after: after, limit: limit}
 	dir := prefix[:strings.LastIndexByte(prefix, '/')+1] // "" or ends with '/'
-	if dir != "" && objstore.CheckKey(strings.TrimSuffix(dir, "/")) != nil {
-		return nil, nil // no key starts like this, and a ".." must not be followed
+	if !objstore.PossiblePrefix(prefix) {
+		return nil, nil // a ".." must not be followed
 	}
 	if err := w.dir(dir); err != nil {
 		return nil, fmt.Errorf("list %s: %w", prefix, err)
