@@ -77,7 +77,10 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 		return err
 	}
 	metadata, err := embedEtcd(ctx, dir.Sub("etcd"), log)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // asked to stop before there was anything to drain
+	case err != nil:
 		return fmt.Errorf("the embedded etcd does not start: %w", err)
 	}
 	defer func() { err = errors.Join(err, metadata.Close()) }()

@@ -105,7 +105,7 @@ type object struct {
 
 // listObjects lists a store.
 func listObjects(ctx context.Context, storeURL string) (out []object, err error) {
-	store, err := openStore(ctx, storeURL)
+	store, err := openForReading(ctx, storeURL)
 	if err != nil {
 		return nil, fmt.Errorf("the object store %s cannot be opened: %w", storeURL, err)
 	}

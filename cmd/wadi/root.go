@@ -86,6 +86,7 @@ func (a *app) root() *cobra.Command {
 		a.topicCommand(),
 		a.produceCommand(),
 		a.consumeCommand(),
+		a.segmentCommand(),
 		a.versionCommand(),
 	)
 	return root
