@@ -81,12 +81,16 @@ type drawing struct {
 
 func (d *drawing) command(t *rapid.T) *pb.Command {
 	base := rapid.Int64Range(max(0, d.w.position-6), d.w.position).Draw(t, "base")
-	switch op := rapid.IntRange(0, 24).Draw(t, "op"); {
-	case op < 12:
+	op := rapid.SampledFrom(commandMix).Draw(t, "command")
+	if op == 'a' && len(d.live()) == 0 && !rarely(t, "without a topic") {
+		op = 'c'
+	}
+	switch op {
+	case 'a':
 		return d.append(t)
-	case op < 15:
+	case 'c':
 		name := rapid.SampledFrom([]string{"a", "b", "a.b", "a_b", "c", ""}).Draw(t, "name")
-		c := createTopic(name, uint32(rapid.IntRange(0, 3).Draw(t, "partitions")), base)
+		c := createTopic(name, uint32(rapid.SampledFrom([]int{1, 2, 3, 2, 0}).Draw(t, "partitions")), base)
 		if rapid.Bool().Draw(t, "configs") {
 			c.GetCreateTopic().Configs = rapid.SampledFrom([][]*pb.Config{
 				{{Name: "message.timestamp.type", Value: "LogAppendTime"}},
@@ -95,13 +99,13 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 			}).Draw(t, "values")
 		}
 		return c
-	case op < 17:
+	case 'd':
 		return deleteTopic(d.topic(t), base)
-	case op < 18:
+	case 'p':
 		return initProducer()
-	case op < 20:
+	case 'm':
 		return mark()
-	case op < 22:
+	case 'r':
 		from, to := d.w.archived, int64(0)
 		if len(d.w.marks) > 0 {
 			to = rapid.SampledFrom(d.w.marks).Draw(t, "mark")
@@ -110,7 +114,7 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 			from, to = from+int64(rapid.IntRange(-1, 1).Draw(t, "from")), to+int64(rapid.IntRange(-1, 3).Draw(t, "to"))
 		}
 		return archived(from, to)
-	case op < 24:
+	case 's':
 		return sweep(uint32(rapid.IntRange(0, 12).Draw(t, "limit")))
 	default:
 		if rapid.Bool().Draw(t, "really close") {
@@ -120,6 +124,28 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
+// commandMix is what commands are drawn from: append, create, delete, producer id, mark, archived, sweep, other.
+var commandMix = []byte("aaaaaaaaaaaaaaccdpmmrrsso")
+
+func (d *drawing) live() []*twinTopic {
+	var list []*twinTopic
+	for _, t := range d.w.topics {
+		if t.Deleted == 0 {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// partition is mostly one that is there.
+func (d *drawing) partition(t *rapid.T) (topic uint64, partition uint32) {
+	if live := d.live(); len(live) > 0 && !rarely(t, "any partition") {
+		chosen := rapid.SampledFrom(live).Draw(t, "live topic")
+		return chosen.Number, uint32(rapid.IntRange(0, len(chosen.parts)-1).Draw(t, "partition"))
+	}
+	return d.topic(t), uint32(rapid.IntRange(0, 3).Draw(t, "partition"))
+}
+
 func (d *drawing) topic(t *rapid.T) uint64 {
 	return uint64(rapid.IntRange(max(0, len(d.w.topics)-4), len(d.w.topics)+1).Draw(t, "topic"))
 }
@@ -127,9 +153,9 @@ func (d *drawing) topic(t *rapid.T) uint64 {
 func (d *drawing) append(t *rapid.T) *pb.Command {
 	var batches []batch
 	for range rapid.IntRange(1, 3).Draw(t, "stretches") {
-		topic, partition := d.topic(t), uint32(rapid.IntRange(0, 3).Draw(t, "partition"))
+		topic, partition := d.partition(t)
 		producer := int64(rapid.IntRange(-1, maxTwinProducer).Draw(t, "producer"))
-		epoch := int32(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1, math.MaxInt16 + 1}).Draw(t, "epoch"))
+		epoch := int32(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, -1, math.MaxInt16 + 1}).Draw(t, "epoch"))
 		key := producerKey{topic, partition, producer}
 		seq := d.sequence(t, key)
 		for range rapid.IntRange(1, 3).Draw(t, "batches") {
@@ -165,7 +191,7 @@ func (d *drawing) append(t *rapid.T) *pb.Command {
 		}
 	}
 	if rarely(t, "malformed") {
-		deform(t, k)
+		d.deform(t, k)
 	}
 	return c
 }
@@ -196,7 +222,7 @@ func (d *drawing) sequence(t *rapid.T, key producerKey) int32 {
 }
 
 // deform breaks one column.
-func deform(t *rapid.T, k *pb.AppendBatches) {
+func (d *drawing) deform(t *rapid.T, k *pb.AppendBatches) {
 	switch rapid.IntRange(0, 9).Draw(t, "deform") {
 	case 0:
 		k.Topics = append(k.Topics, 1)
@@ -213,6 +239,11 @@ func deform(t *rapid.T, k *pb.AppendBatches) {
 	case 6:
 		k.Sequences = k.Sequences[1:]
 	case 7:
+		for _, topic := range d.live() {
+			if topic.LogAppendTime {
+				return // State remembers the times of appends, and not such ones exactly
+			}
+		}
 		k.MaxTimestamps[0] = rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64}).Draw(t, "timestamp")
 	case 8:
 		k.Size = rapid.SampledFrom([]uint64{0, math.MaxUint64, math.MaxUint32 + 1}).Draw(t, "size")

@@ -16,12 +16,17 @@ type producer struct {
 	timeDelta [4]int32  // likewise for the append time
 }
 
-const producerBytes = 80
+const (
+	producerBytes = 80
+	maxStampMs    = 1<<48 - 1
+)
 
 func (p *producer) epoch() int16 { return int16(p.stamp & 0xffff) }
 func (p *producer) time() int64  { return int64(p.stamp >> 16) }
 
-func makeStamp(ms int64, epoch int16) uint64 { return uint64(ms)<<16 | uint64(uint16(epoch)) }
+func makeStamp(ms int64, epoch int16) uint64 {
+	return uint64(min(max(ms, 0), maxStampMs))<<16 | uint64(uint16(epoch))
+}
 
 // NextSequence is the sequence after seq; sequences wrap from the largest int32 to 0.
 func NextSequence(seq int32) int32 { return AddSequence(seq, 1) }
@@ -50,18 +55,20 @@ func (p *producer) find(seq, records int32) (base, ms int64, ok bool) {
 	return 0, 0, false
 }
 
-// push remembers the next batch of the same epoch. Batches too far apart for a delta drop out of memory, oldest first.
+// push remembers the next batch of the same epoch. The batches before one that is 2^32 offsets away are forgotten; a
+// clock that jumps by weeks only makes the older times inexact, for a duplicate must be known whatever the clock did.
 func (p *producer) push(seq, records int32, base, ms int64) {
 	copy(p.records[1:], p.records[:4])
 	copy(p.baseDelta[1:], p.baseDelta[:3])
 	copy(p.timeDelta[1:], p.timeDelta[:3])
-	db, dt := base-p.base, ms-p.time()
-	if db < 0 || db > math.MaxUint32 || dt < math.MinInt32 || dt > math.MaxInt32 {
-		p.records, db, dt = [5]int32{}, 0, 0
+	stamp := makeStamp(ms, p.epoch())
+	db, dt := base-p.base, int64(stamp>>16)-p.time()
+	if db < 0 || db > math.MaxUint32 {
+		p.records, db = [5]int32{}, 0
 	}
-	p.baseDelta[0], p.timeDelta[0] = uint32(db), int32(dt)
+	p.baseDelta[0], p.timeDelta[0] = uint32(db), int32(min(max(dt, math.MinInt32), math.MaxInt32))
 	p.records[0] = records
-	p.base, p.stamp = base, makeStamp(ms, p.epoch())
+	p.base, p.stamp = base, stamp
 	p.lastSeq = AddSequence(seq, records-1)
 }
 

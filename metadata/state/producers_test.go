@@ -184,27 +184,39 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-// Batches too far apart in offset or time for a delta are forgotten; what is remembered stays right.
-func TestFarApartBatchesAreForgotten(t *testing.T) {
-	for name, far := range map[string]naiveBatch{
-		"offset":     {seq: 2, records: 1, base: 1 << 33, ms: 1000},
-		"time":       {seq: 2, records: 1, base: 11, ms: 1000 + 1<<32},
-		"time, back": {seq: 2, records: 1, base: 11, ms: 1000 - 1<<32},
+// A batch that is 2^32 offsets behind the next one is forgotten, and is refused rather than taken for another.
+func TestBatchesFarApartInOffsetAreForgotten(t *testing.T) {
+	p := pushReal(nil, 0, naiveBatch{seq: 0, records: 2, base: 10, ms: 1000})
+	p = pushReal(p, 0, naiveBatch{seq: 2, records: 1, base: 1 << 33, ms: 1001})
+	p = pushReal(p, 0, naiveBatch{seq: 3, records: 1, base: 1<<33 + 1, ms: 1002})
+	for seq, want := range map[int32]int64{2: 1 << 33, 3: 1<<33 + 1} {
+		if code, base, _ := p.judge(1, 0, seq, 1, -1); code != Duplicate || base != want {
+			t.Errorf("sequence %d again: %v at %d", seq, code, base)
+		}
+	}
+	if code, _, _ := p.judge(1, 0, 0, 2, -1); code != OutOfOrderSequence {
+		t.Errorf("the first batch again: %v", code)
+	}
+}
+
+// Semantics line 23, whatever the clock does: a jump of weeks, or before 1970, costs exact times but no duplicate.
+func TestDuplicatesAreKnownThroughClockJumps(t *testing.T) {
+	const now = int64(1_700_000_000_000)
+	for name, jump := range map[string]int64{
+		"five minutes": 300_000, "five minutes back": -300_000, "years": 1 << 40, "years back": -1 << 40,
+		"before 1970": -2 * now, "the end of time": math.MaxInt64 - now, "its start": math.MinInt64 + 1,
 	} {
-		if far.ms < 0 {
-			far.ms = 0
+		p := pushReal(nil, 0, naiveBatch{seq: 0, records: 2, base: 10, ms: now})
+		p = pushReal(p, 0, naiveBatch{seq: 2, records: 2, base: 12, ms: now + jump})
+		code, base, ms := p.judge(1, 0, 0, 2, -1)
+		if code != Duplicate || base != 10 || (max(jump, -jump) < 1<<31 && ms != now) {
+			t.Errorf("%s: the batch before it, again: %v at %d, time %d", name, code, base, ms)
 		}
-		start := int64(1 << 40)
-		p := pushReal(nil, 0, naiveBatch{seq: 0, records: 2, base: 10, ms: start})
-		far.ms += start - 1000
-		p = pushReal(p, 0, far)
-		code, base, ms := p.judge(1, 0, far.seq, far.records, -1)
-		if code != Duplicate || base != far.base || ms != far.ms {
-			t.Errorf("%s: the far batch, again: %v %d %d", name, code, base, ms)
+		if code, base, _ := p.judge(1, 0, 2, 2, -1); code != Duplicate || base != 12 {
+			t.Errorf("%s: the batch after it, again: %v at %d", name, code, base)
 		}
-		code, base, _ = p.judge(1, 0, 0, 2, -1)
-		if code == Duplicate && base != 10 {
-			t.Errorf("%s: the first batch, again: at %d", name, base)
+		if p.epoch() != 0 {
+			t.Errorf("%s: epoch %d", name, p.epoch())
 		}
 	}
 }
