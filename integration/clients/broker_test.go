@@ -6,19 +6,21 @@ import (
 	"path/filepath"
 	"testing"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
+	"wadi/integration/etcd"
+	"wadi/integration/minio"
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	services.Cleanup()
+	binary.Cleanup()
 	os.Exit(code)
 }
 
 // broker is a Kafka endpoint under test.
 type broker struct {
 	bootstrap string
-	process   *services.Process // nil for an endpoint that was there before the test
+	process   *binary.Process // nil for an endpoint that was there before the test
 }
 
 // brokers are the ways to run Wadi that every client must work with.
@@ -26,7 +28,7 @@ var brokers = []struct {
 	name  string
 	start func(t *testing.T) broker
 }{
-	{"dev", func(t *testing.T) broker { return startDev(t, t.TempDir(), services.FreePort(t)) }},
+	{"dev", func(t *testing.T) broker { return startDev(t, t.TempDir(), binary.FreePort(t)) }},
 	{"agent", startAgent},
 }
 
@@ -45,8 +47,8 @@ func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
 func startDev(t *testing.T, dir string, port int) broker {
 	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	p := services.Start(t, services.Spec{
-		Name: "wadi dev", Path: services.Wadi(t), Ready: "ready",
+	p := binary.Start(t, binary.Spec{
+		Name: "wadi dev", Path: binary.Path(t), Ready: "ready",
 		Args: []string{"dev", "--listen", address, "--data-dir", dir, "--http", ""},
 		Dir:  t.TempDir(), // nothing may be written outside of the data directory
 	})
@@ -56,18 +58,17 @@ func startDev(t *testing.T, dir string, port int) broker {
 // startAgent runs `wadi agent` with a configuration file, on a MinIO and an etcd process of its own.
 func startAgent(t *testing.T) broker {
 	t.Helper()
-	etcd, store := services.StartEtcd(t), services.StartMinIO(t)
-	store.CreateBucket(t, "streams")
-	address := fmt.Sprintf("127.0.0.1:%d", services.FreePort(t))
+	metadata, store := etcd.Start(t, etcd.Options{}), minio.Start(t)
+	address := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
 	config := fmt.Sprintf("cluster: clients\nlisteners: [PLAINTEXT://%s]\nhttp: 127.0.0.1:%d\n"+
 		"etcd: {endpoints: [%s]}\nstore: %q\n",
-		address, services.FreePort(t), etcd.Endpoint, store.StoreURL("streams/wadi"))
+		address, binary.FreePort(t), metadata.Endpoint(), store.URL(store.NewBucket(t)+"/streams"))
 	file := filepath.Join(t.TempDir(), "wadi.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := services.Start(t, services.Spec{
-		Name: "wadi agent", Path: services.Wadi(t), Ready: "ready",
+	p := binary.Start(t, binary.Spec{
+		Name: "wadi agent", Path: binary.Path(t), Ready: "ready",
 		Args: []string{"agent", "--config", file}, Env: store.Env(), Dir: t.TempDir(),
 	})
 	return broker{bootstrap: address, process: p}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
 )
 
 // Client is one Kafka client, as writer and as reader.
@@ -38,7 +38,7 @@ func run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = services.Root()
+	cmd.Dir = binary.Root()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {

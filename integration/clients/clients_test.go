@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
 )
 
 // recordsPerTopic makes several batches and requests, with keys on all partitions.
@@ -31,7 +31,7 @@ func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
 		var topics []topic
 		for _, c := range clients {
 			t.Run("write/"+c.Name(), func(t *testing.T) {
-				services.Need(t, c.Check())
+				binary.Need(t, c.Check())
 				for _, codec := range codecs {
 					topics = append(topics, write(ctx, t, b, c, codec, true))
 				}
@@ -40,7 +40,7 @@ func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
 		}
 		for _, c := range clients {
 			t.Run("read/"+c.Name(), func(t *testing.T) {
-				services.Need(t, c.Check())
+				binary.Need(t, c.Check())
 				readAll(ctx, t, b, c, topics)
 			})
 		}
@@ -101,7 +101,7 @@ func readAll(ctx context.Context, t *testing.T, b broker, c Client, topics []top
 // TestKcatCreatesTopicAndSendsFile: the first produce to an unknown topic creates it (num.partitions 1), and a file of
 // all byte values comes back as it was.
 func TestKcatCreatesTopicAndSendsFile(t *testing.T) {
-	services.Need(t, kcat{}.Check())
+	binary.Need(t, kcat{}.Check())
 	eachBroker(t, func(t *testing.T, b broker) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -128,7 +128,7 @@ func TestKcatCreatesTopicAndSendsFile(t *testing.T) {
 func TestDevSurvivesKill(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	dir, port := t.TempDir(), services.FreePort(t)
+	dir, port := t.TempDir(), binary.FreePort(t)
 	b := startDev(t, dir, port)
 	const name = "survivor"
 	if err := createTopic(ctx, b.bootstrap, name, 3); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
 )
 
 // exampleRecords is what each example producer sends: 40 records, keyed by four names in turn.
@@ -34,7 +34,7 @@ func TestExamples(t *testing.T) {
 		},
 	} {
 		t.Run(example.name, func(t *testing.T) {
-			services.Need(t, example.err)
+			binary.Need(t, example.err)
 			eachBroker(t, func(t *testing.T, b broker) {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				defer cancel()

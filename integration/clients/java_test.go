@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
 )
 
 // java is kafka-clients with the defaults of its producer and its consumer, compiled by `task install`.
@@ -43,14 +43,14 @@ func checkJava(project string) error {
 	if _, err := exec.LookPath("java"); err != nil {
 		return fmt.Errorf("no Java (go tool task install): %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(services.Root(), project, "target", "classes")); err != nil {
+	if _, err := os.Stat(filepath.Join(binary.Root(), project, "target", "classes")); err != nil {
 		return fmt.Errorf("Java programs are not compiled (go tool task install): %w", err)
 	}
 	return nil
 }
 
 func javaArgs(project, class string, args ...string) []string {
-	target := filepath.Join(services.Root(), project, "target")
+	target := filepath.Join(binary.Root(), project, "target")
 	path := filepath.Join(target, "classes") + string(os.PathListSeparator) + filepath.Join(target, "lib", "*")
 	return append([]string{"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", path, class}, args...)
 }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
 )
 
 // python is confluent-kafka with acks=all, idempotence and delivery callbacks, in the venv that `task install` makes.
@@ -38,4 +38,4 @@ func (python) Read(ctx context.Context, bootstrap string, topics []string) ([]Re
 	return parseRead(out)
 }
 
-func venvPython() string { return filepath.Join(services.Root(), ".tools", "venv", "bin", "python") }
+func venvPython() string { return filepath.Join(binary.Root(), ".tools", "venv", "bin", "python") }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"wadi/integration/services"
+	"wadi/integration/binary"
 )
 
 // snippet is a block of the README that says "<!-- tested: KIND -->" above its fence.
@@ -20,7 +20,7 @@ var snippetFence = regexp.MustCompile("(?ms)^<!-- tested: (\\w+) -->\n```\\w*\n(
 
 func snippets(t *testing.T) []snippet {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(services.Root(), "README.md"))
+	readme, err := os.ReadFile(filepath.Join(binary.Root(), "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +37,11 @@ func snippets(t *testing.T) []snippet {
 // TestReadme runs the README's snippets in order, as a reader would, against one `wadi dev`, and compares what they
 // print where the README says so. Only the address is another one, and the programs come from .tools.
 func TestReadme(t *testing.T) {
-	services.Need(t, kcat{}.Check())
-	services.Need(t, python{}.Check())
-	b := startDev(t, t.TempDir(), services.FreePort(t))
+	binary.Need(t, kcat{}.Check())
+	binary.Need(t, python{}.Check())
+	b := startDev(t, t.TempDir(), binary.FreePort(t))
 	dir := t.TempDir()
-	if err := os.Symlink(services.Wadi(t), filepath.Join(dir, "wadi")); err != nil {
+	if err := os.Symlink(binary.Path(t), filepath.Join(dir, "wadi")); err != nil {
 		t.Fatal(err)
 	}
 	var printed string
@@ -79,7 +79,7 @@ func runSnippet(t *testing.T, dir, name string, args ...string) string {
 	defer cancel()
 	var stderr strings.Builder
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env, cmd.Stderr = dir, services.Environ(), &stderr
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, binary.Environ(), &stderr
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.Output()
 	if err != nil {

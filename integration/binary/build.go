@@ -1,4 +1,4 @@
-package services
+package binary
 
 import (
 	"fmt"
@@ -15,9 +15,9 @@ var build struct {
 	err  error
 }
 
-// Wadi is the path of the binary, built once per test process. The toolchain's cache makes a build without changes
+// Path is the path of the binary, built once per test process. The toolchain's cache makes a build without changes
 // cheap; the file lies in a folder of its own that Cleanup removes.
-func Wadi(t testing.TB) string {
+func Path(t testing.TB) string {
 	t.Helper()
 	build.once.Do(func() {
 		dir, err := os.MkdirTemp("", "wadi-binary-")

@@ -1,4 +1,4 @@
-package services
+package binary
 
 import (
 	"bufio"
@@ -26,8 +26,6 @@ type Spec struct {
 	Ready string
 	// Within bounds the wait for that line; 0 means 60 s.
 	Within time.Duration
-	// ResendsSignal: a clean end of this program looks like death by the signal that it was sent (etcd does so).
-	ResendsSignal bool
 }
 
 // Process is a running child.
@@ -38,10 +36,9 @@ type Process struct {
 	// ReadyLine is the line that held Spec.Ready.
 	ReadyLine string
 
-	cmd           *exec.Cmd
-	resendsSignal bool
-	done          chan struct{} // closed when the process has ended; err is set before
-	err           error
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended; err is set before
+	err  error
 
 	mu struct {
 		sync.Mutex
@@ -74,12 +71,11 @@ func Start(t testing.TB, s Spec) *Process {
 }
 
 func start(s Spec) (*Process, error) {
-	p := &Process{
-		Name: s.Name, resendsSignal: s.ResendsSignal,
-		done: make(chan struct{}), cmd: exec.Command(s.Path, s.Args...),
-	}
+	p := &Process{Name: s.Name, done: make(chan struct{}), cmd: exec.Command(s.Path, s.Args...)}
 	p.cmd.Dir = s.Dir
 	p.cmd.Env = append(Environ(), s.Env...)
+	p.cmd.WaitDelay = 5 * time.Second // a grandchild may hold the output open
+	dieWithParent(p.cmd)
 	out, in := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
 	begin := time.Now()
@@ -87,10 +83,15 @@ func start(s Spec) (*Process, error) {
 		return nil, err
 	}
 	ready := make(chan string, 1)
-	go p.read(out, s.Ready, ready)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		p.read(out, s.Ready, ready)
+	}()
 	go func() {
 		p.err = p.cmd.Wait()
 		in.Close()
+		<-read
 		close(p.done)
 	}()
 	if s.Ready == "" {
@@ -170,9 +171,6 @@ func (p *Process) Stop() error {
 	}
 	select {
 	case <-p.done:
-		if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && p.resendsSignal && status.Signal() == syscall.SIGTERM {
-			return nil
-		}
 		return p.err
 	case <-time.After(30 * time.Second):
 		p.Kill()
