@@ -26,7 +26,7 @@ func Path(t testing.TB) string {
 			return
 		}
 		build.path = filepath.Join(dir, "wadi")
-		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/wadi")
+		cmd := exec.Command("go", "build", "-buildvcs=false", "-o", build.path, "./cmd/wadi")
 		cmd.Dir = Root()
 		if out, err := cmd.CombinedOutput(); err != nil {
 			build.err = fmt.Errorf("build wadi: %w\n%s", err, out)
