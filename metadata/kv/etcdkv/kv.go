@@ -115,9 +115,13 @@ func (k *KV) Range(ctx context.Context, r kv.RangeRequest) (kv.RangeResult, erro
 	if err != nil {
 		return kv.RangeResult{}, err
 	}
-	return kv.RangeResult{
-		Header: header(resp.Header), KVs: keyValues(resp.Kvs), More: resp.More, Count: resp.Count,
-	}, nil
+	kvs := keyValues(resp.Kvs)
+	if r.KeysOnly {
+		for i := range kvs {
+			kvs[i].Lease = 0 // before 3.7 etcd read the leases too: nobody shall come to depend on it
+		}
+	}
+	return kv.RangeResult{Header: header(resp.Header), KVs: kvs, More: resp.More, Count: resp.Count}, nil
 }
 
 // Compact implements kv.KV. It returns when the compaction is decided; etcd frees the space in the background.

@@ -46,8 +46,9 @@ func rangeBounds(t *testing.T, k kv.KV) {
 
 func rangeLimitAndCount(t *testing.T, k kv.KV) {
 	const p = "kvtest/limit/"
+	lease := grant(t, k, 60)
 	for _, key := range []string{"a", "b", "c", "d"} {
-		put(t, k, p+key, "value")
+		do(t, k, kv.Put(p+key, []byte("value"), lease))
 	}
 	r := prefix(p)
 	r.Limit = 2
@@ -72,7 +73,10 @@ func rangeLimitAndCount(t *testing.T, k kv.KV) {
 	require.Len(t, got.KVs, 4)
 	for _, e := range got.KVs {
 		require.Empty(t, e.Value)
+		require.Zero(t, e.Lease, "etcd 3.7 lists keys without their leases")
 		require.NotZero(t, e.ModRevision)
+		require.Equal(t, e.ModRevision, e.CreateRevision)
+		require.Equal(t, int64(1), e.Version)
 	}
 	r.Serializable = true
 	require.Equal(t, got.KVs, list(t, k, r).KVs)

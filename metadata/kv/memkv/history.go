@@ -55,14 +55,14 @@ func (h *keyHistory) at(rev int64) *change {
 }
 
 // prune forgets what no read at or above rev can see and returns the forgotten changes' size. A tombstone at rev itself
-// stays: a watch from rev on must still see it.
+// goes too: a watch from rev on finds it in the log.
 func (h *keyHistory) prune(rev int64) (freed int64) {
 	i := sort.Search(len(h.changes), func(i int) bool { return h.changes[i].kv.ModRevision > rev })
 	if i == 0 {
 		return 0
 	}
 	keep := i - 1 // the newest change at or below rev
-	if c := h.changes[keep]; c.del && c.kv.ModRevision < rev {
+	if h.changes[keep].del {
 		keep = i
 	}
 	for _, c := range h.changes[:keep] {

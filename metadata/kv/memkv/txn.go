@@ -77,7 +77,8 @@ func (s *Store) check(t kv.Txn) error {
 	return nil
 }
 
-// checkOps refuses a branch that writes a key twice, by two puts or by a put and a delete, in any order.
+// checkOps refuses a branch that writes a key twice, by two puts or by a put and a delete, in any order. etcd means to do
+// the same but overlooks deletes that end at "\x00", and then changes a key twice at one revision.
 func checkOps(ops []kv.Op) error {
 	puts := make(map[string]struct{}, len(ops))
 	for _, op := range ops {
