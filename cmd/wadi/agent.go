@@ -10,6 +10,7 @@ import (
 
 	"wadi/internal/config"
 	"wadi/internal/listen"
+	"wadi/objstore"
 )
 
 func (a *app) agentCommand() *cobra.Command {
@@ -77,21 +78,24 @@ func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
 	defer func() { err = errors.Join(err, metadata.Close()) }()
 	store, err := openStore(ctx, c.Store)
 	if err != nil {
-		return fmt.Errorf("the object store %s cannot be opened: %w", c.Store, err)
+		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, objstore.Close(store)) }()
 	if err := n.build(metadata, store); err != nil {
 		return err
 	}
 	return serve(ctx, []*node{n}, func() error {
+		if a.json() {
+			return a.printJSON(readyLine{Ready: true, Address: n.addresses()})
+		}
 		return a.printf("ready %s\n", n.addresses())
 	})
 }
 
-// bindError adds what can be done about an address that is taken.
-func bindError(err error, where string) error {
+// bindError adds what can be done about an address that is taken; setting is the flag or key that chose it.
+func bindError(err error, setting string) error {
 	if errors.Is(err, listen.ErrInUse) {
-		return fmt.Errorf("%w: stop what listens there or choose another with %s", err, where)
+		return fmt.Errorf("%w: stop what listens there or set %s to another", err, setting)
 	}
 	return err
 }

@@ -3,22 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/url"
 
+	"wadi/internal/config"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/etcdkv"
 	"wadi/objstore"
-	"wadi/objstore/file"
-	"wadi/objstore/mem"
+	"wadi/objstore/open"
 )
-
-// closingStore is a store that the process opened and has to close.
-type closingStore interface {
-	objstore.Store
-	io.Closer
-}
 
 // openEtcd makes a client of a remote etcd. It does not wait for a connection: an etcd that comes up later than its
 // agents is no reason to fail.
@@ -32,33 +24,23 @@ func embedEtcd(ctx context.Context, dir string, log *slog.Logger) (kv.KV, error)
 	return etcdkv.Embed(ctx, dir, etcdkv.EmbedOptions{Logger: slog.New(errorsOnly{log.Handler()})})
 }
 
-// openStore opens the store of a URL for reading and writing.
-func openStore(_ context.Context, storeURL string) (closingStore, error) {
-	u, err := url.Parse(storeURL)
+// openStore opens the store of a URL for reading and writing and checks that it works. objstore.Close gives it up.
+func openStore(ctx context.Context, storeURL string) (objstore.Store, error) {
+	return openStoreAs(ctx, storeURL, open.Options{})
+}
+
+// openForReading opens a store without becoming one of its writers: looking leaves no trace.
+func openForReading(ctx context.Context, storeURL string) (objstore.Store, error) {
+	return openStoreAs(ctx, storeURL, open.Options{ReadOnly: true})
+}
+
+func openStoreAs(ctx context.Context, storeURL string, o open.Options) (objstore.Store, error) {
+	store, err := open.Open(ctx, storeURL, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the object store %s cannot be opened: %w", config.Redact(storeURL), err)
 	}
-	switch u.Scheme {
-	case "file":
-		return file.Open(u.Path)
-	case "mem":
-		return unclosed{mem.New()}, nil
-	}
-	return nil, fmt.Errorf("this build has no %s:// store", u.Scheme)
+	return store, nil
 }
-
-// openForReading opens a store without becoming one of its writers: looking at files leaves no trace.
-func openForReading(ctx context.Context, storeURL string) (closingStore, error) {
-	if u, err := url.Parse(storeURL); err == nil && u.Scheme == "file" {
-		return file.OpenReadOnly(u.Path)
-	}
-	return openStore(ctx, storeURL)
-}
-
-// unclosed is a store that holds nothing to give up.
-type unclosed struct{ objstore.Store }
-
-func (unclosed) Close() error { return nil }
 
 // errorsOnly drops everything below an error.
 type errorsOnly struct{ slog.Handler }

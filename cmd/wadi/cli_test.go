@@ -78,7 +78,7 @@ func TestExitCodes(t *testing.T) {
 		{"dev --agents 0", exitUsage, "--agents 0: must lie between 1 and 16"},
 		{"dev --listen 9092", exitUsage, "--listen: \"9092\" is not host:port"},
 		{"dev --listen 127.0.0.1:65535 --agents 2", exitUsage, "there are not that many ports from 65535 on"},
-		{"dev --store gs://bucket", exitUsage, "store = \"gs://bucket\" (--store): is not a store URL"},
+		{"dev --store gs://bucket", exitUsage, "store = \"gs://bucket\" (--store): invalid store URL"},
 		{"topic list --bootstrap-server 127.0.0.1:1", exitFailed, "wadi: no Kafka endpoint answers at 127.0.0.1:1: "},
 		{"consume --topic t --bootstrap-server 127.0.0.1:1", exitFailed, "no Kafka endpoint answers"},
 	}

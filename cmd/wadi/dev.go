@@ -15,6 +15,7 @@ import (
 	"wadi/internal/config"
 	"wadi/internal/datadir"
 	"wadi/internal/listen"
+	"wadi/objstore"
 )
 
 // maxDevAgents bounds --agents: all of them share one machine.
@@ -86,9 +87,9 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 	defer func() { err = errors.Join(err, metadata.Close()) }()
 	store, err := openStore(ctx, base.Store)
 	if err != nil {
-		return fmt.Errorf("the object store %s cannot be opened: %w", base.Store, err)
+		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, objstore.Close(store)) }()
 	for _, n := range nodes {
 		if err := n.build(metadata, store); err != nil {
 			return err
@@ -222,7 +223,7 @@ func nextHTTP(first string, i int) string {
 type readyLine struct {
 	Ready    bool     `json:"ready"`
 	Address  string   `json:"address"` // as a --bootstrap-server takes it
-	Commands []string `json:"commands"`
+	Commands []string `json:"commands,omitempty"`
 }
 
 // printReady prints the line that says so, then three lines to copy.

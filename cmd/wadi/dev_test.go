@@ -35,11 +35,11 @@ func TestDevPortInUse(t *testing.T) {
 
 	r := wadi(t.Context(), "", "dev", "--data-dir", path, "--listen", address, "--http", "")
 	require.Equal(t, exitFailed, r.code)
-	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or choose another with --listen\n", r.err)
+	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or set --listen to another\n", r.err)
 
 	r = wadi(t.Context(), "", "dev", "--data-dir", path, "--listen", "127.0.0.1:0", "--http", address)
 	require.Equal(t, exitFailed, r.code)
-	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or choose another with --http\n", r.err)
+	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or set --http to another\n", r.err)
 
 	// Nothing was started and nothing stays locked.
 	dir, err := datadir.Open(path)
@@ -55,10 +55,10 @@ func TestAgentPortInUse(t *testing.T) {
 	address := taken.Addr().String()
 	r := wadi(t.Context(), "", "agent", "--store", "mem://", "--listeners", "PLAINTEXT://"+address, "--http", "")
 	require.Equal(t, exitFailed, r.code)
-	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or choose another with listeners\n", r.err)
+	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or set listeners to another\n", r.err)
 	r = wadi(t.Context(), "", "agent", "--store", "mem://", "--listeners", "PLAINTEXT://127.0.0.1:0", "--http", address)
 	require.Equal(t, exitFailed, r.code)
-	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or choose another with http\n", r.err)
+	require.Equal(t, "wadi: the address "+address+" is already in use: stop what listens there or set http to another\n", r.err)
 }
 
 func TestDevConfig(t *testing.T) {
@@ -75,10 +75,10 @@ func TestDevConfig(t *testing.T) {
 	require.Zero(t, c.Flush.PutsPerSecond, "files cost nothing")
 
 	a.environ = []string{"WADI_CLUSTER=mine", "WADI_FLUSH_INTERVAL=1s", "WADI_STORE=mem://", "WADI_HTTP=127.0.0.1:1"}
-	c, err = a.devConfig(devOptions{listen: "127.0.0.1:9092", dataDir: dir, agents: 1, httpGiven: true, store: "s3://b/p"})
+	c, err = a.devConfig(devOptions{listen: "127.0.0.1:9092", dataDir: dir, agents: 1, httpGiven: true, store: "s3://bkt/p"})
 	require.NoError(t, err)
 	require.Equal(t, "mine", c.Cluster)
-	require.Equal(t, "s3://b/p", c.Store)
+	require.Equal(t, "s3://bkt/p", c.Store)
 	require.Equal(t, "", c.HTTP)
 
 	a.environ = []string{"WADI_LISTENERS=PLAINTEXT://a:1", "WADI_ETCD_ENDPOINTS=http://a:1"}

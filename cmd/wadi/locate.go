@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"wadi/objstore"
 )
 
 const (
@@ -107,9 +109,9 @@ type object struct {
 func listObjects(ctx context.Context, storeURL string) (out []object, err error) {
 	store, err := openForReading(ctx, storeURL)
 	if err != nil {
-		return nil, fmt.Errorf("the object store %s cannot be opened: %w", storeURL, err)
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, objstore.Close(store)) }()
 	const page = 1000
 	for after := ""; len(out) < maxObjects; {
 		infos, err := store.List(ctx, "", after, page)

@@ -119,9 +119,9 @@ type segmentBatch struct {
 func inspect(ctx context.Context, storeURL, key string, verify, batches bool) (report *segmentReport, err error) {
 	store, err := openForReading(ctx, storeURL)
 	if err != nil {
-		return nil, fmt.Errorf("the object store %s cannot be opened: %w", storeURL, err)
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, objstore.Close(store)) }()
 	size, err := sizeOf(ctx, store, key)
 	if err != nil {
 		return nil, err

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path"
 	"strings"
 
 	"wadi/internal/layout"
+	"wadi/objstore/open"
 )
 
 func checkCluster(s string) error {
@@ -29,7 +29,7 @@ func checkEndpoint(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return fmt.Errorf("%q is not a URL such as http://127.0.0.1:2379", s)
+		return fmt.Errorf("%q is not a URL such as http://127.0.0.1:2379", Redact(s))
 	case u.User != nil:
 		return errors.New("must not hold credentials")
 	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
@@ -43,27 +43,25 @@ func checkStore(s string) error {
 	if s == "" {
 		return nil // whether one is needed is known when all sources are merged
 	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return errors.New("is not a URL")
-	}
-	if u.User != nil {
-		return errors.New("must not hold credentials; they come from the environment")
-	}
-	switch u.Scheme {
-	case "s3":
-		if u.Host == "" {
-			return errors.New("names no bucket; write s3://bucket/prefix")
+	_, err := open.Parse(s)
+	return err
+}
+
+// Redact hides what may be a password in a URL, or in a list of URLs, that is going to be shown.
+func Redact(text string) string {
+	items := strings.Split(text, ",")
+	for i, item := range items {
+		if !strings.Contains(item, "://") || !strings.Contains(item, "@") {
+			continue
 		}
-	case "file":
-		if u.Host != "" || !path.IsAbs(u.Path) {
-			return errors.New("needs an absolute path; write file:///path")
+		u, err := url.Parse(item)
+		if err != nil {
+			items[i] = "xxxxx"
+			continue
 		}
-	case "mem":
-	default:
-		return errors.New("is not a store URL; there are s3://bucket/prefix, file:///path and mem://")
+		items[i] = u.Redacted()
 	}
-	return nil
+	return strings.Join(items, ",")
 }
 
 func checkZone(s string) error {

@@ -161,7 +161,7 @@ func (l *loader) unknown(name, text, source string) {
 }
 
 func (l *loader) problem(key, text, source, what string) {
-	l.problems = append(l.problems, Problem{Key: key, Value: text, Source: source, Text: what})
+	l.problems = append(l.problems, Problem{Key: key, Value: Redact(text), Source: source, Text: what})
 }
 
 func (l *loader) settings() []Setting {

@@ -160,7 +160,7 @@ func TestPutsPerSecondDependsOnTheStore(t *testing.T) {
 		want         int
 		source       string
 	}{
-		{"s3://b/p", "", 8, "default"},
+		{"s3://bkt/p", "", 8, "default"},
 		{"file:///data", "", 0, "default for this store"},
 		{"mem://", "", 0, "default for this store"},
 		{"file:///data", "5", 5, "WADI_FLUSH_PUTS_PER_SECOND"},

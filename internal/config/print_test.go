@@ -51,7 +51,7 @@ func TestPrintRoundTrip(t *testing.T) {
 		l, err := Load(Input{Flags: []Given{
 			pick("cluster", "a", "no", "true", "null", "0123", "1e3", "7", "x-y", "on"),
 			pick("zone", "", "Y", "~"[:0], "1.5", "0x1F", "-", ".", "eu-west-1a", "2001-01-01", "NULL", "_"),
-			pick("store", "mem://", "file:///a%20b", "s3://b/p?endpoint=http://[::1]:9000&region=x#f", "file:///a'b\"c"),
+			pick("store", "mem://", "file:///a%20b", "s3://bkt/p?endpoint=http://[::1]:9000&region=x", "file:///a'b\"c"),
 			pick("http", "", "[::1]:9644", "localhost:1", "127.0.0.1:0"),
 			pick("listeners", "PLAINTEXT://[::1]:1", "PLAINTEXT://a:1,PLAINTEXT://b:2"),
 			pick("roles", "broker", "compactor,broker"),

@@ -8,7 +8,7 @@ import (
 // Problem is one thing that is wrong with the configuration.
 type Problem struct {
 	Key    string // the key, or what was found in a key's place
-	Value  string // as it was given; "" when there is none to show
+	Value  string // as it was given, passwords hidden; "" when there is none to show
 	Source string // where it was given: "--flush.bytes", "WADI_FLUSH_BYTES", "file wadi.yaml", "default"
 	Text   string // what is wrong, as the rest of a sentence
 }

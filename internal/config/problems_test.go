@@ -99,10 +99,11 @@ func TestBounds(t *testing.T) {
 		{"etcd.endpoints", "http://a:2379/x", "has more than scheme, host and port"},
 		{"etcd.endpoints", "http://a:1,http://a:1", "is given twice"},
 		{"store", "", "must be set"},
-		{"store", "gs://b", "is not a store URL"},
-		{"store", "s3:///prefix", "names no bucket"},
-		{"store", "file://data", "needs an absolute path"},
-		{"store", "s3://key:secret@b/p", "must not hold credentials"},
+		{"store", "gs://bucket", "unknown scheme"},
+		{"store", "s3:///prefix", "no bucket"},
+		{"store", "s3://bucket?regoin=x", "unknown parameter"},
+		{"store", "file://data", "the path must be absolute"},
+		{"store", "s3://key:secret@bucket/p", "credentials do not belong in it"},
 		{"roles", "", "needs at least one role"},
 		{"roles", "broker,broker", "is given twice"},
 		{"session.ttl", "1999ms", "must lie between 2s and 1m"},
@@ -138,6 +139,18 @@ func TestBounds(t *testing.T) {
 	for _, k := range Keys() {
 		require.True(t, tried[k.Name], "no bound of %s is tried", k.Name)
 	}
+}
+
+// A password that is in the wrong place does not also get into the logs.
+func TestProblemsHidePasswords(t *testing.T) {
+	_, err := Load(Input{
+		Environ: []string{"WADI_STORE=s3://key:secret@bucket/p", "WADI_ETCD_ENDPOINTS=http://a:2379,http://root:secret@b:2379", "WADI_ZONE=x://%zz:secret@"},
+		File:    writeFile(t, "etcd: {endpoints: ['ftp://root:secret@b:2379']}\n"),
+		Flags:   enough,
+	})
+	require.Len(t, texts(t, err), 4)
+	require.NotContains(t, err.Error(), "secret")
+	require.Contains(t, err.Error(), "http://a:2379,http://root:xxxxx@b:2379")
 }
 
 func TestRelationsNameTheOtherValue(t *testing.T) {
