@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,13 +85,11 @@ const barrierTimeout = 2 * time.Second
 func (a *API) barrier(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, barrierTimeout)
 	defer cancel()
-	if err := a.d.View.Barrier(ctx); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w: no barrier: %w", ErrMetadataUnavailable, err)
-		}
-		return err
+	err := a.d.View.Barrier(ctx)
+	if err != nil && !errors.Is(err, ErrViewBehind) {
+		return fmt.Errorf("%w: %w", ErrMetadataUnavailable, err)
 	}
-	return nil
+	return err
 }
 
 // effective are a topic's configs. The result is shared when the topic has none of its own.

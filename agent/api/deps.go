@@ -15,8 +15,8 @@ type View interface {
 	// Read calls fn while nothing is applied. fn must be quick, must not call the View, and must keep nothing of what
 	// it sees but copies, numbers and strings.
 	Read(fn func(*state.State))
-	// Barrier waits until everything that was in the journal when it was called is applied. Errors: ErrViewBehind,
-	// ErrMetadataUnavailable, ctx's.
+	// Barrier waits until everything that was in the journal when it was called is applied. Any error but
+	// ErrViewBehind is taken for ErrMetadataUnavailable.
 	Barrier(ctx context.Context) error
 }
 

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"wadi/agent/topicconfig"
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/errors.md from the table")
+
+const errorsPage = "../../docs/errors.md"
+
+// docs/errors.md is the same table as the one in errors.go.
+func TestErrorsPageMatchesTheTable(t *testing.T) {
+	page, err := os.ReadFile(errorsPage)
+	require.NoError(t, err)
+	const begin, end = "<!-- table -->\n", "<!-- end of table -->"
+	head, rest, ok1 := strings.Cut(string(page), begin)
+	table, tail, ok2 := strings.Cut(rest, end)
+	require.True(t, ok1 && ok2, "the markers are missing")
+	if *update {
+		require.NoError(t, os.WriteFile(errorsPage, []byte(head+begin+renderFailures()+end+tail), 0o644))
+		return
+	}
+	require.Equal(t, renderFailures(), table, "run this test with -update")
+}
+
+func renderFailures() string {
+	var b strings.Builder
+	b.WriteString("| Failure |")
+	for _, key := range failureAPIs {
+		for _, v := range Versions {
+			if v.Key == key {
+				fmt.Fprintf(&b, " %s |", v.Name)
+			}
+		}
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(failureAPIs)) + "\n")
+	for _, f := range failures {
+		fmt.Fprintf(&b, "| %s |", f.err)
+		for _, c := range f.codes {
+			fmt.Fprintf(&b, " %s (%d) |", c.Message, c.Code)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// Every failure, wrapped, is an error for every API (R15), and the code of its row.
+func TestFailuresAreMapped(t *testing.T) {
+	for _, f := range failures {
+		wrapped := fmt.Errorf("while doing something: %w", f.err)
+		for i, key := range failureAPIs {
+			require.Equal(t, f.codes[i].Code, code(key, wrapped), "%v for key %d", f.err, key)
+			require.NotZero(t, f.codes[i].Code)
+		}
+	}
+	for _, v := range Versions {
+		require.NotZero(t, code(v.Key, errors.New("nobody foresaw this")), v.Name)
+		require.Zero(t, code(v.Key, nil))
+	}
+}
+
+// Semantics lines 22, 28, 29: what may still land gets an error that says so; 6 says that it will not.
+func TestProduceErrorsTellTheTruth(t *testing.T) {
+	for err, want := range map[error]*kerr.Error{
+		ErrOutcomeUnknown:                    kerr.NotEnoughReplicasAfterAppend,
+		ErrTimeout:                           kerr.RequestTimedOut,
+		context.DeadlineExceeded:             kerr.RequestTimedOut,
+		errors.New("unforeseen"):             kerr.NotEnoughReplicasAfterAppend,
+		ErrNotProposed:                       kerr.NotLeaderForPartition,
+		ErrDraining:                          kerr.NotLeaderForPartition,
+		ErrMemory:                            kerr.NotLeaderForPartition,
+		ErrStoreUnavailable:                  kerr.NotLeaderForPartition,
+		&Refused{state.SessionNotOpen}:       kerr.NotLeaderForPartition,
+		&Refused{state.OutOfOrderSequence}:   kerr.OutOfOrderSequenceNumber, // line 25
+		&Refused{state.InvalidProducerEpoch}: kerr.InvalidProducerEpoch,     // line 26
+		batch.ErrCorrupt:                     kerr.CorruptMessage,           // line 16
+		batch.ErrShort:                       kerr.CorruptMessage,
+		batch.ErrInvalidRecord:               kerr.InvalidRecord,
+		batch.ErrTooLarge:                    kerr.MessageTooLarge,            // line 18
+		batch.ErrUnsupportedCodec:            kerr.UnsupportedCompressionType, // line 20
+		batch.ErrTimestamp:                   kerr.InvalidTimestamp,           // line 19
+		batch.ErrNoKey:                       kerr.InvalidRecord,              // line 21
+		&batch.RecordError{Index: 3, Err: batch.ErrNoKey}: kerr.InvalidRecord,
+		topicconfig.ErrInvalid:                            kerr.InvalidConfig,
+	} {
+		require.Equal(t, want.Code, code(keyProduce, fmt.Errorf("wrapped: %w", err)), "%v", err)
+	}
+}
+
+// Semantics line 36: a Fetch client knows few codes, and dies of others.
+func TestFetchErrorsAreKnownToItsClients(t *testing.T) {
+	known := map[int16]bool{}
+	for _, e := range []*kerr.Error{kerr.OffsetOutOfRange, kerr.UnknownTopicOrPartition, kerr.NotLeaderForPartition,
+		kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.UnknownTopicID,
+		kerr.UnknownServerError, kerr.OffsetNotAvailable} {
+		known[e.Code] = true
+	}
+	for _, f := range failures {
+		require.True(t, known[code(keyFetch, f.err)], "%v: %d", f.err, code(keyFetch, f.err))
+	}
+	for _, err := range []error{context.Canceled, context.DeadlineExceeded, ErrOffsetOutOfRange, ErrUnknownTopic, errors.New("x")} {
+		require.True(t, known[code(keyFetch, err)], "%v", err)
+	}
+}
+
+// Every verdict of State has an answer.
+func TestVerdictsAreMapped(t *testing.T) {
+	for c := state.Invalid; c <= state.Stale; c++ {
+		require.NotZero(t, code(keyCreateTopics, &Refused{c}), "%v", c)
+	}
+}

@@ -1,0 +1,351 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/internal/batch"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+func oneBatch(t *testing.T, codec batch.Codec, values ...string) []byte {
+	t.Helper()
+	opts := batch.NoProducer(codec)
+	var w batch.Builder
+	w.Reset(opts)
+	for _, v := range values {
+		require.NoError(t, w.Append(batch.Record{Timestamp: time.Now().UnixMilli(), Value: []byte(v)}))
+	}
+	b, err := w.Build(nil)
+	require.NoError(t, err)
+	return b
+}
+
+func produceTo(version, acks int16, topic string, id [16]byte, parts map[int32][]byte) *kmsg.ProduceRequest {
+	r := kmsg.NewPtrProduceRequest()
+	r.SetVersion(version)
+	r.Acks = acks
+	rt := kmsg.ProduceRequestTopic{Topic: topic, TopicID: id}
+	for p := range int32(16) {
+		if b, ok := parts[p]; ok {
+			rt.Partitions = append(rt.Partitions, kmsg.ProduceRequestTopicPartition{Partition: p, Records: b})
+		}
+	}
+	r.Topics = append(r.Topics, rt)
+	return r
+}
+
+func TestProduceVersions(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 2)
+	k := c.dial()
+	for version := int16(3); version <= 13; version++ {
+		r := k.ask(produceTo(version, -1, "t", c.id("t"), map[int32][]byte{0: oneBatch(t, batch.None, "v"), 1: []byte("not a batch, but long enough to look at: 0123456789 0123456789")})).(*kmsg.ProduceResponse)
+		require.Len(t, r.Topics, 1)
+		good, bad := r.Topics[0].Partitions[0], r.Topics[0].Partitions[1]
+		require.Zero(t, good.ErrorCode)
+		require.Equal(t, int64(version-3), good.BaseOffset)
+		require.Equal(t, int64(-1), good.LogAppendTime)
+		// Semantics lines 16, 22, 29: each partition on its own, offset -1 with an error, every partition once.
+		require.Equal(t, kerr.CorruptMessage.Code, bad.ErrorCode)
+		require.Equal(t, int64(-1), bad.BaseOffset)
+		require.Equal(t, int32(1), bad.Partition)
+	}
+}
+
+func TestProduceRefusals(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 2)
+	c.topic("logtime", 1, &pb.Config{Name: "message.timestamp.type", Value: "LogAppendTime"})
+	c.topic("small", 1, &pb.Config{Name: "max.message.bytes", Value: "100"})
+	c.topic("compacted", 1, &pb.Config{Name: "cleanup.policy", Value: "compact"})
+	k := c.dial()
+	first := func(r *kmsg.ProduceRequest) kmsg.ProduceResponseTopicPartition {
+		return k.ask(r).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	}
+	good := func() map[int32][]byte { return map[int32][]byte{0: oneBatch(t, batch.None, "v")} }
+
+	// Semantics line 15.
+	for _, acks := range []int16{2, -2, 100} {
+		require.Equal(t, kerr.InvalidRequiredAcks.Code, first(produceTo(9, acks, "t", [16]byte{}, good())).ErrorCode)
+	}
+	require.Equal(t, kerr.UnknownTopicOrPartition.Code, first(produceTo(9, -1, "nope", [16]byte{}, good())).ErrorCode)
+	// Semantics line 30: an id that is gone, also of a topic of the same name.
+	old := c.id("t")
+	c.apply(nil, &pb.Command{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: 1}}})
+	c.topic("t", 2)
+	require.NotEqual(t, old, c.id("t"))
+	require.Equal(t, kerr.UnknownTopicID.Code, first(produceTo(13, -1, "", old, good())).ErrorCode)
+	require.Equal(t, kerr.UnknownTopicOrPartition.Code, first(produceTo(13, -1, "", c.id("t"), map[int32][]byte{7: good()[0]})).ErrorCode)
+	// Semantics lines 18, 19, 20, 21.
+	require.Equal(t, kerr.MessageTooLarge.Code, first(produceTo(9, -1, "small", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.None, strings.Repeat("x", 200))})).ErrorCode)
+	require.InDelta(t, time.Now().UnixMilli(), first(produceTo(9, -1, "logtime", [16]byte{}, good())).LogAppendTime, 60_000)
+	require.Equal(t, kerr.UnsupportedCompressionType.Code, first(produceTo(6, -1, "t", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.Zstd, "v")})).ErrorCode)
+	require.Zero(t, first(produceTo(7, -1, "t", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.Zstd, "v")})).ErrorCode)
+	keyless := first(produceTo(8, -1, "compacted", [16]byte{}, good()))
+	require.Equal(t, kerr.InvalidRecord.Code, keyless.ErrorCode)
+	require.Len(t, keyless.ErrorRecords, 1)
+	require.Equal(t, kerr.InvalidRecord.Code, first(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: nil})).ErrorCode)
+
+	txn := produceTo(9, -1, "t", [16]byte{}, good())
+	txn.TransactionID = kmsg.StringPtr("tx")
+	require.Equal(t, kerr.TransactionalIDAuthorizationFailed.Code, first(txn).ErrorCode)
+
+	twice := produceTo(9, -1, "t", [16]byte{}, good())
+	twice.Topics = append(twice.Topics, twice.Topics[0])
+	r := k.ask(twice).(*kmsg.ProduceResponse)
+	require.Zero(t, r.Topics[0].Partitions[0].ErrorCode)
+	require.Equal(t, kerr.InvalidRequest.Code, r.Topics[1].Partitions[0].ErrorCode)
+}
+
+// Semantics line 8.
+func TestProduceAcksZero(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	b := map[int32][]byte{0: oneBatch(t, batch.None, "v")}
+	k.send(produceTo(9, 0, "t", [16]byte{}, b))
+	require.Equal(t, int64(1), k.ask(produceTo(9, 1, "t", [16]byte{}, b)).(*kmsg.ProduceResponse).Topics[0].Partitions[0].BaseOffset)
+	k.send(produceTo(9, 0, "nope", [16]byte{}, b))
+	_, err := k.nc.Read(make([]byte, 1))
+	require.Error(t, err)
+}
+
+// A topic that another agent has just created is not called unknown: a barrier brings it (R12, R13). Without a barrier
+// nobody is told that it does not exist.
+func TestUnknownNeedsABarrier(t *testing.T) {
+	c := newClusterWith(t, Config{DefaultPartitions: 1})
+	k := c.dial()
+	asks := []struct {
+		name string
+		code func(topic string) int16
+		cut  *kerr.Error
+	}{
+		{"produce", func(topic string) int16 {
+			return k.ask(produceTo(9, -1, topic, [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.None, "v")})).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+		}, kerr.NotLeaderForPartition},
+		{"fetch", func(topic string) int16 {
+			return k.ask(fetchFrom(12, topic, [16]byte{}, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode
+		}, kerr.NotLeaderForPartition},
+		{"metadata", func(topic string) int16 {
+			return k.ask(metadataOf(12, topic)).(*kmsg.MetadataResponse).Topics[0].ErrorCode
+		}, kerr.LeaderNotAvailable},
+		{"list offsets", func(topic string) int16 {
+			return k.ask(listOffset(7, topic, -2)).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0].ErrorCode
+		}, kerr.OffsetNotAvailable},
+		{"describe configs", func(topic string) int16 {
+			return k.ask(describe(4, kmsg.ConfigResourceTypeTopic, topic)).(*kmsg.DescribeConfigsResponse).Resources[0].ErrorCode
+		}, kerr.RequestTimedOut},
+	}
+	for i, a := range asks {
+		t.Run(a.name, func(t *testing.T) {
+			topic := fmt.Sprintf("late-%d", i)
+			c.barrierErr = ErrMetadataUnavailable
+			require.Equal(t, a.cut.Code, a.code(topic))
+			c.barrierErr = nil
+			require.Equal(t, kerr.UnknownTopicOrPartition.Code, a.code(topic))
+			c.lagging = append(c.lagging, func() { c.topic(topic, 1) })
+			require.Zero(t, a.code(topic))
+		})
+	}
+}
+
+func fetchFrom(version int16, topic string, id [16]byte, offset int64) *kmsg.FetchRequest {
+	r := kmsg.NewPtrFetchRequest()
+	r.SetVersion(version)
+	r.MaxWaitMillis, r.MinBytes, r.MaxBytes, r.SessionEpoch = 0, 1, 1<<20, -1
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.FetchOffset, p.PartitionMaxBytes = offset, 1<<20
+	r.Topics = []kmsg.FetchRequestTopic{{Topic: topic, TopicID: id, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+	return r
+}
+
+func TestFetchVersions(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	b := oneBatch(t, batch.None, strings.Repeat("x", 3000))
+	k.ask(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: b}))
+	for version := int16(4); version <= 17; version++ {
+		r := k.ask(fetchFrom(version, "t", c.id("t"), 0)).(*kmsg.FetchResponse)
+		p := r.Topics[0].Partitions[0]
+		require.Zero(t, p.ErrorCode)
+		require.Equal(t, b[17:], p.RecordBatches[17:])
+		require.Equal(t, int64(1), p.HighWatermark)
+		require.Equal(t, int64(1), p.LastStableOffset) // Semantics line 43: set in every reply.
+		require.Zero(t, r.SessionID)                   // Line 37: no sessions.
+		require.Nil(t, p.AbortedTransactions)          // Line 44.
+		require.Equal(t, int32(-1), p.DivergingEpoch.Epoch)
+		empty := k.ask(fetchFrom(version, "t", c.id("t"), 1)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		require.Zero(t, empty.ErrorCode) // Line 35: at the high watermark there is nothing yet, and no error.
+		require.NotNil(t, empty.RecordBatches)
+		require.Empty(t, empty.RecordBatches) // Line 33.
+		require.Equal(t, kerr.OffsetOutOfRange.Code, k.ask(fetchFrom(version, "t", c.id("t"), 2)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
+	}
+	committed := fetchFrom(11, "t", [16]byte{}, 0)
+	committed.IsolationLevel = 1
+	require.NotNil(t, k.ask(committed).(*kmsg.FetchResponse).Topics[0].Partitions[0].AbortedTransactions)
+	// Line 40: an unknown id is an error of its entry.
+	require.Equal(t, kerr.UnknownTopicID.Code, k.ask(fetchFrom(13, "", [16]byte{1}, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
+	// Line 37: a session that nobody opened.
+	session := fetchFrom(12, "t", [16]byte{}, 0)
+	session.SessionID, session.SessionEpoch = 5, 3
+	r := k.ask(session).(*kmsg.FetchResponse)
+	require.Equal(t, kerr.FetchSessionIDNotFound.Code, r.ErrorCode)
+	require.Empty(t, r.Topics)
+}
+
+// Semantics line 41.
+func TestLeaderEpochs(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	for epoch, want := range map[int32]int16{-1: 0, 0: 0, 1: kerr.UnknownLeaderEpoch.Code, -2: kerr.FencedLeaderEpoch.Code} {
+		f := fetchFrom(12, "t", [16]byte{}, 0)
+		f.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
+		require.Equal(t, want, k.ask(f).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
+		l := listOffset(7, "t", -1)
+		l.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
+		require.Equal(t, want, k.ask(l).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0].ErrorCode)
+		o := epochOf(4, "t", 0)
+		o.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
+		require.Equal(t, want, k.ask(o).(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0].ErrorCode)
+	}
+}
+
+func epochOf(version int16, topic string, epoch int32) *kmsg.OffsetForLeaderEpochRequest {
+	r := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	r.SetVersion(version)
+	p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	p.LeaderEpoch = epoch
+	r.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: topic, Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{p}}}
+	return r
+}
+
+// Semantics line 49.
+func TestOffsetForLeaderEpoch(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	k.ask(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.None, "a", "b", "c")}))
+	for version := int16(2); version <= 4; version++ {
+		for epoch, want := range map[int32][2]int64{0: {0, 3}, 1: {-1, -1}, 9: {-1, -1}} {
+			p := k.ask(epochOf(version, "t", epoch)).(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0]
+			require.Zero(t, p.ErrorCode)
+			require.Equal(t, want, [2]int64{int64(p.LeaderEpoch), p.EndOffset})
+		}
+	}
+	c.barrierErr = ErrViewBehind
+	require.Equal(t, kerr.NotLeaderForPartition.Code, k.ask(epochOf(4, "t", 0)).(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0].ErrorCode)
+}
+
+func listOffset(version int16, topic string, ms int64) *kmsg.ListOffsetsRequest {
+	r := kmsg.NewPtrListOffsetsRequest()
+	r.SetVersion(version)
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Timestamp = ms
+	r.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: topic, Partitions: []kmsg.ListOffsetsRequestTopicPartition{p}}}
+	return r
+}
+
+// Semantics lines 46, 47 and 35 (a view that may be behind does not tell the latest offset).
+func TestListOffsets(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	k.ask(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.None, "a", "b", "c")}))
+	ask := func(version int16, ms int64) kmsg.ListOffsetsResponseTopicPartition {
+		return k.ask(listOffset(version, "t", ms)).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+	}
+	for version := int16(1); version <= 10; version++ {
+		require.Equal(t, int64(3), ask(version, -1).Offset)
+		require.Equal(t, int64(0), ask(version, -2).Offset)
+		require.Equal(t, int64(0), ask(version, 0).Offset)
+		none := ask(version, time.Now().Add(time.Hour).UnixMilli())
+		require.Equal(t, [3]int64{-1, -1, 0}, [3]int64{none.Offset, none.Timestamp, int64(none.ErrorCode)})
+	}
+	for version, ms := range map[int16]int64{6: -3, 7: -4, 8: -5, 10: -6} {
+		require.Equal(t, kerr.UnsupportedVersion.Code, ask(version, ms).ErrorCode)
+	}
+	require.Equal(t, int64(0), ask(8, -4).Offset)
+	require.Equal(t, int64(-1), ask(9, -5).Offset)
+	c.barrierErr = ErrViewBehind
+	require.Equal(t, kerr.OffsetNotAvailable.Code, ask(7, -1).ErrorCode)
+	require.Zero(t, ask(7, -2).ErrorCode)
+}
+
+func TestInitProducerID(t *testing.T) {
+	c := newCluster(t)
+	k := c.dial()
+	last := int64(0)
+	for version := int16(0); version <= 5; version++ {
+		r := kmsg.NewPtrInitProducerIDRequest()
+		r.SetVersion(version)
+		got := k.ask(r).(*kmsg.InitProducerIDResponse)
+		require.Zero(t, got.ErrorCode)
+		require.Greater(t, got.ProducerID, last)
+		require.Zero(t, got.ProducerEpoch)
+		last = got.ProducerID
+		r.TransactionalID = kmsg.StringPtr("tx")
+		require.Equal(t, kerr.TransactionalIDAuthorizationFailed.Code, k.ask(r).(*kmsg.InitProducerIDResponse).ErrorCode)
+	}
+	c.proposeErr = fmt.Errorf("no session: %w", ErrNotProposed)
+	r := kmsg.NewPtrInitProducerIDRequest()
+	got := k.ask(r).(*kmsg.InitProducerIDResponse)
+	require.Equal(t, kerr.CoordinatorNotAvailable.Code, got.ErrorCode)
+	require.Equal(t, int64(-1), got.ProducerID)
+}
+
+// Semantics line 64.
+func TestFindCoordinator(t *testing.T) {
+	c := newCluster(t)
+	c.brokers = append(c.brokers, Broker{NodeID: 4, Host: "b4", Port: 1}, Broker{NodeID: 9, Host: "b9", Port: 2})
+	k := c.dial()
+	named := map[string]int32{}
+	for version := int16(0); version <= 6; version++ {
+		for i := range 20 {
+			r := kmsg.NewPtrFindCoordinatorRequest()
+			r.SetVersion(version)
+			key := fmt.Sprintf("group-%d", i)
+			r.CoordinatorKey, r.CoordinatorKeys = key, []string{key}
+			got := k.ask(r).(*kmsg.FindCoordinatorResponse)
+			node, code := got.NodeID, got.ErrorCode
+			if version >= 4 {
+				require.Len(t, got.Coordinators, 1)
+				node, code = got.Coordinators[0].NodeID, got.Coordinators[0].ErrorCode
+			}
+			require.Zero(t, code)
+			if was, ok := named[key]; ok {
+				require.Equal(t, was, node)
+			}
+			named[key] = node
+		}
+	}
+	counts := map[int32]int{}
+	for _, n := range named {
+		counts[n]++
+	}
+	require.Len(t, counts, 3, "the work is spread")
+	bad := kmsg.NewPtrFindCoordinatorRequest()
+	bad.SetVersion(4)
+	bad.CoordinatorType, bad.CoordinatorKeys = 3, []string{"x"}
+	require.Equal(t, kerr.InvalidRequest.Code, k.ask(bad).(*kmsg.FindCoordinatorResponse).Coordinators[0].ErrorCode)
+	c.brokers = nil
+	bad.CoordinatorType = 0
+	require.Equal(t, kerr.CoordinatorNotAvailable.Code, k.ask(bad).(*kmsg.FindCoordinatorResponse).Coordinators[0].ErrorCode)
+}
+
+// No internal number reaches clients as success: what State refuses is an error (R15).
+func TestRefusedIsNeverSuccess(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	p := ProducePart{Err: &Refused{state.FlushReused}}
+	require.NotZero(t, code(keyProduce, p.Err))
+}
