@@ -208,7 +208,7 @@ func TestDemo(t *testing.T) {
 		offset, err := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
 		require.NoError(t, err)
 		if offset < 4 {
-			fmt.Fprint(w, `{"runs":[{"base":0,"last":3,"place":"inline","position":123}]}`)
+			fmt.Fprint(w, `{"runs":[{"base":0,"last":3,"place":"inline","position":123,"key":"demo/archive"}]}`)
 			return
 		}
 		base := offset / 4 * 4
@@ -233,6 +233,8 @@ func TestDemo(t *testing.T) {
 	}
 	text = requireOK(t, run("", "demo", "--http", address))
 	require.Contains(t, text, "demo/x.seg, 99 bytes from 16")
+	require.Equal(t, "journal entry at position 123", place{Place: "inline", Position: 123}.String())
+	require.Equal(t, "journal entry at position 123, archived in a", place{Place: "inline", Position: 123, Key: "a"}.String())
 
 	// Equal keys are on one partition.
 	partition := make(map[string]int32)

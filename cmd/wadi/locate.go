@@ -28,16 +28,19 @@ type place struct {
 	Place     string `json:"place"` // "inline" or "object"
 
 	Position int64  `json:"position,omitempty"` // inline: of the journal entry
-	Key      string `json:"key,omitempty"`      // object
+	Key      string `json:"key,omitempty"`      // object; inline: of the archive that holds the entry by now, if any
 	Offset   int64  `json:"offset,omitempty"`   // object: of the first byte
 	Length   int64  `json:"length,omitempty"`   // object: in bytes
 }
 
 func (p place) String() string {
-	if p.Place == "inline" {
-		return fmt.Sprintf("journal entry at position %d", p.Position)
+	switch {
+	case p.Place != "inline":
+		return fmt.Sprintf("%s, %d bytes from %d", p.Key, p.Length, p.Offset)
+	case p.Key != "":
+		return fmt.Sprintf("journal entry at position %d, archived in %s", p.Position, p.Key)
 	}
-	return fmt.Sprintf("%s, %d bytes from %d", p.Key, p.Length, p.Offset)
+	return fmt.Sprintf("journal entry at position %d", p.Position)
 }
 
 // locateAll asks an agent for the runs that cover the spans. Next to an error it returns what it has.

@@ -49,8 +49,19 @@ func newNode(ctx context.Context, c config.Config, endpoints []listen.Endpoint, 
 		if n.http, err = listen.TCP(ctx, c.HTTP); err != nil {
 			return nil, err
 		}
+		n.config.HTTP = boundHTTP(c.HTTP, n.http)
 	}
 	return n, nil
+}
+
+// boundHTTP is the operations address with the port that was bound, which is what the agent registers.
+func boundHTTP(configured string, socket net.Listener) string {
+	at, err := config.ParseHostPort(configured)
+	if err != nil || at.Port != 0 {
+		return configured
+	}
+	at.Port = listen.Port(socket)
+	return at.Address()
 }
 
 // build makes the agent; nothing runs yet.

@@ -61,6 +61,7 @@ func fakeNode(t *testing.T) (*node, *fakeAgent) {
 	n, err := newNode(t.Context(), config.Config{HTTP: "127.0.0.1:0"}, []listen.Endpoint{e}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(n.close)
+	require.Equal(t, n.http.Addr().String(), n.config.HTTP)
 	agent := newFakeAgent()
 	n.agent = agent
 	return n, agent
