@@ -14,7 +14,7 @@ type ObjectKind uint8
 const (
 	FlushObject ObjectKind = iota + 1
 	FlushHedgeObject
-	ArchiveObject // N = head Version<<10 | part
+	ArchiveObject // N = head Version at its end
 )
 
 // Object is one object that runs refer to. Its key follows from Kind, Session and N.
@@ -30,7 +30,6 @@ type Object struct {
 
 const (
 	archivePartBits = 10
-	maxArchiveHead  = math.MaxInt64 >> archivePartBits
 )
 
 // Key is the object's key in the store.
@@ -41,7 +40,7 @@ func (o Object) Key(keys layout.Objects) string {
 	case FlushHedgeObject:
 		return keys.FlushHedge(o.Session, o.N)
 	case ArchiveObject:
-		return keys.Checkpoint(layout.Archive, int64(o.N>>archivePartBits), o.Session, int(o.N&(1<<archivePartBits-1)))
+		return keys.Checkpoint(layout.Archive, int64(o.N), o.Session, 0)
 	default:
 		return ""
 	}
@@ -129,6 +128,17 @@ func (s *State) Archive(position int64) (Object, uint64, bool) {
 	return o, a.Object, ok
 }
 
+// PendingMarks are the marks behind which no archive has been recorded yet, oldest first.
+func (s *State) PendingMarks() []int64 {
+	var list []int64
+	for _, e := range s.epochs {
+		if e.to != 0 {
+			list = append(list, e.to)
+		}
+	}
+	return list
+}
+
 func (s *State) archiveOf(position int64) (archive, bool) {
 	i := sort.Search(len(s.archives), func(i int) bool { return s.archives[i].To >= position })
 	if i == len(s.archives) || s.archives[i].From >= position {
@@ -179,7 +189,7 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 		return Invalid // archives follow each other without a gap and end at marks
 	case c.To >= s.position:
 		return Invalid // later commands of this entry may append to what would be archived
-	case c.Head < 0, c.Head > maxArchiveHead, c.Part >= 1<<archivePartBits:
+	case c.Head < 0:
 		return Invalid
 	}
 	var refs uint64
@@ -188,7 +198,7 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 	}
 	if refs > 0 {
 		n := s.addObject(Object{
-			Session: layout.Session(c.Session), N: uint64(c.Head)<<archivePartBits | uint64(c.Part), Kind: ArchiveObject,
+			Session: layout.Session(c.Session), N: uint64(c.Head), Kind: ArchiveObject,
 			Size: c.Size, Refs: refs, Introduced: s.position,
 		})
 		s.archives = append(s.archives[:len(s.archives):len(s.archives)], archive{From: c.From, To: c.To, Object: n})
