@@ -850,7 +850,6 @@ type Archived struct {
 	Session       int64                  `protobuf:"varint,3,opt,name=session,proto3" json:"session,omitempty"` // session, head and part make the object's name
 	Head          int64                  `protobuf:"varint,4,opt,name=head,proto3" json:"head,omitempty"`
 	Size          uint64                 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
-	Part          uint32                 `protobuf:"varint,6,opt,name=part,proto3" json:"part,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -916,13 +915,6 @@ func (x *Archived) GetHead() int64 {
 func (x *Archived) GetSize() uint64 {
 	if x != nil {
 		return x.Size
-	}
-	return 0
-}
-
-func (x *Archived) GetPart() uint32 {
-	if x != nil {
-		return x.Part
 	}
 	return 0
 }
@@ -1607,10 +1599,8 @@ type ArchiveRef struct {
 	From          int64                  `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
 	To            int64                  `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
 	Entries       int64                  `protobuf:"varint,4,opt,name=entries,proto3" json:"entries,omitempty"`
-	Digest        []byte                 `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"` // State's digest at `to`
-	Part          uint32                 `protobuf:"varint,6,opt,name=part,proto3" json:"part,omitempty"`
-	Session       int64                  `protobuf:"varint,7,opt,name=session,proto3" json:"session,omitempty"`
-	Head          int64                  `protobuf:"varint,8,opt,name=head,proto3" json:"head,omitempty"`
+	Session       int64                  `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"`
+	Head          int64                  `protobuf:"varint,6,opt,name=head,proto3" json:"head,omitempty"` // head Version at `to`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1669,20 +1659,6 @@ func (x *ArchiveRef) GetTo() int64 {
 func (x *ArchiveRef) GetEntries() int64 {
 	if x != nil {
 		return x.Entries
-	}
-	return 0
-}
-
-func (x *ArchiveRef) GetDigest() []byte {
-	if x != nil {
-		return x.Digest
-	}
-	return nil
-}
-
-func (x *ArchiveRef) GetPart() uint32 {
-	if x != nil {
-		return x.Part
 	}
 	return 0
 }
@@ -2800,14 +2776,13 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\vDeleteTopic\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\x04R\x05topic\"\x0e\n" +
 	"\fInitProducer\"\x06\n" +
-	"\x04Mark\"\x84\x01\n" +
+	"\x04Mark\"p\n" +
 	"\bArchived\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x18\n" +
 	"\asession\x18\x03 \x01(\x03R\asession\x12\x12\n" +
 	"\x04head\x18\x04 \x01(\x03R\x04head\x12\x12\n" +
-	"\x04size\x18\x05 \x01(\x04R\x04size\x12\x12\n" +
-	"\x04part\x18\x06 \x01(\rR\x04part\"\x1d\n" +
+	"\x04size\x18\x05 \x01(\x04R\x04size\"\x1d\n" +
 	"\x05Sweep\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"f\n" +
 	"\tBootstrap\x12\x1d\n" +
@@ -2863,17 +2838,15 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x04head\x18\x02 \x01(\x03R\x04head\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\fR\x06digest\x121\n" +
 	"\x05parts\x18\x04 \x03(\v2\x1b.wadi.metadata.v1.ObjectRefR\x05parts\x12!\n" +
-	"\fcontent_hash\x18\x05 \x01(\fR\vcontentHash\"\xd9\x01\n" +
+	"\fcontent_hash\x18\x05 \x01(\fR\vcontentHash\"\xad\x01\n" +
 	"\n" +
 	"ArchiveRef\x123\n" +
 	"\x06object\x18\x01 \x01(\v2\x1b.wadi.metadata.v1.ObjectRefR\x06object\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\x03R\x02to\x12\x18\n" +
-	"\aentries\x18\x04 \x01(\x03R\aentries\x12\x16\n" +
-	"\x06digest\x18\x05 \x01(\fR\x06digest\x12\x12\n" +
-	"\x04part\x18\x06 \x01(\rR\x04part\x12\x18\n" +
-	"\asession\x18\a \x01(\x03R\asession\x12\x12\n" +
-	"\x04head\x18\b \x01(\x03R\x04head\"I\n" +
+	"\aentries\x18\x04 \x01(\x03R\aentries\x12\x18\n" +
+	"\asession\x18\x05 \x01(\x03R\asession\x12\x12\n" +
+	"\x04head\x18\x06 \x01(\x03R\x04head\"I\n" +
 	"\tObjectRef\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"math"
 	"sort"
 
 	"wadi/internal/layout"
@@ -27,10 +26,6 @@ type Object struct {
 	Introduced int64  // position of the entry that named it first
 	Lost       int64  // position at which the last reference went, 0 = referenced
 }
-
-const (
-	archivePartBits = 10
-)
 
 // Key is the object's key in the store.
 func (o Object) Key(keys layout.Objects) string {
