@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -61,7 +62,7 @@ func configFlags(flags *pflag.FlagSet) func() []config.Given {
 
 // runAgent runs one agent against an external etcd.
 func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
-	log := a.logger()
+	log := a.logger(slog.LevelInfo)
 	endpoints, err := listen.Bind(ctx, c.Listeners, c.Advertised)
 	if err != nil {
 		return bindError(err, "listeners")
@@ -81,7 +82,7 @@ func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, objstore.Close(store)) }()
-	if err := n.build(metadata, store); err != nil {
+	if err := n.build(a.newAgent, metadata, store); err != nil {
 		return err
 	}
 	return serve(ctx, []*node{n}, func() error {

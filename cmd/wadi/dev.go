@@ -67,7 +67,7 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	log := a.logger()
+	log := a.logger(slog.LevelWarn) // the terminal belongs to whoever tries things out
 	nodes, err := devNodes(ctx, o, base, log)
 	defer func() {
 		for _, n := range nodes {
@@ -91,7 +91,7 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, objstore.Close(store)) }()
 	for _, n := range nodes {
-		if err := n.build(metadata, store); err != nil {
+		if err := n.build(a.newAgent, metadata, store); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func boundHTTP(configured string, socket net.Listener) string {
 }
 
 // build makes the agent; nothing runs yet.
-func (n *node) build(metadata kv.KV, store objstore.Store) error {
+func (n *node) build(newAgent agentFunc, metadata kv.KV, store objstore.Store) error {
 	var err error
 	n.agent, err = newAgent(agentParts{
 		Config:    n.config,

@@ -27,6 +27,7 @@ type stdio struct {
 // app is the state of one invocation.
 type app struct {
 	stdio
+	newAgent  agentFunc
 	output    string // --output
 	bootstrap string // --bootstrap-server
 	started   bool   // flags and arguments were accepted, the command's own work began
@@ -42,21 +43,24 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 // run executes one command line and returns the exit code. It prints the error, if any, as "wadi: ..." on stderr.
 func run(ctx context.Context, args []string, io stdio) int {
-	a := &app{stdio: io}
+	return (&app{stdio: io, newAgent: newAgent}).run(ctx, args)
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(io.in)
-	root.SetOut(io.out)
-	root.SetErr(io.err)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(io.err, "wadi: %v\n", err)
+	fmt.Fprintf(a.err, "wadi: %v\n", err)
 	if a.started && !errors.As(err, new(usageError)) {
 		return exitFailed
 	}
-	fmt.Fprintf(io.err, "Run '%s --help' for the usage.\n", cmd.CommandPath())
+	fmt.Fprintf(a.err, "Run '%s --help' for the usage.\n", cmd.CommandPath())
 	return exitUsage
 }
 

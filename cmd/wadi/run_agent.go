@@ -37,7 +37,10 @@ type agentProcess interface {
 	Debug() map[string]http.Handler
 }
 
+// agentFunc builds an agent; it starts nothing.
+type agentFunc func(agentParts) (agentProcess, error)
+
 var errNoAgent = errors.New("this build has no agent")
 
-// newAgent builds an agent; it starts nothing.
+// newAgent is the agentFunc of this binary.
 func newAgent(agentParts) (agentProcess, error) { return nil, errNoAgent }
