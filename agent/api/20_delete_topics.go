@@ -26,15 +26,11 @@ func (a *API) deleteTopics(ctx context.Context, req *server.Request) (kmsg.Respo
 		return d.find(s, barrier, req.Version, body)
 	})
 	if len(d.commands) > 0 {
-		results, err := a.propose(ctx, d.commands)
-		for i, slot := range d.slots {
-			switch t := &d.topics[slot]; {
-			case err != nil:
-				t.err = err
-			case results[i].Code == state.UnknownTopic:
+		for i, o := range a.d.Proposer.Propose(ctx, d.commands) {
+			t := &d.topics[d.slots[i]]
+			t.err = o.failed()
+			if o.Err == nil && o.Result.Code == state.UnknownTopic {
 				t.err = t.unknown()
-			case results[i].Code != state.OK:
-				t.err = &Refused{results[i].Code}
 			}
 		}
 	}

@@ -4,7 +4,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,7 +11,6 @@ import (
 
 	"wadi/agent/server"
 	pb "wadi/metadata/metadatapb"
-	"wadi/metadata/state"
 )
 
 // initProducerIDTimeout bounds the wait for the journal; clients ask again.
@@ -31,15 +29,11 @@ func (a *API) initProducerID(ctx context.Context, req *server.Request) (kmsg.Res
 	}
 	ctx, cancel := context.WithTimeout(ctx, initProducerIDTimeout)
 	defer cancel()
-	results, err := a.d.Proposer.Propose(ctx, []*pb.Command{{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}})
-	switch {
-	case err != nil:
-	case len(results) != 1:
-		err = fmt.Errorf("%d results for one command", len(results))
-	case results[0].Code != state.OK:
-		err = &Refused{results[0].Code}
-	default:
-		resp.ProducerID, resp.ProducerEpoch = results[0].ID, 0
+	command := &pb.Command{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}
+	o := a.d.Proposer.Propose(ctx, []*pb.Command{command})[0]
+	err := o.failed()
+	if err == nil {
+		resp.ProducerID, resp.ProducerEpoch = o.Result.ID, 0
 	}
 	resp.ErrorCode = code(keyInitProducerID, err)
 	return resp, nil

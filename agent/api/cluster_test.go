@@ -37,7 +37,7 @@ type cluster struct {
 	fetched    []*FetchCall
 }
 
-const session = 7
+const ownSession = 7
 
 func newCluster(t *testing.T) *cluster {
 	return newClusterWith(t, Config{AutoCreate: true, DefaultPartitions: 2})
@@ -75,7 +75,7 @@ func (c *cluster) applyLocked(inline []byte, commands ...*pb.Command) []state.Re
 	c.seq++
 	c.position++
 	c.bytes[c.position] = inline
-	r := c.st.Apply(state.Entry{Position: c.position, Session: session, Seq: c.seq,
+	r := c.st.Apply(state.Entry{Position: c.position, Session: ownSession, Seq: c.seq,
 		Body: &pb.Entry{AtMs: time.Now().UnixMilli(), Commands: commands, Inline: inline}})
 	require.Equal(c.t, state.OK, r.Refused)
 	close(c.changed)
@@ -110,11 +110,18 @@ func (c *cluster) Barrier(ctx context.Context) error {
 
 func (c *cluster) Brokers(int) []Broker { return c.brokers }
 
-func (c *cluster) Propose(_ context.Context, commands []*pb.Command) ([]state.Result, error) {
+func (c *cluster) Propose(_ context.Context, commands []*pb.Command) []Outcome {
+	out := make([]Outcome, len(commands))
 	if c.proposeErr != nil {
-		return nil, c.proposeErr
+		for i := range out {
+			out[i].Err = c.proposeErr
+		}
+		return out
 	}
-	return c.apply(nil, commands...), nil
+	for i, r := range c.apply(nil, commands...) {
+		out[i].Result = r
+	}
+	return out
 }
 
 // Produce commits each part in an entry of its own.

@@ -43,47 +43,34 @@ func (a *API) create(ctx context.Context, topics []newTopic) {
 				Name: t.name, Partitions: uint32(t.partitions), Configs: t.configs,
 			}}}
 		}
-		results, err := a.propose(ctx, commands)
-		if err != nil {
-			for _, t := range open {
-				t.err = err
-			}
-			return
-		}
+		outcomes := a.d.Proposer.Propose(ctx, commands)
 		var again []*newTopic
 		for i, t := range open {
-			switch c := results[i].Code; {
-			case c == state.OK:
-				t.err = a.created(t, uint64(results[i].ID))
-			case c == state.Conflict && try < maxConflicts && ctx.Err() == nil:
+			switch o := outcomes[i]; {
+			case o.Err != nil:
+				t.err = o.Err
+			case o.Result.Code == state.OK:
+				t.err = nil
+				a.readBack(t, uint64(o.Result.ID))
+			case o.Result.Code == state.Conflict && try < maxConflicts && ctx.Err() == nil:
 				again = append(again, t)
-			case c == state.Conflict:
+			case o.Result.Code == state.Conflict:
 				t.err = fmt.Errorf("%w: the topic is being deleted and created at the same time", ErrTimeout)
 			default:
-				t.err = refusedTopic(t.name, c)
+				t.err = refusedTopic(t.name, o.Result.Code)
 			}
 		}
 		open = again
 	}
 }
 
-// created reads back the id that State gave. A topic that is gone again was created all the same.
-func (a *API) created(t *newTopic, number uint64) error {
+// readBack takes the id that State gave. A topic that is gone again was created all the same, and has none to show.
+func (a *API) readBack(t *newTopic, number uint64) {
 	a.d.View.Read(func(s *state.State) {
 		if found := s.TopicByNumber(number); found != nil {
 			t.id = found.ID
 		}
 	})
-	return nil
-}
-
-// propose checks the one thing that every caller relies on: a result for each command.
-func (a *API) propose(ctx context.Context, commands []*pb.Command) ([]state.Result, error) {
-	results, err := a.d.Proposer.Propose(ctx, commands)
-	if err == nil && len(results) != len(commands) {
-		err = fmt.Errorf("%w: %d results for %d commands", ErrOutcomeUnknown, len(results), len(commands))
-	}
-	return results, err
 }
 
 func refusedTopic(name string, c state.Code) error {

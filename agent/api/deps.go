@@ -35,12 +35,30 @@ type Members interface {
 	Brokers(listener int) []Broker
 }
 
-// Proposer appends commands to the journal and waits until this agent has applied them.
+// Proposer appends commands to the journal and waits until this agent has applied them. SessionProposer is the one that
+// agents use.
 type Proposer interface {
-	// Propose returns one result per command, in order; each was judged on its own. An error is about all of them:
-	// ErrNotProposed, ErrDraining, ErrFeatureLevel when nothing was or will be done, ErrOutcomeUnknown when it may have
-	// been or may still be. When ctx ends the outcome is unknown too.
-	Propose(ctx context.Context, commands []*pb.Command) ([]state.Result, error)
+	// Propose returns one outcome per command, in order; each was judged on its own.
+	Propose(ctx context.Context, commands []*pb.Command) []Outcome
+}
+
+// Outcome is what became of a command. Err is nil when it was applied, whatever State's verdict in Result. Else it is
+// ErrNotProposed, ErrDraining, ErrFeatureLevel or ErrMemory when nothing was done or will be, ErrOutcomeUnknown when it
+// may have been or may still be; the latter also when ctx ended first.
+type Outcome struct {
+	Result state.Result // without Batches
+	Err    error
+}
+
+// failed is the outcome as one error: nil only when State accepted the command.
+func (o Outcome) failed() error {
+	switch {
+	case o.Err != nil:
+		return o.Err
+	case o.Result.Code != state.OK:
+		return &Refused{o.Result.Code}
+	}
+	return nil
 }
 
 // Ingest takes produced batches. Produce must not block: it is called in the connection's reader, in the order of

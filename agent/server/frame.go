@@ -56,10 +56,14 @@ func (f *Frame) Release() {
 const firstStep = 16 << 10
 
 // readBody fills the frame with size bytes of r. The buffer grows by doubling, each time only when the smaller one is
-// full, so memory follows the bytes that really came.
+// full, so memory follows the bytes that really came. A frame that has its size from a budget grows once, as the budget
+// has bounded it already.
 func (f *Frame) readBody(r io.Reader, size int) error {
 	for have := 0; have < size; {
 		step := min(size, max(firstStep, 2*have))
+		if f.budget != nil && have > 0 {
+			step = size
+		}
 		f.grow(step, have)
 		n, err := io.ReadFull(r, f.buf[have:step])
 		have += n
@@ -99,14 +103,23 @@ const (
 var pools [maxClass + 1]sync.Pool
 
 func getBuffer(n int) []byte {
-	class := max(minClass, bits.Len(uint(n-1)))
-	if class > maxClass {
+	size := bufferSize(n)
+	if size > 1<<maxClass {
 		return make([]byte, n)
 	}
-	if p, ok := pools[class].Get().(*[]byte); ok {
+	if p, ok := pools[bits.Len(uint(size))-1].Get().(*[]byte); ok {
 		return (*p)[:n]
 	}
-	return make([]byte, n, 1<<class)
+	return make([]byte, n, size)
+}
+
+// bufferSize is the memory that a pooled frame of n bytes takes, and so what it costs its budget.
+func bufferSize(n int) int {
+	class := max(minClass, bits.Len(uint(n-1)))
+	if class > maxClass {
+		return n
+	}
+	return 1 << class
 }
 
 func putBuffer(b []byte) {

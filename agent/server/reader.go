@@ -45,10 +45,11 @@ func (c *Conn) next(ctx context.Context, br *bufio.Reader) (*Request, error) {
 	f := &Frame{pooled: api != nil && api.Produce}
 	f.refs.Store(1)
 	if f.pooled && c.srv.cfg.Produce != nil {
-		if err := c.srv.cfg.Produce.Acquire(ctx, int64(size)); err != nil {
+		taken := int64(bufferSize(size))
+		if err := c.srv.cfg.Produce.Acquire(ctx, taken); err != nil {
 			return nil, err
 		}
-		f.budget, f.taken = c.srv.cfg.Produce, int64(size)
+		f.budget, f.taken = c.srv.cfg.Produce, taken
 	}
 	br.Discard(4) // It was peeked: cannot fail.
 	if err := f.readBody(&steadyReader{c: c, ctx: ctx, r: br}, size); err != nil {

@@ -11,6 +11,9 @@ import (
 // ErrInvalid is wrapped by everything that Check refuses.
 var ErrInvalid = errors.New("invalid topic config")
 
+// maxValue bounds a value: configs live in the journal and in every agent's memory.
+const maxValue = 4096
+
 // Check parses a value as Kafka would and returns it in the form in which it is stored.
 func Check(name, value string) (string, error) {
 	k, ok := Lookup(name)
@@ -20,6 +23,9 @@ func Check(name, value string) (string, error) {
 	v := strings.TrimSpace(value)
 	bad := func(why string) (string, error) {
 		return "", fmt.Errorf("%w: invalid value %q for configuration %s: %s", ErrInvalid, value, name, why)
+	}
+	if len(v) > maxValue {
+		return "", fmt.Errorf("%w: value of %d bytes for configuration %s: at most %d are kept", ErrInvalid, len(v), name, maxValue)
 	}
 	switch k.Kind {
 	case Boolean:
