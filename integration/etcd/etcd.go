@@ -8,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -46,13 +44,6 @@ type Server struct {
 	peer    int
 	run     *process // nil = stopped
 	logPath string
-}
-
-// process is one run. exited is closed when it has ended, after err is set.
-type process struct {
-	pid    int
-	exited chan struct{}
-	err    error
 }
 
 // Start runs an etcd until the test ends and waits until it serves. Without a binary the test is skipped, or fails where
@@ -128,42 +119,6 @@ func (s *Server) Restart() {
 	}
 }
 
-// Wipe removes all data of a stopped server: the next Restart is another etcd at the same address. As etcd derives
-// cluster ids from names and a token, the token changes too.
-func (s *Server) Wipe() {
-	s.t.Helper()
-	if s.run != nil {
-		s.t.Fatal("etcd still runs")
-	}
-	if err := os.RemoveAll(s.Dir()); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// Backup copies the data of a stopped server; Rollback puts it back.
-func (s *Server) Backup() (dir string) {
-	s.t.Helper()
-	dir = s.t.TempDir()
-	s.replace(dir, s.Dir())
-	return dir
-}
-
-// Rollback replaces the data of a stopped server by a backup's: what was written since is lost, the cluster is the same.
-func (s *Server) Rollback(backup string) { s.t.Helper(); s.replace(s.Dir(), backup) }
-
-func (s *Server) replace(dst, src string) {
-	s.t.Helper()
-	if s.run != nil {
-		s.t.Fatal("etcd still runs")
-	}
-	if err := os.RemoveAll(dst); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.CopyFS(dst, os.DirFS(src)); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 func (s *Server) running() *process {
 	s.t.Helper()
 	if s.run == nil {
@@ -234,31 +189,6 @@ func (s *Server) start() error {
 	return nil
 }
 
-// launch starts cmd on a thread that lives as long as the process: the kernel sends the death signal when the thread
-// that started the child ends, not the program.
-func launch(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = dieWithParent()
-	p := &process{exited: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		err := cmd.Start()
-		if err == nil {
-			p.pid = cmd.Process.Pid
-		}
-		started <- err
-		if err != nil {
-			return
-		}
-		p.err = cmd.Wait()
-		close(p.exited)
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
 // ready waits until the member has a leader and answers a linearizable read.
 func (s *Server) ready(p *process) error {
 	client := &http.Client{Timeout: time.Second}
@@ -293,41 +223,4 @@ func (s *Server) logTail() []byte {
 	}
 	lines := bytes.SplitAfter(b, []byte("\n"))
 	return bytes.Join(lines[max(0, len(lines)-20):], nil)
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-func binary(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if up := filepath.Dir(dir); up != dir {
-			dir = up
-			continue
-		}
-		t.Fatal("no go.mod above the working directory")
-	}
-	bin := filepath.Join(dir, ".tools", "bin", "etcd")
-	if _, err := os.Stat(bin); err != nil {
-		const how = "build it at the root of the repository: go build -o .tools/bin/etcd go.etcd.io/etcd/server/v3"
-		if os.Getenv("CI") == "true" || os.Getenv("WADI_REQUIRE_CLIENTS") == "1" {
-			t.Fatalf("no etcd: %v; %s", err, how)
-		}
-		t.Skipf("no etcd: %v; %s", err, how)
-	}
-	return bin
 }

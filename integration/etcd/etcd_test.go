@@ -9,6 +9,7 @@ import (
 
 	"wadi/integration/etcd"
 	"wadi/metadata/kv"
+	"wadi/metadata/kv/etcdkv"
 	"wadi/metadata/kv/kvtest"
 )
 
@@ -137,6 +138,31 @@ func TestFullEtcdTakesDeletesOnly(t *testing.T) {
 	require.ErrorIs(t, err, kv.ErrNoSpace, "until the alarm is taken back")
 	_, err = k.Grant(t.Context(), 60)
 	require.ErrorIs(t, err, kv.ErrNoSpace)
+}
+
+func TestOneDeadEndpointIsNoOutage(t *testing.T) {
+	s, dead := etcd.Start(t, etcd.Options{}), etcd.Start(t, etcd.Options{})
+	dead.Pause() // its connections are accepted and nothing answers
+	gone := etcd.Start(t, etcd.Options{})
+	gone.Kill()
+	k, err := etcdkv.Dial(etcdkv.Config{Endpoints: []string{gone.Endpoint(), s.Endpoint()}})
+	require.NoError(t, err)
+	defer k.Close()
+	for range 10 {
+		_, err = put(t.Context(), k, "k", nil)
+		require.NoError(t, err)
+	}
+	st, err := k.Status(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, st.DBSize)
+
+	frozen, err := etcdkv.Dial(etcdkv.Config{Endpoints: []string{dead.Endpoint()}})
+	require.NoError(t, err)
+	defer frozen.Close()
+	start := time.Now()
+	_, err = frozen.Status(t.Context())
+	require.ErrorIs(t, err, kv.ErrUnavailable)
+	require.Less(t, time.Since(start), 20*time.Second)
 }
 
 func TestProgressNotifications(t *testing.T) {

@@ -51,18 +51,22 @@ func Dial(c Config) (*KV, error) {
 		beat:       pb.NewLeaseClient(beat.ActiveConnection()),
 		maxRequest: c.MaxRequestBytes,
 		retryAuth:  c.Username != "",
-		log:        loggerOrSilent(c.Logger),
 		release:    func() error { return errors.Join(data.Close(), beat.Close()) },
 	}
 	k.init()
+	maintenance, cluster := pb.NewMaintenanceClient(conn), pb.NewClusterClient(conn)
 	var members []memberStatus
 	for _, ep := range c.Endpoints {
 		members = append(members, func(ctx context.Context) (*pb.StatusResponse, error) {
-			st, err := data.Status(ctx, ep)
+			st, err := data.Status(ctx, ep) // connects to that member
 			return (*pb.StatusResponse)(st), err
 		})
 	}
-	maintenance, cluster := pb.NewMaintenanceClient(conn), pb.NewClusterClient(conn)
+	if len(members) == 1 {
+		members[0] = func(ctx context.Context) (*pb.StatusResponse, error) {
+			return maintenance.Status(ctx, &pb.StatusRequest{}, k.opts...)
+		}
+	}
 	k.status = func(ctx context.Context) (kv.Status, error) {
 		return statusOf(ctx, members, maintenance, cluster, k.opts)
 	}

@@ -68,7 +68,7 @@ func Embed(ctx context.Context, dir string, o EmbedOptions) (*KV, error) {
 		err := fmt.Errorf("etcdkv: embed in %s: %w: %w", dir, kv.ErrUnavailable, ctx.Err())
 		return nil, errors.Join(err, stop())
 	}
-	return overServer(srv.Server, log, stop), nil
+	return overServer(srv.Server, stop), nil
 }
 
 // lockDir takes the directory for this process. bbolt has a lock of its own, but waits for it without bound.
@@ -118,7 +118,7 @@ func embedConfig(dir string, quota int64) *embed.Config {
 	return cfg
 }
 
-func overServer(s *etcdserver.EtcdServer, log *slog.Logger, stop func() error) *KV {
+func overServer(s *etcdserver.EtcdServer, stop func() error) *KV {
 	lease := adapter.LeaseServerToLeaseClient(v3rpc.NewQuotaLeaseServer(s))
 	maintenance := adapter.MaintenanceServerToMaintenanceClient(v3rpc.NewMaintenanceServer(s, nil))
 	cluster := adapter.ClusterServerToClusterClient(v3rpc.NewClusterServer(s))
@@ -127,7 +127,6 @@ func overServer(s *etcdserver.EtcdServer, log *slog.Logger, stop func() error) *
 		watch:   adapter.WatchServerToWatchClient(v3rpc.NewWatchServer(s)),
 		lease:   lease,
 		beat:    lease,
-		log:     log,
 		release: stop,
 	}
 	k.init()

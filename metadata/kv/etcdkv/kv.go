@@ -3,7 +3,6 @@ package etcdkv
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math"
 	"sync"
 
@@ -32,7 +31,6 @@ type KV struct {
 	opts       []grpc.CallOption
 	maxRequest int
 	retryAuth  bool // credentials with a token that is renewed by the connection
-	log        *slog.Logger
 
 	closing context.Context // ends when Close begins
 	cancel  context.CancelFunc
@@ -138,6 +136,9 @@ func (k *KV) Status(ctx context.Context) (kv.Status, error) {
 	}
 	defer leave()
 	st, err := k.status(callCtx)
+	if err != nil && k.retryAuth && staleToken(err) {
+		st, err = k.status(callCtx)
+	}
 	return st, classify(ctx, "status", err)
 }
 

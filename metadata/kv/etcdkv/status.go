@@ -2,6 +2,7 @@ package etcdkv
 
 import (
 	"context"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -12,7 +13,10 @@ import (
 // memberStatus asks one member for its status.
 type memberStatus func(ctx context.Context) (*pb.StatusResponse, error)
 
-// statusOf joins the answers of all members that give one: the largest file, the smallest quota, and any alarm count,
+// memberPatience bounds the wait for one member, so that a dead one leaves time for what the others say.
+const memberPatience = 2 * time.Second
+
+// statusOf joins the answers of all members that give one: the largest file, the smallest quota and any alarm count,
 // because the fullest member stops the whole cluster. It fails when no member answers.
 func statusOf(ctx context.Context, members []memberStatus, m pb.MaintenanceClient, c pb.ClusterClient, opts []grpc.CallOption) (kv.Status, error) {
 	type answer struct {
@@ -22,6 +26,8 @@ func statusOf(ctx context.Context, members []memberStatus, m pb.MaintenanceClien
 	answers := make(chan answer, len(members))
 	for _, ask := range members {
 		go func() {
+			ctx, cancel := context.WithTimeout(ctx, memberPatience)
+			defer cancel()
 			st, err := ask(ctx)
 			answers <- answer{st, err}
 		}()
