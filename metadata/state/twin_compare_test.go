@@ -69,6 +69,15 @@ func (w *twin) compareTotals(s *State) error {
 	if len(w.marks) > 0 {
 		lastMark = w.marks[len(w.marks)-1]
 	}
+	var pending []int64
+	for _, m := range w.marks {
+		if m > w.archived {
+			pending = append(pending, m)
+		}
+	}
+	if !slices.Equal(s.PendingMarks(), pending) {
+		return fmt.Errorf("pending marks %v, want %v", s.PendingMarks(), pending)
+	}
 	id, incarnation, level := "", uint32(0), uint32(0)
 	if w.cluster != nil {
 		id, incarnation, level = w.cluster.ClusterId, w.cluster.Incarnation, w.cluster.FeatureLevel

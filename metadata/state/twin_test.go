@@ -271,8 +271,7 @@ func (w *twin) archive(k *pb.Archived) Code {
 	if k.To <= w.archived {
 		return Stale
 	}
-	if k.From != w.archived || !slices.Contains(w.marks, k.To) || k.To >= w.position || k.Head < 0 || k.Head >= 1<<53 ||
-		k.Part > 1023 {
+	if k.From != w.archived || !slices.Contains(w.marks, k.To) || k.To >= w.position || k.Head < 0 {
 		return Invalid
 	}
 	refs := 0
@@ -283,7 +282,7 @@ func (w *twin) archive(k *pb.Archived) Code {
 	})
 	if refs > 0 {
 		w.objects = append(w.objects, &twinObject{archive: true, Object: Object{
-			Session: layout.Session(k.Session), N: uint64(k.Head)<<10 | uint64(k.Part), Kind: ArchiveObject, Size: k.Size,
+			Session: layout.Session(k.Session), N: uint64(k.Head), Kind: ArchiveObject, Size: k.Size,
 			Introduced: w.position,
 		}})
 		w.archives = append(w.archives, twinArchive{k.From, k.To, uint64(len(w.objects))})
