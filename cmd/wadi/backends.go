@@ -42,11 +42,21 @@ func openStoreAs(ctx context.Context, storeURL string, o open.Options) (objstore
 	return store, nil
 }
 
-// errorsOnly drops everything below an error.
+// errorsOnly drops everything below an error, and the one error that is none: etcd writes its storage version while a
+// new directory does not yet hold what the version is computed from, says so, and does it a moment later.
 type errorsOnly struct{ slog.Handler }
+
+const storageVersionTooEarly = "failed to update storage version"
 
 func (h errorsOnly) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelError && h.Handler.Enabled(ctx, level)
+}
+
+func (h errorsOnly) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == storageVersionTooEarly {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 func (h errorsOnly) WithAttrs(attrs []slog.Attr) slog.Handler {
