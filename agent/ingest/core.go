@@ -17,6 +17,8 @@ type Effects interface {
 	Upload(f *Flush)
 	// Propose appends the flush's command and answers with Core.Committed. inline is nil for objects.
 	Propose(f *Flush, cmd *pb.Command, inline [][]byte)
+	// Drop tells that the flush will not be proposed; its object may be stored.
+	Drop(f *Flush)
 	// Answer tells that every item of the request has a result. The items' bytes may still be in use.
 	Answer(r *Request)
 	// Release tells that no byte of the request's items is in use any more. It comes after Answer or before.
@@ -108,13 +110,17 @@ func (c *Core) Opened(now time.Duration, id layout.Session) {
 	if c.session == id {
 		return
 	}
+	c.Lost(now, c.session)
 	c.session, c.nextN = id, 1
 	c.plan()
 }
 
 // Lost ends the session: what was not proposed yet is answered as such. What was is answered by its Done.
-func (c *Core) Lost(now time.Duration) {
+func (c *Core) Lost(now time.Duration, id layout.Session) {
 	c.now = now
+	if id != c.session || id == 0 {
+		return
+	}
 	c.session = 0
 	for _, f := range c.flushes {
 		if f.state == uploading || f.state == uploaded {
@@ -125,6 +131,10 @@ func (c *Core) Lost(now time.Duration) {
 		}
 	}
 	c.advance()
+	c.refuseBuffered()
+}
+
+func (c *Core) refuseBuffered() {
 	for _, b := range []*buffer{&c.inline, &c.object} {
 		items := b.items
 		*b = buffer{}
@@ -267,6 +277,8 @@ func (c *Core) closeObject() {
 }
 
 // Uploaded takes an upload's outcome: size and section offsets of the object, and whether the hedge won.
+//
+// The name is free for the next flush only in another session: a failed upload's number is never used again.
 func (c *Core) Uploaded(now time.Duration, f *Flush, size uint64, offsets []uint64, hedge bool, err error) {
 	c.now = now
 	f.state, f.size, f.offsets, f.hedge = uploaded, size, offsets, hedge
@@ -290,6 +302,7 @@ func (c *Core) advance() {
 			for _, it := range f.items {
 				c.resolve(it, Result{Err: f.err, Base: -1})
 			}
+			c.out.Drop(f)
 			f.items = nil
 			continue
 		case uploaded:
@@ -422,6 +435,12 @@ func (c *Core) NextWake() (at time.Duration, ok bool) {
 		at = min(at, c.deadlines[0].Deadline)
 	}
 	return at, at != forever
+}
+
+// End ends the session and refuses what has not been proposed.
+func (c *Core) End(now time.Duration) {
+	c.Lost(now, c.session)
+	c.refuseBuffered()
 }
 
 // Idle reports whether nothing is buffered, held, uploading or unresolved.

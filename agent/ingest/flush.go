@@ -21,6 +21,7 @@ type Flush struct {
 	size    uint64   // of the object
 	offsets []uint64 // of its sections
 	err     error
+	key     string // of the object
 }
 
 type flushState uint8

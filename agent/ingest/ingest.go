@@ -40,6 +40,8 @@ type Options struct {
 	// OnStored is given every flush object that was stored, before it is committed; body must not be changed or kept
 	// after the call. nil = nobody.
 	OnStored func(key string, body objstore.Body)
+	// OnSettled tells what became of such an object: its number in State, or 0 when no run lies in it.
+	OnSettled func(key string, number uint64)
 }
 
 // uploadTimeout bounds all attempts at one upload; attempts bounds their number.
@@ -87,7 +89,7 @@ func (g *Ingest) Run(ctx context.Context) error {
 	g.mu.Unlock()
 	g.step(func(c *Core, now time.Duration) { c.Tick(now) })
 	<-ctx.Done()
-	g.step(func(c *Core, now time.Duration) { c.Lost(now) })
+	g.step(func(c *Core, now time.Duration) { c.End(now) })
 	g.mu.Lock()
 	g.mu.timer.Stop()
 	g.mu.ended = true
@@ -104,7 +106,9 @@ func (g *Ingest) Opened(id layout.Session, objects layout.Objects, clusterID str
 	g.step(func(c *Core, now time.Duration) { c.Opened(now, id) })
 }
 
-func (g *Ingest) Lost() { g.step(func(c *Core, now time.Duration) { c.Lost(now) }) }
+func (g *Ingest) Lost(id layout.Session) {
+	g.step(func(c *Core, now time.Duration) { c.Lost(now, id) })
+}
 
 // Idle reports whether everything that came in was answered and nothing is on its way.
 func (g *Ingest) Idle() bool {
@@ -187,20 +191,22 @@ type shell Ingest
 
 func (x *shell) Upload(f *Flush) {
 	g, ctx, keys := (*Ingest)(x), x.mu.ctx, x.mu.objects
+	f.key = keys.Flush(f.Session, f.N)
 	meta := segment.Meta{Kind: segment.Flush, CreatedMs: time.Now().UnixMilli(), ClusterID: x.mu.cluster}
 	x.mu.closed[f] = g.now()
 	x.mu.wg.Add(1)
 	x.mu.effects = append(x.mu.effects, func() {
 		go func() {
 			defer g.mu.wg.Done()
-			size, offsets, err := g.upload(ctx, keys.Flush(f.Session, f.N), meta, f)
+			size, offsets, err := g.upload(ctx, meta, f)
 			g.step(func(c *Core, now time.Duration) { c.Uploaded(now, f, size, offsets, false, err) })
 		}()
 	})
 }
 
 // upload stores a flush, repeating what failed: the name and the bytes stay, so a repeat is harmless.
-func (g *Ingest) upload(ctx context.Context, key string, meta segment.Meta, f *Flush) (uint64, []uint64, error) {
+func (g *Ingest) upload(ctx context.Context, meta segment.Meta, f *Flush) (uint64, []uint64, error) {
+	key := f.key
 	body, offsets, err := segment.Build(meta, f.Sections())
 	if err != nil {
 		return 0, nil, fmt.Errorf("flush %s: %w", key, err)
@@ -233,7 +239,7 @@ func (x *shell) Propose(f *Flush, cmd *pb.Command, inline [][]byte) {
 	if _, ok := x.mu.closed[f]; !ok {
 		x.mu.closed[f] = g.now()
 	}
-	p := &session.Proposal{Command: cmd, Inline: inline, Done: func(o session.Outcome) { g.committed(f, o) }}
+	p := &session.Proposal{Command: cmd, Inline: inline, Session: f.Session, Done: func(o session.Outcome) { g.committed(f, o) }}
 	x.mu.effects = append(x.mu.effects, func() { g.o.Proposer.Propose(p) })
 }
 
@@ -252,6 +258,9 @@ func (g *Ingest) committed(f *Flush, o session.Outcome) {
 		err = fmt.Errorf("%w: %s", ErrNoSession, o.Result.Code)
 	default:
 		verdicts = g.verdicts(f, o.Result.Batches)
+	}
+	if f.N != 0 && g.o.OnSettled != nil {
+		g.o.OnSettled(f.key, g.number(f, verdicts))
 	}
 	g.step(func(c *Core, now time.Duration) {
 		path := "object"
@@ -279,6 +288,32 @@ func (g *Ingest) verdicts(f *Flush, batches []state.BatchResult) []Result {
 		}
 	})
 	return list
+}
+
+// number is the object number that State gave to a flush: that of the run of its first accepted batch.
+func (g *Ingest) number(f *Flush, verdicts []Result) (number uint64) {
+	g.o.View.Read(func(s *state.State) {
+		for i, v := range verdicts {
+			if v.Code != state.OK {
+				continue
+			}
+			it := f.items[i]
+			if t := s.TopicByNumber(it.Partition.Topic); t != nil {
+				if runs := t.Partition(it.Partition.Index).RunsFrom(v.Base, 1, 1, nil); len(runs) == 1 {
+					number = runs[0].Place
+				}
+			}
+			return
+		}
+	})
+	return number
+}
+
+func (x *shell) Drop(f *Flush) {
+	delete(x.mu.closed, f)
+	if settled, key := x.o.OnSettled, f.key; settled != nil {
+		x.mu.effects = append(x.mu.effects, func() { settled(key, 0) })
+	}
 }
 
 func (x *shell) Answer(r *Request) {

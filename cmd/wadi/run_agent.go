@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 
+	"wadi/agent"
 	"wadi/internal/config"
 	"wadi/internal/listen"
 	"wadi/internal/metrics"
@@ -40,7 +40,9 @@ type agentProcess interface {
 // agentFunc builds an agent; it starts nothing.
 type agentFunc func(agentParts) (agentProcess, error)
 
-var errNoAgent = errors.New("this build has no agent")
-
 // newAgent is the agentFunc of this binary.
-func newAgent(agentParts) (agentProcess, error) { return nil, errNoAgent }
+func newAgent(p agentParts) (agentProcess, error) {
+	return agent.New(agent.Options{
+		Config: p.Config, Endpoints: p.Endpoints, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics,
+	})
+}

@@ -164,6 +164,9 @@ func (c *Core) Propose(now Instant, p *Proposal) {
 	case c.phase == ended:
 		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: the session has ended", ErrNotProposed)})
 		return
+	case p.Session != 0 && p.Session != c.session:
+		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: session %s is over", ErrNotProposed, p.Session)})
+		return
 	case size > journal.Max:
 		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, journal.Max)})
 		return

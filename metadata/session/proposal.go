@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"wadi/internal/layout"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
@@ -34,6 +35,8 @@ type Proposal struct {
 	// Inline is the batch bytes of an AppendBatches with flush 0; the command's offsets count from its start. It is
 	// not changed and not retained after Done.
 	Inline [][]byte
+	// Session, if not 0, is the only session whose entries may carry the command: it names an object of that session.
+	Session layout.Session
 	// Control commands go before data.
 	Control bool
 	// Done is called exactly once. It must not block.

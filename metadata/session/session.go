@@ -32,6 +32,9 @@ type Options struct {
 	Log     *slog.Logger
 	// OnAppend is told how long each Append took and how it ended; nil = nobody.
 	OnAppend func(time.Duration, error)
+	// OnOpened is told that State has a session, OnLost that it is over. They must not block; nil = nobody.
+	OnOpened func(id layout.Session, node int32)
+	OnLost   func(id layout.Session)
 }
 
 // Session keeps an agent registered and appends its commands. It is the view's observer for their results. All methods
@@ -313,11 +316,17 @@ func (x *shell) Done(p *Proposal, o Outcome) {
 func (x *shell) Opened(id layout.Session, node int32) {
 	x.o.Log.Info("session opened", "session", id.String(), "node", node)
 	x.notify()
+	if f := x.o.OnOpened; f != nil {
+		x.mu.effects = append(x.mu.effects, func() { f(id, node) })
+	}
 }
 
 func (x *shell) Lost(id layout.Session, err error) {
 	x.o.Log.Warn("session lost", "session", id.String(), "error", err)
 	x.notify()
+	if f := x.o.OnLost; f != nil {
+		x.mu.effects = append(x.mu.effects, func() { f(id) })
+	}
 }
 
 func (x *shell) notify() {

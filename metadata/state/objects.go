@@ -202,3 +202,13 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 	s.archivedTo = c.To
 	return OK
 }
+
+// HasArchive reports whether runs lie in the archive of that name.
+func (s *State) HasArchive(session layout.Session, head int64) bool {
+	for _, a := range s.archives {
+		if o := s.objects.get(a.Object); o != nil && o.Session == session && o.N == uint64(head) && o.Refs > 0 {
+			return true
+		}
+	}
+	return false
+}

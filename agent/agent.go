@@ -1,0 +1,394 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"wadi/agent/api"
+	"wadi/agent/fetch"
+	"wadi/agent/ingest"
+	"wadi/agent/server"
+	"wadi/internal/config"
+	"wadi/internal/layout"
+	"wadi/internal/listen"
+	"wadi/internal/metrics"
+	"wadi/metadata/bootstrap"
+	"wadi/metadata/checkpoint"
+	"wadi/metadata/journal"
+	"wadi/metadata/kv"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/session"
+	"wadi/metadata/state"
+	"wadi/metadata/view"
+	"wadi/objstore"
+)
+
+// Options of an Agent. Who made KV and Store closes them after Run has returned.
+type Options struct {
+	Config    config.Config
+	Endpoints []listen.Endpoint // bound sockets; the agent closes them
+	KV        kv.KV
+	Store     objstore.Store
+	Log       *slog.Logger
+	Metrics   *metrics.Set
+}
+
+// drainTimeout bounds how long a drain waits for what was accepted.
+const drainTimeout = 30 * time.Second
+
+// Agent is one agent. See New and Run.
+type Agent struct {
+	o       Options
+	keys    layout.Etcd
+	ready   chan struct{}
+	running atomic.Pointer[parts] // nil before bootstrap
+	reason  atomic.Pointer[string]
+}
+
+// parts are what exists once the cluster's identity is known.
+type parts struct {
+	identity bootstrap.Identity
+	objects  layout.Objects
+	view     *view.View
+	session  *session.Session
+	members  *session.Members
+	ingest   *ingest.Ingest
+	log      *fetch.Log
+	archives *checkpoint.Reader
+	job      *checkpoint.Job
+	server   *server.Server
+}
+
+// New makes an agent; it starts nothing.
+func New(o Options) (*Agent, error) {
+	if err := layout.ValidClusterName(o.Config.Cluster); err != nil {
+		return nil, err
+	}
+	a := &Agent{o: o, keys: layout.NewEtcd(o.Config.Cluster), ready: make(chan struct{})}
+	a.because("starting")
+	return a, nil
+}
+
+func (a *Agent) because(reason string) { a.reason.Store(&reason) }
+
+// Ready is closed when the agent serves for the first time.
+func (a *Agent) Ready() <-chan struct{} { return a.ready }
+
+// Health tells whether the agent serves, and why not, or with what restriction.
+func (a *Agent) Health() (ready bool, reason string) {
+	p := a.running.Load()
+	if p == nil {
+		return false, *a.reason.Load()
+	}
+	switch h, err := p.view.Health(); h {
+	case view.Loading, view.Behind:
+		return false, h.String()
+	case view.Stopped:
+		return false, err.Error()
+	case view.CutOff:
+		return true, h.String()
+	}
+	if _, _, open := p.session.Current(); !open {
+		return false, "no session"
+	}
+	return true, *a.reason.Load()
+}
+
+// Run serves until ctx ends, then drains. It returns nil after a complete drain, and the reason when the agent must
+// refuse to serve.
+func (a *Agent) Run(ctx context.Context) error {
+	defer func() {
+		for _, e := range a.o.Endpoints {
+			_ = e.Close() // closing twice reports an error that means nothing
+		}
+	}()
+	id, err := a.bootstrap(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	p, err := a.assemble(id)
+	if err != nil {
+		return err
+	}
+	return a.serve(ctx, p)
+}
+
+// bootstrap finds the cluster's identity, again and again while etcd or the store do not answer.
+func (a *Agent) bootstrap(ctx context.Context) (bootstrap.Identity, error) {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
+		try, cancel := context.WithTimeout(ctx, 10*time.Second)
+		id, err := bootstrap.Run(try, a.o.KV, a.keys, a.o.Store, a.o.Config.Cluster)
+		if err == nil {
+			err = checkpoint.CheckRoots(try, a.o.KV, a.keys, a.o.Store, layout.NewObjects(id.Cluster, id.Incarnation))
+		}
+		cancel()
+		if err == nil {
+			return id, nil
+		}
+		if ctx.Err() != nil || errors.Is(err, bootstrap.ErrMismatch) || errors.Is(err, journal.ErrRolledBack) {
+			return id, err
+		}
+		a.because("waiting for etcd and the object store: " + err.Error())
+		a.o.Log.Warn("cannot start yet", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return id, ctx.Err()
+		}
+	}
+}
+
+func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
+	c, m := a.o.Config, a.o.Metrics
+	p := &parts{identity: id, objects: layout.NewObjects(id.Cluster, id.Incarnation)}
+	jrnl := journal.New(a.o.KV, a.keys)
+	p.archives = checkpoint.NewReader(a.o.Store, p.objects)
+	p.session = session.New(session.Options{
+		Config: session.Config{
+			TTL:             c.SessionTTL,
+			Init:            &pb.InitCluster{ClusterId: id.ClusterID, Incarnation: id.Incarnation, FeatureLevel: state.MaxFeatureLevel},
+			MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
+		},
+		KV: a.o.KV, Keys: a.keys, Journal: jrnl, Info: a.info(), Log: a.o.Log,
+		OnAppend: func(took time.Duration, err error) {
+			m.JournalAppendSeconds.Observe(took.Seconds())
+			if err == nil {
+				m.JournalAppends.Inc()
+			}
+		},
+		OnOpened: func(s layout.Session, _ int32) { p.ingest.Opened(s, p.objects, id.ClusterID) },
+		OnLost:   func(s layout.Session) { p.ingest.Lost(s) },
+	})
+	p.members = session.NewMembers(a.o.KV, a.keys, a.o.Log, nil)
+	p.job = checkpoint.NewJob(checkpoint.JobOptions{
+		KV: a.o.KV, Keys: a.keys, Store: a.o.Store, Objects: p.objects, Cluster: id.Cluster, Journal: jrnl,
+		Session: p.session, Log: a.o.Log, TTL: c.SessionTTL, Limits: checkpoint.DefaultLimits(),
+	})
+	p.view = view.NewView(view.Config{
+		Limits: view.LimitsFor(c.SessionTTL), Journal: jrnl, Checkpoints: p.archives,
+		Observers: []view.Observer{p.session, ingestObserver{p}, p.job},
+		OnApply:   func(d time.Duration) { m.ApplySeconds.Observe(d.Seconds()) },
+	})
+	p.job.Follow(p.view)
+	p.log = fetch.New(fetch.Options{
+		View: p.view, Store: a.o.Store, Archives: p.archives, Objects: func() layout.Objects { return p.objects },
+		CacheBytes: int64(c.Memory.Cache), Log: a.o.Log,
+	})
+	p.ingest = ingest.New(ingest.Options{
+		Config: ingestConfig(c), View: p.view, Proposer: p.session, Store: a.o.Store, Log: a.o.Log,
+		OnFlush:  func(path string, d time.Duration) { m.FlushSeconds.WithLabelValues(path).Observe(d.Seconds()) },
+		OnStored: p.log.Stored, OnSettled: p.log.Settled,
+	})
+	table, err := api.New(api.Deps{
+		View: apiView{p.view}, Members: &members{p: p, endpoints: a.o.Endpoints}, Proposer: api.SessionProposer{Session: p.session},
+		Ingest: p.ingest, Log: p.log,
+		Config: api.Config{
+			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
+		},
+	}).Table()
+	if err != nil {
+		return nil, fmt.Errorf("api table: %w", err)
+	}
+	p.server = server.New(server.Config{
+		Log: a.o.Log, Produce: server.NewMemoryBudget(int64(c.Memory.Ingest)),
+		Observe: server.Observe{Request: func(name string, d time.Duration) {
+			m.RequestSeconds.WithLabelValues(name).Observe(d.Seconds())
+		}},
+	}, table)
+	return p, nil
+}
+
+// ingestObserver lets ingest, which is made after the view, hear of its entries.
+type ingestObserver struct{ p *parts }
+
+func (o ingestObserver) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
+	o.p.ingest.Applied(e, body, res)
+}
+func (o ingestObserver) Replaced(s *state.State) { o.p.ingest.Replaced(s) }
+
+// Inline data may be outstanding up to this many bytes; an archive takes it within half a minute.
+const maxInlineOutstanding = 64 << 20
+
+func ingestConfig(c config.Config) ingest.Config {
+	puts := c.Flush.PutsPerSecond
+	if !strings.HasPrefix(c.Store, "s3:") {
+		puts = 0 // nobody bills requests to files
+	}
+	return ingest.Config{
+		FlushBytes: int(c.Flush.Bytes), FlushInterval: c.Flush.Interval, PutsPerSecond: puts,
+		InlineMaxBytes: int(c.Inline.MaxBytes), InlineBudget: int(c.Inline.Budget),
+		MaxOutstanding: maxInlineOutstanding, MaxBuffered: int64(c.Memory.Ingest),
+	}
+}
+
+func (a *Agent) info() *pb.SessionInfo {
+	info := &pb.SessionInfo{
+		Zone: a.o.Config.Zone, MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
+		Http: a.o.Config.HTTP,
+	}
+	for _, r := range a.o.Config.Roles {
+		info.Roles = append(info.Roles, string(r))
+	}
+	for _, e := range a.o.Endpoints {
+		info.Endpoints = append(info.Endpoints, &pb.Endpoint{
+			Listener: "PLAINTEXT", Host: e.Advertised.Host, Port: int32(e.Advertised.Port),
+		})
+	}
+	return info
+}
+
+// serve runs everything and, when ctx ends, takes it down from the outside in: clients, buffers, session, view.
+func (a *Agent) serve(ctx context.Context, p *parts) error {
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	layer := func() (context.Context, context.CancelFunc) { return context.WithCancel(base) }
+	viewCtx, stopView := layer()
+	defer stopView()
+	sessionCtx, stopSession := layer()
+	defer stopSession()
+	ingestCtx, stopIngest := layer()
+	defer stopIngest()
+
+	var inner errgroup.Group
+	run := func(ctx context.Context, f func(context.Context) error) {
+		inner.Go(func() error {
+			err := f(ctx)
+			if err != nil {
+				stop(err)
+			}
+			return err
+		})
+	}
+	run(viewCtx, p.view.Run)
+	run(viewCtx, p.members.Run)
+	run(viewCtx, func(ctx context.Context) error { return a.measure(ctx, p) })
+	run(ingestCtx, p.ingest.Run)
+	run(sessionCtx, p.session.Run)
+	run(sessionCtx, p.job.Run)
+	run(sessionCtx, func(ctx context.Context) error { return closeSessions(ctx, p, a.o.Config.SessionTTL, a.o.Log) })
+
+	serving, stopServing := context.WithCancel(base)
+	defer stopServing()
+	var outer errgroup.Group
+	outer.Go(func() error {
+		if !a.waitReady(serving, p) {
+			return nil
+		}
+		a.running.Store(p)
+		a.because("ready")
+		close(a.ready)
+		return p.server.Serve(serving, sockets(a.o.Endpoints)...)
+	})
+	outerDone := make(chan error, 1)
+	go func() { outerDone <- outer.Wait() }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+		a.because("draining")
+		drain, cancel := context.WithTimeout(base, drainTimeout)
+		defer cancel()
+		if e := p.session.Drain(drain); e != nil {
+			a.o.Log.Warn("registration not marked as draining", "error", e)
+		}
+		stopServing()
+		err = <-outerDone
+		waitIdle(drain, p)
+	case <-base.Done():
+		err = context.Cause(base)
+		stopServing()
+		<-outerDone
+	case err = <-outerDone:
+	}
+	stopIngest()
+	stopSession()
+	stopView()
+	return errors.Join(err, ignoreCause(inner.Wait(), err))
+}
+
+// ignoreCause drops the error that was reported already.
+func ignoreCause(err, reported error) error {
+	if errors.Is(reported, err) {
+		return nil
+	}
+	return err
+}
+
+// waitReady waits until the view is current and the session open.
+func (a *Agent) waitReady(ctx context.Context, p *parts) bool {
+	a.because("loading the metadata")
+	select {
+	case <-p.view.Ready():
+	case <-ctx.Done():
+		return false
+	}
+	for {
+		changed := p.session.Changed()
+		if _, _, open := p.session.Current(); open {
+			return true
+		}
+		a.because("opening a session")
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// waitIdle waits until all that was accepted is durable and answered.
+func waitIdle(ctx context.Context, p *parts) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !p.ingest.Idle() || !p.session.Idle() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func sockets(endpoints []listen.Endpoint) []net.Listener {
+	var list []net.Listener
+	for _, e := range endpoints {
+		list = append(list, e.Sockets...)
+	}
+	return list
+}
+
+// measure keeps the gauges current.
+func (a *Agent) measure(ctx context.Context, p *parts) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		a.o.Metrics.ViewLagSeconds.Set(p.view.Lag().Seconds())
+		var size map[string]int64
+		p.view.Read(func(s *state.State) { size = s.Size() })
+		for class, n := range size {
+			a.o.Metrics.StateBytes.WithLabelValues(class).Set(float64(n))
+		}
+	}
+}
+
+// Debug holds the handlers of the operations endpoint beyond the common ones, by path.
+func (a *Agent) Debug() map[string]http.Handler {
+	return map[string]http.Handler{"/debug/locate": http.HandlerFunc(a.locate)}
+}

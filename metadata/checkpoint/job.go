@@ -1,0 +1,453 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"wadi/internal/layout"
+	"wadi/metadata/journal"
+	"wadi/metadata/kv"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/session"
+	"wadi/metadata/state"
+	"wadi/objstore"
+)
+
+// View is the live State.
+type View interface {
+	Read(func(*state.State))
+	// Freeze may be called from an observer only: the snapshot is that of the entry being observed.
+	Freeze() (s *state.State, head int64, etcdCluster uint64)
+}
+
+// Proposer appends commands.
+type Proposer interface {
+	Current() (id layout.Session, node int32, open bool)
+	Do(ctx context.Context, cmd *pb.Command, take func(session.Outcome)) error
+}
+
+// JobOptions of a Job.
+type JobOptions struct {
+	KV      kv.KV
+	Keys    layout.Etcd
+	Store   objstore.Store
+	Objects layout.Objects
+	Cluster string
+	Journal *journal.Journal
+	Session Proposer
+	Log     *slog.Logger
+	TTL     time.Duration
+	Limits  Limits
+}
+
+const (
+	jobName    = "checkpoint"
+	stepLimit  = 5 * time.Minute // of writing; the other steps take one TTL
+	trimAtOnce = 500             // keys per delete request: more stall appends
+)
+
+// Job is an agent's part in checkpoints: it records digests at marks, and holds the job when nobody else does. It is an
+// observer of the view.
+type Job struct {
+	o       JobOptions
+	started time.Time
+	view    View
+
+	mu struct {
+		sync.Mutex
+		core    *Core
+		effects []func(context.Context)
+		ctx     context.Context
+		session layout.Session
+		wg      sync.WaitGroup
+	}
+	// Of the view's goroutine and the step under way, which follow each other.
+	mark markState
+}
+
+// markState is what was kept of the mark that this agent proposed last.
+type markState struct {
+	sync.Mutex
+	wanted  bool // a mark of ours is on its way
+	base    bool // with a snapshot
+	entry   int64
+	head    int64
+	etcd    uint64
+	digest  state.Digest
+	frozen  *state.State // nil without base
+	pending []int64      // State's pending marks at the mark
+	level   uint32
+	id      string
+	incarn  uint32
+	session layout.Session
+}
+
+// NewJob starts nothing; see Run.
+func NewJob(o JobOptions) *Job {
+	j := &Job{o: o, started: time.Now()}
+	j.mu.core = NewCore(o.Limits, (*jobShell)(j))
+	return j
+}
+
+// Follow tells the job which view it observes, before either runs.
+func (j *Job) Follow(v View) { j.view = v }
+
+// Run takes part until ctx ends.
+func (j *Job) Run(ctx context.Context) error {
+	j.mu.Lock()
+	j.mu.ctx = ctx
+	j.mu.Unlock()
+	tick := time.NewTicker(max(j.o.Limits.TrimPause, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			id, _, open := j.o.Session.Current()
+			j.step(func(c *Core, now time.Duration) {
+				if open && j.mu.session != id {
+					if j.mu.session != 0 {
+						c.Lost(now)
+					}
+					j.mu.session = id
+					c.Opened(now)
+				} else if !open && j.mu.session != 0 {
+					j.mu.session = 0
+					c.Lost(now)
+				}
+				c.Tick(now)
+			})
+		case <-ctx.Done():
+			j.mu.wg.Wait()
+			return nil
+		}
+	}
+}
+
+func (j *Job) step(f func(*Core, time.Duration)) {
+	j.mu.Lock()
+	f(j.mu.core, time.Since(j.started))
+	effects, ctx := j.mu.effects, j.mu.ctx
+	j.mu.effects = nil
+	j.mu.wg.Add(len(effects))
+	j.mu.Unlock()
+	for _, e := range effects {
+		go func() {
+			defer j.mu.wg.Done()
+			e(ctx)
+		}()
+	}
+}
+
+// Applied implements view.Observer.
+func (j *Job) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
+	dirty, marked := false, false
+	for i, c := range body.Commands {
+		switch c.GetKind().(type) {
+		case *pb.Command_Mark:
+			marked = marked || i < len(res.Commands) && res.Commands[i].Code == state.OK
+		case *pb.Command_Archived:
+		default:
+			dirty = true
+		}
+	}
+	if marked {
+		j.marked(e)
+	}
+	j.step(func(c *Core, now time.Duration) { c.Seen(now, len(e.Value), dirty) })
+}
+
+// Replaced implements view.Observer.
+func (j *Job) Replaced(*state.State) {}
+
+// marked records the digest at a mark and, when it is ours, what the checkpoint needs of State there.
+func (j *Job) marked(e journal.Entry) {
+	own, _, open := j.o.Session.Current()
+	m := &j.mark
+	m.Lock()
+	defer m.Unlock()
+	var digest state.Digest
+	j.view.Read(func(s *state.State) {
+		digest = s.Digest()
+		if m.wanted && e.Session == own {
+			m.pending, m.level, m.id, m.incarn = s.PendingMarks(), s.FeatureLevel(), s.ClusterID(), s.Incarnation()
+		}
+	})
+	if m.wanted && e.Session == own {
+		m.entry, m.digest, m.session, m.frozen = e.Position, digest, own, nil
+		frozen, head, etcd := j.view.Freeze()
+		m.head, m.etcd = head, etcd
+		if m.base {
+			m.frozen = frozen
+		}
+	}
+	if open {
+		j.mu.Lock()
+		ctx := j.mu.ctx
+		if ctx != nil && ctx.Err() == nil {
+			j.mu.wg.Add(1)
+			go func() {
+				defer j.mu.wg.Done()
+				j.putDigest(ctx, own, e.Position, digest)
+			}()
+		}
+		j.mu.Unlock()
+	}
+}
+
+// putDigest shows this agent's digest at a mark to the others.
+func (j *Job) putDigest(ctx context.Context, own layout.Session, position int64, digest state.Digest) {
+	ctx, cancel := context.WithTimeout(ctx, j.o.TTL)
+	defer cancel()
+	value, err := proto.Marshal(&pb.MarkDigest{Position: position, Digest: digest[:]})
+	if err == nil {
+		_, err = j.o.KV.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Put(j.o.Keys.Digest(own), value, int64(own))}})
+	}
+	if err != nil && !errors.Is(err, kv.ErrLeaseNotFound) && ctx.Err() == nil {
+		j.o.Log.Warn("digest not recorded", "position", position, "error", err)
+	}
+}
+
+// jobShell carries effects out for the Job it is; its methods are called under the lock, what they queue runs on
+// goroutines of its own.
+type jobShell Job
+
+// do queues an effect with a deadline; its answer goes to the core.
+func (x *jobShell) do(limit time.Duration, name string, f func(ctx context.Context) (answer func(*Core, time.Duration), err error)) {
+	j := (*Job)(x)
+	x.mu.effects = append(x.mu.effects, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		answer, err := f(ctx)
+		if err != nil && !errors.Is(err, ErrHeld) && !errors.Is(err, context.Canceled) {
+			j.o.Log.Warn("checkpoint step failed", "step", name, "error", err)
+		}
+		j.step(answer)
+	})
+}
+
+func (x *jobShell) Acquire() {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "acquire", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		last, err := j.acquire(ctx)
+		return func(c *Core, now time.Duration) { c.Acquired(now, last, err) }, err
+	})
+}
+
+// acquire puts the job's key on this session's lease unless another session has it.
+func (j *Job) acquire(ctx context.Context) (Last, error) {
+	own, _, open := j.o.Session.Current()
+	if !open {
+		return Last{}, ErrHeld
+	}
+	job, pointer := j.o.Keys.Job(jobName), j.o.Keys.Checkpoint()
+	res, err := j.o.KV.Txn(ctx, kv.Txn{
+		If:   []kv.Compare{{Key: job, Target: kv.CreateRevision, Want: 0}},
+		Then: []kv.Op{kv.Put(job, []byte(own.String()), int64(own)), kv.Get(pointer)},
+		Else: []kv.Op{kv.Get(job), kv.Get(pointer)},
+	})
+	if err != nil {
+		return Last{}, fmt.Errorf("acquire job: %w", err)
+	}
+	found := res.Gets[len(res.Gets)-1]
+	if !res.Succeeded {
+		if holder := res.Gets[0]; len(holder) != 1 || holder[0].Lease != int64(own) {
+			return Last{}, ErrHeld
+		}
+	}
+	if len(found) == 0 {
+		return Last{}, nil
+	}
+	last := Last{Pointer: &pb.Pointer{}, Revision: found[0].ModRevision}
+	if err := proto.Unmarshal(found[0].Value, last.Pointer); err != nil {
+		return Last{}, fmt.Errorf("checkpoint pointer: %w", err)
+	}
+	last.Root, err = ReadRoot(ctx, j.o.Store, last.Pointer.Root)
+	return last, err
+}
+
+func (x *jobShell) Mark(base bool) {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "mark", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		m := &j.mark
+		m.Lock()
+		m.wanted, m.base, m.entry = true, base, 0
+		m.Unlock()
+		var position int64
+		err := j.o.Session.Do(ctx, &pb.Command{Kind: &pb.Command_Mark{Mark: &pb.Mark{}}}, func(o session.Outcome) {
+			position = o.Position
+		})
+		if err == nil {
+			err = m.wait(ctx, position)
+		}
+		m.Lock()
+		m.wanted = false
+		m.Unlock()
+		return func(c *Core, now time.Duration) { c.Marked(now, err) }, err
+	})
+}
+
+// wait waits until the observer has taken what it needs at the mark: it hears of the entry right after the proposer.
+func (m *markState) wait(ctx context.Context, position int64) error {
+	for {
+		m.Lock()
+		entry := m.entry
+		m.Unlock()
+		if entry == position {
+			return nil
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("mark at position %d: %w", position, ctx.Err())
+		}
+	}
+}
+
+func (x *jobShell) Write(last Last) {
+	j := (*Job)(x)
+	x.do(stepLimit, "write", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		w, err := j.write(ctx, last)
+		return func(c *Core, now time.Duration) { c.Wrote(now, w, err) }, err
+	})
+}
+
+func (x *jobShell) Point(last Last, next Written) {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "point", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		rev, err := j.point(ctx, last, next)
+		return func(c *Core, now time.Duration) { c.Pointed(now, rev, err) }, err
+	})
+}
+
+// point moves the pointer. An unknown outcome is an error: the next attempt reads what is there.
+func (j *Job) point(ctx context.Context, last Last, next Written) (int64, error) {
+	own, _, _ := j.o.Session.Current()
+	value, err := proto.Marshal(next.Pointer)
+	if err != nil {
+		return 0, fmt.Errorf("move pointer: %w", err)
+	}
+	pointer, job := j.o.Keys.Checkpoint(), j.o.Keys.Job(jobName)
+	held, err := j.o.KV.Range(ctx, kv.RangeRequest{Key: job})
+	if err != nil {
+		return 0, fmt.Errorf("move pointer: %w", err)
+	}
+	if len(held.KVs) != 1 || held.KVs[0].Lease != int64(own) {
+		return 0, ErrHeld
+	}
+	res, err := j.o.KV.Txn(ctx, kv.Txn{
+		If: []kv.Compare{
+			{Key: pointer, Target: kv.ModRevision, Want: last.Revision},
+			{Key: job, Target: kv.CreateRevision, Want: held.KVs[0].CreateRevision},
+		},
+		Then: []kv.Op{kv.Put(pointer, value, 0)},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("move pointer: %w", err)
+	}
+	if !res.Succeeded {
+		return 0, fmt.Errorf("move pointer: %w", ErrHeld)
+	}
+	return res.Header.Revision, nil
+}
+
+func (x *jobShell) Record(root *pb.Root) {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "record archives", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		err := j.record(ctx, root)
+		return func(c *Core, now time.Duration) { c.Recorded(now, err) }, err
+	})
+}
+
+func (j *Job) record(ctx context.Context, root *pb.Root) error {
+	var done int64
+	j.view.Read(func(s *state.State) { done = s.ArchivedTo() })
+	for _, a := range root.Archives {
+		if a.To <= done {
+			continue
+		}
+		code := state.OK
+		err := j.o.Session.Do(ctx, &pb.Command{Kind: &pb.Command_Archived{Archived: &pb.Archived{
+			From: a.From, To: a.To, Session: a.Session, Head: a.Head, Size: a.Object.Size,
+		}}}, func(o session.Outcome) { code = o.Result.Code })
+		if err != nil {
+			return err
+		}
+		if code != state.OK && code != state.Stale {
+			return fmt.Errorf("archive up to position %d: %s", a.To, code)
+		}
+	}
+	return nil
+}
+
+func (x *jobShell) Trim(position int64) {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "trim", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		more, err := j.trim(ctx, position)
+		return func(c *Core, now time.Duration) { c.Trimmed(now, more, err) }, err
+	})
+}
+
+// trim deletes up to trimAtOnce entries at or before a position. The keys of one session are in the order of their
+// positions, but sessions are not: all keys are looked at.
+func (j *Job) trim(ctx context.Context, position int64) (more bool, err error) {
+	if position == 0 {
+		return false, nil
+	}
+	var ops []kv.Op
+	key, end := j.o.Keys.JournalPrefix(), j.o.Keys.Head()
+	for {
+		res, err := j.o.KV.Range(ctx, kv.RangeRequest{Key: key, End: end, Limit: 2 * trimAtOnce, KeysOnly: true, Serializable: true})
+		if err != nil {
+			return false, fmt.Errorf("trim: %w", err)
+		}
+		for _, x := range res.KVs {
+			if x.ModRevision <= position {
+				if len(ops) == trimAtOnce {
+					more = true
+					break
+				}
+				ops = append(ops, kv.Delete(x.Key))
+			}
+		}
+		if more || !res.More || len(res.KVs) == 0 {
+			break
+		}
+		key = res.KVs[len(res.KVs)-1].Key + "\x00"
+	}
+	for len(ops) > 0 {
+		// etcd takes at most 128 operations in a txn.
+		n := min(len(ops), 100)
+		if _, err := j.o.KV.Txn(ctx, kv.Txn{Then: ops[:n]}); err != nil {
+			return false, fmt.Errorf("trim: %w", err)
+		}
+		ops = ops[n:]
+	}
+	return more, nil
+}
+
+func (x *jobShell) Compact(revision int64) {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "compact", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		var err error
+		if revision > 0 {
+			if err = j.o.KV.Compact(ctx, revision); errors.Is(err, kv.ErrCompacted) {
+				err = nil
+			}
+		}
+		return func(c *Core, now time.Duration) { c.Compacted(now, err) }, err
+	})
+}
+
+func (x *jobShell) Clean(dropped []*pb.KeptRoot, next Written) {
+	j := (*Job)(x)
+	x.do(j.o.TTL, "clean", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		err := j.clean(ctx, dropped, next)
+		return func(c *Core, now time.Duration) { c.Cleaned(now, err) }, err
+	})
+}

@@ -1,0 +1,182 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wadi/internal/layout"
+	"wadi/metadata/journal"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+	"wadi/objstore"
+)
+
+// write stores what a checkpoint at the mark consists of.
+func (j *Job) write(ctx context.Context, last Last) (Written, error) {
+	j.mark.Lock()
+	position, head, digest, frozen := j.mark.entry, j.mark.head, j.mark.digest, j.mark.frozen
+	pending, own := j.mark.pending, j.mark.session
+	root := &pb.Root{
+		Cluster: j.o.Cluster, ClusterId: j.mark.id, EtcdClusterId: j.mark.etcd, Incarnation: j.mark.incarn, Position: position,
+		Head: head, Digest: digest[:], FeatureLevel: j.mark.level, AtMs: time.Now().UnixMilli(),
+	}
+	j.mark.frozen = nil
+	j.mark.Unlock()
+	archives, err := j.writeArchives(ctx, last, position, pending, own)
+	if err != nil {
+		return Written{}, err
+	}
+	if last.Root != nil {
+		root.Base = last.Root.Base
+	}
+	if frozen != nil {
+		if root.Base, err = writeBase(ctx, j.o.Store, j.o.Objects, frozen, head, own); err != nil {
+			return Written{}, err
+		}
+	}
+	root.Archives = neededArchives(last, archives, root.Base.Position, pending)
+	data, err := encodeRoot(root)
+	if err != nil {
+		return Written{}, err
+	}
+	key := j.o.Objects.Checkpoint(layout.Root, head, own, 0)
+	if err := j.o.Store.Put(ctx, key, objstore.NewBody(data)); err != nil {
+		return Written{}, fmt.Errorf("write root: %w", err)
+	}
+	p := &pb.Pointer{Position: position, Head: head, Digest: digest[:], Root: key}
+	return Written{Pointer: p, Root: root}, nil
+}
+
+// writeArchives stores every entry since the last checkpoint, one archive for each mark on the way.
+func (j *Job) writeArchives(
+	ctx context.Context, last Last, position int64, pending []int64, own layout.Session,
+) ([]*pb.ArchiveRef, error) {
+	from, fromHead := int64(0), int64(0)
+	if last.Pointer != nil {
+		from, fromHead = last.Pointer.Position, last.Pointer.Head
+	}
+	jrnl := j.o.Journal
+	a, err := jrnl.Anchor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := jrnl.Since(ctx, a, from, fromHead)
+	if err != nil {
+		return nil, err
+	}
+	var refs []*pb.ArchiveRef
+	for _, to := range pending {
+		if to <= from || to > position {
+			continue
+		}
+		n := 0
+		for n < len(entries) && entries[n].Position <= to {
+			n++
+		}
+		if n == 0 || entries[n-1].Position != to {
+			return nil, fmt.Errorf("the journal has no entry at mark %d: %w", to, journal.ErrGap)
+		}
+		end := entries[n-1].Head
+		body := buildArchive(from, to, entries[:n])
+		key := j.o.Objects.Checkpoint(layout.Archive, end, own, 0)
+		if err := j.o.Store.Put(ctx, key, body); err != nil {
+			return nil, fmt.Errorf("write archive: %w", err)
+		}
+		refs = append(refs, &pb.ArchiveRef{
+			Object: &pb.ObjectRef{Key: key, Size: uint64(body.Size()), Crc32C: body.CRC32C},
+			From:   from, To: to, Entries: int64(n), Session: int64(own), Head: end,
+		})
+		from, entries = to, entries[n:]
+	}
+	if from != position {
+		return nil, fmt.Errorf("the archives end at %d, the mark is at %d: %w", from, position, journal.ErrGap)
+	}
+	return refs, nil
+}
+
+// neededArchives are those behind the base, for replay, and those that State has not recorded at the mark.
+func neededArchives(last Last, written []*pb.ArchiveRef, base int64, pending []int64) []*pb.ArchiveRef {
+	var all, list []*pb.ArchiveRef
+	if last.Root != nil {
+		all = append(all, last.Root.Archives...)
+	}
+	for _, a := range append(all, written...) {
+		unrecorded := len(pending) > 0 && a.To >= pending[0]
+		if a.To > base || unrecorded {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// clean deletes the objects of dropped roots that neither a kept root nor, for archives, a run in State needs. Only what
+// this session or a closed one wrote is touched: a live session's object may be one that it still writes about.
+func (j *Job) clean(ctx context.Context, dropped []*pb.KeptRoot, next Written) error {
+	if len(dropped) == 0 {
+		return nil
+	}
+	kept := map[string]bool{}
+	for _, k := range next.Pointer.Kept {
+		root, err := ReadRoot(ctx, j.o.Store, k.Key)
+		if errors.Is(err, objstore.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, key := range objectsOf(k.Key, root) {
+			kept[key] = true
+		}
+	}
+	var keys []string
+	for _, k := range dropped {
+		root, err := ReadRoot(ctx, j.o.Store, k.Key)
+		if errors.Is(err, objstore.ErrNotFound) {
+			continue // cleaned before
+		}
+		if err != nil {
+			return err
+		}
+		for _, key := range objectsOf(k.Key, root) {
+			if !kept[key] && j.mayDelete(key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return j.o.Store.Delete(ctx, keys)
+}
+
+// objectsOf are a root's objects, the root itself last: as long as it is there, a repeat finds the others.
+func objectsOf(rootKey string, root *pb.Root) []string {
+	var keys []string
+	for _, p := range root.Base.Parts {
+		keys = append(keys, p.Key)
+	}
+	for _, a := range root.Archives {
+		keys = append(keys, a.Object.Key)
+	}
+	return append(keys, rootKey)
+}
+
+func (j *Job) mayDelete(key string) bool {
+	name, err := j.o.Objects.ParseCheckpoint(key)
+	if err != nil {
+		return false
+	}
+	own, _, _ := j.o.Session.Current()
+	may := true
+	j.view.Read(func(s *state.State) {
+		if v, ok := s.Session(name.Session); ok && v.Closed == 0 && name.Session != own {
+			may = false
+		}
+		if name.Kind == layout.Archive && s.HasArchive(name.Session, name.Head) {
+			may = false
+		}
+	})
+	return may
+}
