@@ -11,6 +11,9 @@ import (
 	"wadi/objstore"
 )
 
+// ErrNoBucket: the bucket does not exist. Not retriable, and never mistaken for a missing object.
+var ErrNoBucket = errors.New("bucket does not exist")
+
 // Errors that steer a call and are never returned as they are.
 var (
 	errPrecondition = errors.New("an object exists under the key")
@@ -21,6 +24,7 @@ var (
 // kinds maps the service's error codes. What is not here is decided by the HTTP status.
 var kinds = map[string]error{
 	"NoSuchKey":                   objstore.ErrNotFound,
+	"NoSuchBucket":                ErrNoBucket,
 	"SlowDown":                    objstore.ErrThrottled,
 	"SlowDownRead":                objstore.ErrThrottled,
 	"SlowDownWrite":               objstore.ErrThrottled,
@@ -70,7 +74,7 @@ func classify(err error) (classified error, again bool) {
 func kindOf(err error) error {
 	for _, own := range []error{
 		objstore.ErrExists, objstore.ErrRange, objstore.ErrKey, objstore.ErrNotFound, objstore.ErrDenied, objstore.ErrCorrupt,
-		objstore.ErrThrottled, errPrecondition, errRange, errConflict,
+		objstore.ErrThrottled, errPrecondition, errRange, errConflict, ErrNoBucket,
 	} {
 		if errors.Is(err, own) {
 			return own

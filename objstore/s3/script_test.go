@@ -155,7 +155,7 @@ func TestPutOutcomes(t *testing.T) {
 		{"denied", []step{fail(403, "InvalidAccessKeyId")}, objstore.ErrDenied, 3},
 		{"denied by a race", []step{fail(403, "AccessDenied"), ok()}, nil, 2},
 		{"bad digest on the way", []step{fail(400, "BadDigest"), ok()}, nil, 2},
-		{"missing bucket is not a missing object", []step{fail(404, "NoSuchBucket")}, nil, 1},
+		{"missing bucket is not a missing object", []step{fail(404, "NoSuchBucket")}, s3.ErrNoBucket, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			store, service := script(t, fast, tc.steps...)
@@ -206,7 +206,7 @@ func TestGetOutcomes(t *testing.T) {
 		{"missing", []step{fail(404, "NoSuchKey")}, objstore.ErrNotFound},
 		{"throttled", []step{fail(503, "SlowDown"), part(2, 10, 5, "hello")}, nil},
 		{"other range", []step{part(0, 10, 5, "hello")}, nil},
-		{"missing bucket is not a missing object", []step{fail(404, "NoSuchBucket")}, nil},
+		{"missing bucket is not a missing object", []step{fail(404, "NoSuchBucket")}, s3.ErrNoBucket},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			store, _ := script(t, fast, tc.steps...)
