@@ -28,7 +28,9 @@ func metadataOf(version int16, topics ...string) *kmsg.MetadataRequest {
 // Semantics lines 9, 13, 14.
 func TestMetadata(t *testing.T) {
 	c := newClusterWith(t, Config{})
-	c.brokers = append(c.brokers, Broker{NodeID: 1, Host: "h1", Port: 1}, Broker{NodeID: 5, Host: "h5", Port: 5}, Broker{NodeID: 6, Host: "h6", Port: 6})
+	c.set(func() {
+		c.brokers = append(c.brokers, Broker{NodeID: 1, Host: "h1", Port: 1}, Broker{NodeID: 5, Host: "h5", Port: 5}, Broker{NodeID: 6, Host: "h6", Port: 6})
+	})
 	c.topic("a", 3)
 	c.topic("b", 40)
 	k := c.dial()
@@ -70,7 +72,7 @@ func TestMetadata(t *testing.T) {
 		require.Len(t, some.Topics, 3)
 		require.Equal(t, []int16{0, 3, 17}, []int16{some.Topics[0].ErrorCode, some.Topics[1].ErrorCode, some.Topics[2].ErrorCode})
 	}
-	c.brokers = nil
+	c.set(func() { c.brokers = nil })
 	r := k.ask(metadataOf(9, "a")).(*kmsg.MetadataResponse)
 	require.Equal(t, kerr.LeaderNotAvailable.Code, r.Topics[0].Partitions[0].ErrorCode)
 	require.Equal(t, int32(-1), r.Topics[0].Partitions[0].Leader)
@@ -126,7 +128,7 @@ func TestAutoCreate(t *testing.T) {
 	for _, id := range ids {
 		require.Equal(t, on.id("race"), id)
 	}
-	on.proposeErr = ErrOutcomeUnknown
+	on.set(func() { on.proposeErr = ErrOutcomeUnknown })
 	require.Equal(t, int16(5), k.ask(allow(9, "later", true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode)
 }
 
@@ -209,9 +211,9 @@ func TestCreateTopics(t *testing.T) {
 	c.Read(func(s *state.State) { require.Nil(t, s.Topic("dry")) })
 
 	// A failure that nobody can tell the outcome of is not "already exists" and not success (R15, R18).
-	c.proposeErr = ErrOutcomeUnknown
+	c.set(func() { c.proposeErr = ErrOutcomeUnknown })
 	require.Equal(t, kerr.RequestTimedOut.Code, k.ask(create(7, spec("lost", 1, 1))).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
-	c.proposeErr = ErrNotProposed
+	c.set(func() { c.proposeErr = ErrNotProposed })
 	require.Equal(t, kerr.NotController.Code, k.ask(create(7, spec("lost", 1, 1))).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
 }
 

@@ -108,13 +108,27 @@ func (c *cluster) Barrier(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (c *cluster) Brokers(int) []Broker { return c.brokers }
+func (c *cluster) Brokers(int) []Broker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.brokers
+}
+
+// set changes how the cluster behaves.
+func (c *cluster) set(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+}
 
 func (c *cluster) Propose(_ context.Context, commands []*pb.Command) []Outcome {
 	out := make([]Outcome, len(commands))
-	if c.proposeErr != nil {
+	c.mu.Lock()
+	failure := c.proposeErr
+	c.mu.Unlock()
+	if failure != nil {
 		for i := range out {
-			out[i].Err = c.proposeErr
+			out[i].Err = failure
 		}
 		return out
 	}

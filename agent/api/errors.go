@@ -110,8 +110,6 @@ func kafkaError(api int16, err error) *kerr.Error {
 			return code
 		}
 		return byRow(api, refusedAs(refused.Code))
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return byRow(api, ErrTimeout)
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {
@@ -122,6 +120,9 @@ func kafkaError(api int16, err error) *kerr.Error {
 		if errors.Is(err, f.err) {
 			return f.code
 		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return byRow(api, ErrTimeout)
 	}
 	if api == keyProduce {
 		return kerr.NotEnoughReplicasAfterAppend // Nobody knows what happened: it may have been stored.

@@ -116,6 +116,13 @@ func TestFetchErrorsAreKnownToItsClients(t *testing.T) {
 	}
 }
 
+// What names a failure says more than the context that ended with it.
+func TestFailureBeatsItsContext(t *testing.T) {
+	err := fmt.Errorf("%w: %w", ErrMetadataUnavailable, context.DeadlineExceeded)
+	require.Equal(t, kerr.NotLeaderForPartition.Code, code(keyProduce, err))
+	require.Equal(t, kerr.OffsetNotAvailable.Code, code(keyListOffsets, err))
+}
+
 // Every verdict of State has an answer.
 func TestVerdictsAreMapped(t *testing.T) {
 	for c := state.Invalid; c <= state.Stale; c++ {

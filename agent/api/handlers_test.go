@@ -147,11 +147,11 @@ func TestUnknownNeedsABarrier(t *testing.T) {
 	for i, a := range asks {
 		t.Run(a.name, func(t *testing.T) {
 			topic := fmt.Sprintf("late-%d", i)
-			c.barrierErr = ErrMetadataUnavailable
+			c.set(func() { c.barrierErr = ErrMetadataUnavailable })
 			require.Equal(t, a.cut.Code, a.code(topic))
-			c.barrierErr = nil
+			c.set(func() { c.barrierErr = nil })
 			require.Equal(t, kerr.UnknownTopicOrPartition.Code, a.code(topic))
-			c.lagging = append(c.lagging, func() { c.topic(topic, 1) })
+			c.set(func() { c.lagging = append(c.lagging, func() { c.topic(topic, 1) }) })
 			require.Zero(t, a.code(topic))
 		})
 	}
@@ -242,7 +242,7 @@ func TestOffsetForLeaderEpoch(t *testing.T) {
 			require.Equal(t, want, [2]int64{int64(p.LeaderEpoch), p.EndOffset})
 		}
 	}
-	c.barrierErr = ErrViewBehind
+	c.set(func() { c.barrierErr = ErrViewBehind })
 	require.Equal(t, kerr.NotLeaderForPartition.Code, k.ask(epochOf(4, "t", 0)).(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0].ErrorCode)
 }
 
@@ -276,7 +276,7 @@ func TestListOffsets(t *testing.T) {
 	}
 	require.Equal(t, int64(0), ask(8, -4).Offset)
 	require.Equal(t, int64(-1), ask(9, -5).Offset)
-	c.barrierErr = ErrViewBehind
+	c.set(func() { c.barrierErr = ErrViewBehind })
 	require.Equal(t, kerr.OffsetNotAvailable.Code, ask(7, -1).ErrorCode)
 	require.Zero(t, ask(7, -2).ErrorCode)
 }
@@ -296,7 +296,7 @@ func TestInitProducerID(t *testing.T) {
 		r.TransactionalID = kmsg.StringPtr("tx")
 		require.Equal(t, kerr.TransactionalIDAuthorizationFailed.Code, k.ask(r).(*kmsg.InitProducerIDResponse).ErrorCode)
 	}
-	c.proposeErr = fmt.Errorf("no session: %w", ErrNotProposed)
+	c.set(func() { c.proposeErr = fmt.Errorf("no session: %w", ErrNotProposed) })
 	r := kmsg.NewPtrInitProducerIDRequest()
 	got := k.ask(r).(*kmsg.InitProducerIDResponse)
 	require.Equal(t, kerr.CoordinatorNotAvailable.Code, got.ErrorCode)
@@ -306,7 +306,9 @@ func TestInitProducerID(t *testing.T) {
 // Semantics line 64.
 func TestFindCoordinator(t *testing.T) {
 	c := newCluster(t)
-	c.brokers = append(c.brokers, Broker{NodeID: 4, Host: "b4", Port: 1}, Broker{NodeID: 9, Host: "b9", Port: 2})
+	c.set(func() {
+		c.brokers = append(c.brokers, Broker{NodeID: 4, Host: "b4", Port: 1}, Broker{NodeID: 9, Host: "b9", Port: 2})
+	})
 	k := c.dial()
 	named := map[string]int32{}
 	for version := int16(0); version <= 6; version++ {
@@ -337,7 +339,7 @@ func TestFindCoordinator(t *testing.T) {
 	bad.SetVersion(4)
 	bad.CoordinatorType, bad.CoordinatorKeys = 3, []string{"x"}
 	require.Equal(t, kerr.InvalidRequest.Code, k.ask(bad).(*kmsg.FindCoordinatorResponse).Coordinators[0].ErrorCode)
-	c.brokers = nil
+	c.set(func() { c.brokers = nil })
 	bad.CoordinatorType = 0
 	require.Equal(t, kerr.CoordinatorNotAvailable.Code, k.ask(bad).(*kmsg.FindCoordinatorResponse).Coordinators[0].ErrorCode)
 }

@@ -12,7 +12,7 @@ type Config struct {
 	Produce Budget
 
 	MaxProduceFrame int64 // largest Produce frame in bytes, as socket.request.max.bytes [100 MiB]
-	MaxControlFrame int64 // largest frame of any other API [16 MiB]
+	MaxControlFrame int64 // largest frame of any other API [8 MiB]
 	MaxInFlight     int   // unanswered requests per connection [64]
 	MaxConnBytes    int64 // frame bytes of unanswered requests per connection; one request is always let in [64 MiB]
 	MaxConnections  int   // connections at once; more are closed as they come [16384]
@@ -78,7 +78,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	orBytes(&c.MaxProduceFrame, 100<<20)
-	orBytes(&c.MaxControlFrame, 16<<20)
+	orBytes(&c.MaxControlFrame, 8<<20)
 	orBytes(&c.MaxConnBytes, 64<<20)
 	orInt(&c.MaxInFlight, 64)
 	orInt(&c.MaxConnections, 16384)

@@ -214,5 +214,5 @@ func signal(ch chan struct{}) {
 var (
 	errIdle     = errors.New("idle for too long")
 	errDraining = errors.New("server is draining")
-	errClosed   = errors.New("connection closed")
+	errClosed   = errors.New("closed by a handler")
 )

@@ -94,39 +94,44 @@ func (f *Frame) grow(to, have int) {
 	}
 }
 
-// Buffers of Produce frames come in powers of two. Above the largest class they are left to the garbage collector.
+// Buffers of Produce frames come in classes, four to each power of two. Larger ones are left to the garbage collector.
 const (
-	minClass = 12 // 4 KiB
-	maxClass = 24 // 16 MiB
+	minBuffer = 4 << 10
+	maxBuffer = 16 << 20
 )
 
-var pools [maxClass + 1]sync.Pool
+var pools [4 * 25]sync.Pool
+
+// bufferSize is the memory that a pooled frame of n bytes takes, and so what it costs its budget.
+func bufferSize(n int) int {
+	if n <= minBuffer {
+		return minBuffer
+	}
+	step := 1 << (bits.Len(uint(n-1)) - 3)
+	return (n + step - 1) / step * step
+}
+
+// bufferClass is the index of a buffer size in pools.
+func bufferClass(size int) int {
+	k := bits.Len(uint(size)) - 1
+	return 4*k + size>>(k-2)&3
+}
 
 func getBuffer(n int) []byte {
 	size := bufferSize(n)
-	if size > 1<<maxClass {
-		return make([]byte, n)
-	}
-	if p, ok := pools[bits.Len(uint(size))-1].Get().(*[]byte); ok {
-		return (*p)[:n]
+	if size <= maxBuffer {
+		if p, ok := pools[bufferClass(size)].Get().(*[]byte); ok {
+			return (*p)[:n]
+		}
 	}
 	return make([]byte, n, size)
 }
 
-// bufferSize is the memory that a pooled frame of n bytes takes, and so what it costs its budget.
-func bufferSize(n int) int {
-	class := max(minClass, bits.Len(uint(n-1)))
-	if class > maxClass {
-		return n
-	}
-	return 1 << class
-}
-
 func putBuffer(b []byte) {
-	class := bits.Len(uint(cap(b))) - 1
-	if class < minClass || class > maxClass || cap(b) != 1<<class {
+	size := cap(b)
+	if size < minBuffer || size > maxBuffer || bufferSize(size) != size {
 		return
 	}
 	b = b[:0]
-	pools[class].Put(&b)
+	pools[bufferClass(size)].Put(&b)
 }

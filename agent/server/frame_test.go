@@ -58,6 +58,27 @@ func TestFrameReferences(t *testing.T) {
 	require.Panics(t, f.Retain)
 }
 
+// A buffer is at most a quarter larger than what it holds, and the classes do not mix.
+func TestBufferSizes(t *testing.T) {
+	seen := map[int]int{}
+	for n := 1; n <= maxBuffer; n += 1 + n/50 {
+		size := bufferSize(n)
+		require.GreaterOrEqual(t, size, n)
+		require.LessOrEqual(t, size, max(minBuffer, n+n/4+1))
+		require.Equal(t, size, bufferSize(size))
+		class := bufferClass(size)
+		if was, ok := seen[class]; ok {
+			require.Equal(t, was, size)
+		}
+		seen[class] = size
+		b := getBuffer(n)
+		require.Len(t, b, n)
+		require.GreaterOrEqual(t, cap(b), size)
+		putBuffer(b)
+	}
+	require.Less(t, bufferClass(maxBuffer), len(pools))
+}
+
 func flexible(key, version int16) bool { return key == 3 && version >= 9 }
 
 func TestParseHeader(t *testing.T) {

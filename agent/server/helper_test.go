@@ -84,6 +84,9 @@ func (r *running) dial() *client {
 	return &client{t: r.t, nc: nc}
 }
 
+// noDeadline switches a connection's deadline off.
+var noDeadline time.Time
+
 // client is a raw Kafka client.
 type client struct {
 	t  testing.TB

@@ -69,6 +69,7 @@ func (r *Request) ReplyEncoded(e Encoder) {
 }
 
 // Close drops the connection. Replies of earlier requests are still sent, nothing of this one or of later ones.
+// err says why, for the log.
 func (r *Request) Close(err error) { r.complete(outcome{err: err, close: true}) }
 
 func (r *Request) complete(o outcome) bool {

@@ -152,7 +152,7 @@ func (c *Conn) serve() {
 	reader.Wait()
 	c.abandon()
 	c.report(readErr, writeErr)
-	if writeErr == nil && !errors.Is(readErr, io.EOF) {
+	if (writeErr == nil || errors.Is(writeErr, errClosed)) && !errors.Is(readErr, io.EOF) {
 		c.linger()
 	}
 	c.cancel(errClosed)

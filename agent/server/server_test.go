@@ -208,6 +208,28 @@ func TestBudgetPausesProduceOnly(t *testing.T) {
 	require.Zero(t, budget.Used())
 }
 
+// An agent has two goroutines per connection, however many requests wait on it.
+func TestGoroutinesFollowConnections(t *testing.T) {
+	const conns, waiting = 40, 20
+	got := make(chan *server.Request, conns*waiting)
+	r := start(t, server.Config{}, map[int16]server.API{3: {Handle: func(_ context.Context, req *server.Request) { got <- req }}})
+	before := runtime.NumGoroutine()
+	for range conns {
+		c := r.dial()
+		for i := range int32(waiting) {
+			c.send(i, metadata(1))
+		}
+	}
+	var held []*server.Request
+	for range conns * waiting {
+		held = append(held, <-got)
+	}
+	require.LessOrEqual(t, runtime.NumGoroutine()-before, 2*conns+4)
+	for _, req := range held {
+		echo(context.Background(), req)
+	}
+}
+
 // A panic costs one connection.
 func TestPanicClosesOneConnection(t *testing.T) {
 	var panics atomic.Int32

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"time"
 
@@ -68,9 +69,7 @@ func (c *Conn) writeSlots(w *wire.Writer, slots []*slot, bufs net.Buffers) (net.
 		c.written(slots[first : i+1])
 		first = i + 1
 		if failed == nil && s.out.close {
-			if failed = s.out.err; failed == nil {
-				failed = errClosed
-			}
+			failed = fmt.Errorf("%w: %w", errClosed, s.out.err)
 		}
 	}
 	return bufs, failed
