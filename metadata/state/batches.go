@@ -25,6 +25,7 @@ func (s *State) applyAppendBatches(c *pb.AppendBatches, inline []byte, res *Resu
 	} else {
 		a.place = s.nextObject // taken below, when a batch was accepted
 	}
+	s.warmer.warm(s, c)
 	for i := range c.Topics {
 		a.section(i)
 	}

@@ -65,6 +65,7 @@ type State struct {
 
 	results Results
 	scratch []byte
+	warmer  warmer
 }
 
 // New is the state before the first entry.
@@ -100,7 +101,7 @@ func (s *State) Freeze() *State {
 	c := *s
 	c.topics, c.objects, c.sessions = s.topics.share(), s.objects.share(), s.sessions.share()
 	c.byName, c.byCollision, c.byID = nil, nil, nil
-	c.results, c.scratch = Results{}, nil
+	c.results, c.scratch, c.warmer = Results{}, nil, warmer{}
 	s.gen++
 	return &c
 }
