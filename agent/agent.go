@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -222,12 +221,8 @@ func (o ingestObserver) Replaced(s *state.State) { o.p.ingest.Replaced(s) }
 const maxInlineOutstanding = 64 << 20
 
 func ingestConfig(c config.Config) ingest.Config {
-	puts := c.Flush.PutsPerSecond
-	if !strings.HasPrefix(c.Store, "s3:") {
-		puts = 0 // nobody bills requests to files
-	}
 	return ingest.Config{
-		FlushBytes: int(c.Flush.Bytes), FlushInterval: c.Flush.Interval, PutsPerSecond: puts,
+		FlushBytes: int(c.Flush.Bytes), FlushInterval: c.Flush.Interval, PutsPerSecond: c.Flush.PutsPerSecond,
 		InlineMaxBytes: int(c.Inline.MaxBytes), InlineBudget: int(c.Inline.Budget),
 		MaxOutstanding: maxInlineOutstanding, MaxBuffered: int64(c.Memory.Ingest),
 	}
@@ -287,7 +282,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 			return nil
 		}
 		a.running.Store(p)
-		a.because("ready")
+		a.because("")
 		close(a.ready)
 		return p.server.Serve(serving, sockets(a.o.Endpoints)...)
 	})

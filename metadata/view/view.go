@@ -65,6 +65,8 @@ type View struct {
 	group    *errgroup.Group
 	unwatch  context.CancelFunc
 
+	applyBegan time.Time // of the event loop
+
 	health atomic.Pointer[healthReport]
 	ready  chan struct{} // closed when the view is current for the first time
 }
@@ -301,10 +303,14 @@ func (x *effects) Applying(e journal.Entry, body *pb.Entry) {
 	if len(body.Inline) > 0 {
 		x.inline.keep(e.Position, body.Inline)
 	}
+	x.applyBegan = time.Now()
 }
 
 func (x *effects) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 	v := x.v()
+	if v.cfg.OnApply != nil {
+		v.cfg.OnApply(time.Since(x.applyBegan))
+	}
 	v.inline.archivedTo(v.core.State().ArchivedTo())
 	v.waiters.notify(body)
 	for _, o := range v.cfg.Observers {
