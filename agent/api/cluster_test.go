@@ -22,6 +22,7 @@ import (
 type cluster struct {
 	t    *testing.T
 	addr string
+	stop func() // begins the server's drain
 
 	mu         sync.Mutex
 	st         *state.State
@@ -56,6 +57,7 @@ func newClusterWith(t *testing.T, cfg Config) *cluster {
 	tcp := ln.Addr().(*net.TCPAddr)
 	c.brokers = []Broker{{NodeID: 0, Host: tcp.IP.String(), Port: int32(tcp.Port), Rack: "a"}}
 	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
 	done := make(chan error, 1)
 	go func() { done <- server.New(server.Config{}, table).Serve(ctx, ln) }()
 	t.Cleanup(func() {

@@ -60,17 +60,62 @@ var failureAPIs = [10]int16{keyProduce, keyFetch, keyListOffsets, keyMetadata, k
 // A write that can still land never gets a definite error (semantics lines 22, 28, 29): NOT_LEADER_OR_FOLLOWER only
 // where nothing was proposed. Fetch gets only what its clients know (line 36).
 var failures = []failure{
-	{ErrOutcomeUnknown, [10]*kerr.Error{kerr.NotEnoughReplicasAfterAppend, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrTimeout, [10]*kerr.Error{kerr.RequestTimedOut, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrNotProposed, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.NotController, kerr.NotController, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrDraining, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.NotController, kerr.NotController, kerr.NotCoordinator, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrFeatureLevel, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.UnsupportedVersion, kerr.UnsupportedVersion, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.UnsupportedVersion}},
-	{ErrStoreUnavailable, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.KafkaStorageError, kerr.RequestTimedOut}},
-	{ErrMetadataUnavailable, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrViewBehind, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.NotLeaderForPartition, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorLoadInProgress, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrMemory, [10]*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.NotLeaderForPartition, kerr.RequestTimedOut}},
-	{ErrObjectMissing, [10]*kerr.Error{kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.KafkaStorageError, kerr.LeaderNotAvailable, kerr.CoordinatorNotAvailable, kerr.RequestTimedOut, kerr.RequestTimedOut, kerr.CoordinatorNotAvailable, kerr.KafkaStorageError, kerr.RequestTimedOut}},
+	{ErrOutcomeUnknown, [10]*kerr.Error{
+		afterAppend, notLeader, notLeader, noLeader, noCoordinator,
+		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+	}},
+	{ErrTimeout, [10]*kerr.Error{
+		timedOut, notLeader, notLeader, noLeader, noCoordinator,
+		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+	}},
+	{ErrNotProposed, [10]*kerr.Error{
+		notLeader, notLeader, notLeader, noLeader, noCoordinator,
+		notController, notController, noCoordinator, notLeader, timedOut,
+	}},
+	{ErrDraining, [10]*kerr.Error{
+		notLeader, notLeader, notLeader, noLeader, noCoordinator,
+		notController, notController, notCoordinator, notLeader, timedOut,
+	}},
+	{ErrFeatureLevel, [10]*kerr.Error{
+		notLeader, notLeader, notLeader, noLeader, noCoordinator,
+		unsupported, unsupported, noCoordinator, notLeader, unsupported,
+	}},
+	{ErrStoreUnavailable, [10]*kerr.Error{
+		notLeader, storage, storage, noLeader, noCoordinator,
+		timedOut, timedOut, noCoordinator, storage, timedOut,
+	}},
+	{ErrMetadataUnavailable, [10]*kerr.Error{
+		notLeader, notLeader, noOffset, noLeader, noCoordinator,
+		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+	}},
+	{ErrViewBehind, [10]*kerr.Error{
+		notLeader, notLeader, noOffset, noLeader, noCoordinator,
+		timedOut, timedOut, loading, notLeader, timedOut,
+	}},
+	{ErrMemory, [10]*kerr.Error{
+		notLeader, storage, storage, noLeader, noCoordinator,
+		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+	}},
+	{ErrObjectMissing, [10]*kerr.Error{
+		storage, storage, storage, noLeader, noCoordinator,
+		timedOut, timedOut, noCoordinator, storage, timedOut,
+	}},
 }
+
+// Short names for the table.
+var (
+	notLeader      = kerr.NotLeaderForPartition
+	afterAppend    = kerr.NotEnoughReplicasAfterAppend
+	noLeader       = kerr.LeaderNotAvailable
+	noCoordinator  = kerr.CoordinatorNotAvailable
+	timedOut       = kerr.RequestTimedOut
+	notController  = kerr.NotController
+	notCoordinator = kerr.NotCoordinator
+	unsupported    = kerr.UnsupportedVersion
+	storage        = kerr.KafkaStorageError
+	noOffset       = kerr.OffsetNotAvailable
+	loading        = kerr.CoordinatorLoadInProgress
+)
 
 // faults are the client's own, the same for every API.
 var faults = []struct {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,112 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/internal/batch"
-	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
-
-func oneBatch(t *testing.T, codec batch.Codec, values ...string) []byte {
-	t.Helper()
-	opts := batch.NoProducer(codec)
-	var w batch.Builder
-	w.Reset(opts)
-	for _, v := range values {
-		require.NoError(t, w.Append(batch.Record{Timestamp: time.Now().UnixMilli(), Value: []byte(v)}))
-	}
-	b, err := w.Build(nil)
-	require.NoError(t, err)
-	return b
-}
-
-func produceTo(version, acks int16, topic string, id [16]byte, parts map[int32][]byte) *kmsg.ProduceRequest {
-	r := kmsg.NewPtrProduceRequest()
-	r.SetVersion(version)
-	r.Acks = acks
-	rt := kmsg.ProduceRequestTopic{Topic: topic, TopicID: id}
-	for p := range int32(16) {
-		if b, ok := parts[p]; ok {
-			rt.Partitions = append(rt.Partitions, kmsg.ProduceRequestTopicPartition{Partition: p, Records: b})
-		}
-	}
-	r.Topics = append(r.Topics, rt)
-	return r
-}
-
-func TestProduceVersions(t *testing.T) {
-	c := newCluster(t)
-	c.topic("t", 2)
-	k := c.dial()
-	for version := int16(3); version <= 13; version++ {
-		r := k.ask(produceTo(version, -1, "t", c.id("t"), map[int32][]byte{0: oneBatch(t, batch.None, "v"), 1: []byte("not a batch, but long enough to look at: 0123456789 0123456789")})).(*kmsg.ProduceResponse)
-		require.Len(t, r.Topics, 1)
-		good, bad := r.Topics[0].Partitions[0], r.Topics[0].Partitions[1]
-		require.Zero(t, good.ErrorCode)
-		require.Equal(t, int64(version-3), good.BaseOffset)
-		require.Equal(t, int64(-1), good.LogAppendTime)
-		// Semantics lines 16, 22, 29: each partition on its own, offset -1 with an error, every partition once.
-		require.Equal(t, kerr.CorruptMessage.Code, bad.ErrorCode)
-		require.Equal(t, int64(-1), bad.BaseOffset)
-		require.Equal(t, int32(1), bad.Partition)
-	}
-}
-
-func TestProduceRefusals(t *testing.T) {
-	c := newCluster(t)
-	c.topic("t", 2)
-	c.topic("logtime", 1, &pb.Config{Name: "message.timestamp.type", Value: "LogAppendTime"})
-	c.topic("small", 1, &pb.Config{Name: "max.message.bytes", Value: "100"})
-	c.topic("compacted", 1, &pb.Config{Name: "cleanup.policy", Value: "compact"})
-	k := c.dial()
-	first := func(r *kmsg.ProduceRequest) kmsg.ProduceResponseTopicPartition {
-		return k.ask(r).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-	}
-	good := func() map[int32][]byte { return map[int32][]byte{0: oneBatch(t, batch.None, "v")} }
-
-	// Semantics line 15.
-	for _, acks := range []int16{2, -2, 100} {
-		require.Equal(t, kerr.InvalidRequiredAcks.Code, first(produceTo(9, acks, "t", [16]byte{}, good())).ErrorCode)
-	}
-	require.Equal(t, kerr.UnknownTopicOrPartition.Code, first(produceTo(9, -1, "nope", [16]byte{}, good())).ErrorCode)
-	// Semantics line 30: an id that is gone, also of a topic of the same name.
-	old := c.id("t")
-	c.apply(nil, &pb.Command{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: 1}}})
-	c.topic("t", 2)
-	require.NotEqual(t, old, c.id("t"))
-	require.Equal(t, kerr.UnknownTopicID.Code, first(produceTo(13, -1, "", old, good())).ErrorCode)
-	require.Equal(t, kerr.UnknownTopicOrPartition.Code, first(produceTo(13, -1, "", c.id("t"), map[int32][]byte{7: good()[0]})).ErrorCode)
-	// Semantics lines 18, 19, 20, 21.
-	require.Equal(t, kerr.MessageTooLarge.Code, first(produceTo(9, -1, "small", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.None, strings.Repeat("x", 200))})).ErrorCode)
-	require.InDelta(t, time.Now().UnixMilli(), first(produceTo(9, -1, "logtime", [16]byte{}, good())).LogAppendTime, 60_000)
-	require.Equal(t, kerr.UnsupportedCompressionType.Code, first(produceTo(6, -1, "t", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.Zstd, "v")})).ErrorCode)
-	require.Zero(t, first(produceTo(7, -1, "t", [16]byte{}, map[int32][]byte{0: oneBatch(t, batch.Zstd, "v")})).ErrorCode)
-	keyless := first(produceTo(8, -1, "compacted", [16]byte{}, good()))
-	require.Equal(t, kerr.InvalidRecord.Code, keyless.ErrorCode)
-	require.Len(t, keyless.ErrorRecords, 1)
-	require.Equal(t, kerr.InvalidRecord.Code, first(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: nil})).ErrorCode)
-
-	txn := produceTo(9, -1, "t", [16]byte{}, good())
-	txn.TransactionID = kmsg.StringPtr("tx")
-	require.Equal(t, kerr.TransactionalIDAuthorizationFailed.Code, first(txn).ErrorCode)
-
-	twice := produceTo(9, -1, "t", [16]byte{}, good())
-	twice.Topics = append(twice.Topics, twice.Topics[0])
-	r := k.ask(twice).(*kmsg.ProduceResponse)
-	require.Zero(t, r.Topics[0].Partitions[0].ErrorCode)
-	require.Equal(t, kerr.InvalidRequest.Code, r.Topics[1].Partitions[0].ErrorCode)
-}
-
-// Semantics line 8.
-func TestProduceAcksZero(t *testing.T) {
-	c := newCluster(t)
-	c.topic("t", 1)
-	k := c.dial()
-	b := map[int32][]byte{0: oneBatch(t, batch.None, "v")}
-	k.send(produceTo(9, 0, "t", [16]byte{}, b))
-	require.Equal(t, int64(1), k.ask(produceTo(9, 1, "t", [16]byte{}, b)).(*kmsg.ProduceResponse).Topics[0].Partitions[0].BaseOffset)
-	k.send(produceTo(9, 0, "nope", [16]byte{}, b))
-	_, err := k.nc.Read(make([]byte, 1))
-	require.Error(t, err)
-}
 
 // A topic that another agent has just created is not called unknown: a barrier brings it (R12, R13). Without a barrier
 // nobody is told that it does not exist.
@@ -155,51 +50,6 @@ func TestUnknownNeedsABarrier(t *testing.T) {
 			require.Zero(t, a.code(topic))
 		})
 	}
-}
-
-func fetchFrom(version int16, topic string, id [16]byte, offset int64) *kmsg.FetchRequest {
-	r := kmsg.NewPtrFetchRequest()
-	r.SetVersion(version)
-	r.MaxWaitMillis, r.MinBytes, r.MaxBytes, r.SessionEpoch = 0, 1, 1<<20, -1
-	p := kmsg.NewFetchRequestTopicPartition()
-	p.FetchOffset, p.PartitionMaxBytes = offset, 1<<20
-	r.Topics = []kmsg.FetchRequestTopic{{Topic: topic, TopicID: id, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
-	return r
-}
-
-func TestFetchVersions(t *testing.T) {
-	c := newCluster(t)
-	c.topic("t", 1)
-	k := c.dial()
-	b := oneBatch(t, batch.None, strings.Repeat("x", 3000))
-	k.ask(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: b}))
-	for version := int16(4); version <= 17; version++ {
-		r := k.ask(fetchFrom(version, "t", c.id("t"), 0)).(*kmsg.FetchResponse)
-		p := r.Topics[0].Partitions[0]
-		require.Zero(t, p.ErrorCode)
-		require.Equal(t, b[17:], p.RecordBatches[17:])
-		require.Equal(t, int64(1), p.HighWatermark)
-		require.Equal(t, int64(1), p.LastStableOffset) // Semantics line 43: set in every reply.
-		require.Zero(t, r.SessionID)                   // Line 37: no sessions.
-		require.Nil(t, p.AbortedTransactions)          // Line 44.
-		require.Equal(t, int32(-1), p.DivergingEpoch.Epoch)
-		empty := k.ask(fetchFrom(version, "t", c.id("t"), 1)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
-		require.Zero(t, empty.ErrorCode) // Line 35: at the high watermark there is nothing yet, and no error.
-		require.NotNil(t, empty.RecordBatches)
-		require.Empty(t, empty.RecordBatches) // Line 33.
-		require.Equal(t, kerr.OffsetOutOfRange.Code, k.ask(fetchFrom(version, "t", c.id("t"), 2)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
-	}
-	committed := fetchFrom(11, "t", [16]byte{}, 0)
-	committed.IsolationLevel = 1
-	require.NotNil(t, k.ask(committed).(*kmsg.FetchResponse).Topics[0].Partitions[0].AbortedTransactions)
-	// Line 40: an unknown id is an error of its entry.
-	require.Equal(t, kerr.UnknownTopicID.Code, k.ask(fetchFrom(13, "", [16]byte{1}, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
-	// Line 37: a session that nobody opened.
-	session := fetchFrom(12, "t", [16]byte{}, 0)
-	session.SessionID, session.SessionEpoch = 5, 3
-	r := k.ask(session).(*kmsg.FetchResponse)
-	require.Equal(t, kerr.FetchSessionIDNotFound.Code, r.ErrorCode)
-	require.Empty(t, r.Topics)
 }
 
 // Semantics line 41.
