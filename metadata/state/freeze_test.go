@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 )
 
@@ -83,6 +84,32 @@ func TestMemoryOfWideState(t *testing.T) {
 	}
 	t.Logf("%d KiB, estimated as %d KiB: %v", used>>10, estimate>>10, j.s.Size())
 	runtime.KeepAlive(j)
+}
+
+// A snapshot is encoded by another goroutine while Apply goes on: they share memory, and neither writes what the other
+// reads (the race detector is the judge), nor sees what the other did.
+func TestSnapshotIsReadWhileApplyGoesOn(t *testing.T) {
+	l := newLoad()
+	s := New()
+	s.Apply(l.setUp())
+	var before []Entry
+	for range 100 {
+		e := l.random()
+		before = append(before, e)
+		s.Apply(e)
+		if len(before)%25 != 0 {
+			continue
+		}
+		want := base(t, s)
+		frozen, got := s.Freeze(), make(chan []string)
+		go func() { got <- base(t, frozen) }()
+		for range 30 {
+			s.Apply(l.random())
+		}
+		if records := <-got; !slices.Equal(records, want) {
+			t.Fatalf("the snapshot at position %d changed under its reader", frozen.Position())
+		}
+	}
 }
 
 func BenchmarkFreeze(b *testing.B) {

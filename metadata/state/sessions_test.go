@@ -14,3 +14,76 @@ func TestDeleteConflict(t *testing.T) {
 		t.Errorf("a deletion by the session that created: %v", got)
 	}
 }
+
+// DESIGN section 3: State takes exactly last+1, takes at or below for a repeat, and closes a session that skips.
+func TestSequences(t *testing.T) {
+	j := newJournal(t)
+	send := func(seq uint64) Results {
+		j.position++
+		r := j.s.Apply(Entry{Position: j.position, Session: alice, Seq: seq, Body: entryAt(1, initProducer())})
+		return Results{Repeat: r.Repeat, Refused: r.Refused, Commands: r.Commands}
+	}
+	pid := j.s.NextProducerID()
+	if r := send(2); r.Repeat || r.Refused != OK || r.Commands[0].ID != pid {
+		t.Errorf("the next entry: %+v", r)
+	}
+	for _, seq := range []uint64{2, 1, 0} {
+		if r := send(seq); !r.Repeat || len(r.Commands) != 0 {
+			t.Errorf("sequence %d again: %+v", seq, r)
+		}
+	}
+	if r := send(4); r.Repeat || r.Refused != SessionNotOpen {
+		t.Errorf("an entry that skips: %+v", r)
+	}
+	if r := send(3); r.Refused != SessionNotOpen {
+		t.Errorf("the entry that was skipped: %+v", r)
+	}
+	v, _ := j.s.Session(alice)
+	if v.Closed == 0 || v.NodeID != -1 || j.s.NextProducerID() != pid+1 {
+		t.Errorf("session %+v, next producer id %d", v, j.s.NextProducerID())
+	}
+	if r := send(2); !r.Repeat {
+		t.Errorf("a repeat of what was judged, from a closed session: %+v", r)
+	}
+}
+
+// A node id is the smallest that no open session holds.
+func TestNodeIDs(t *testing.T) {
+	j := newJournal(t)
+	if got := j.must(30, openSession()); got != 2 {
+		t.Errorf("the third session is node %d", got)
+	}
+	j.must(bob, closeSession(alice))
+	if got := j.must(31, openSession()); got != 0 {
+		t.Errorf("after node 0 closed, the next session is node %d", got)
+	}
+	if r := j.apply(alice, nil, initProducer()); r.Refused != SessionNotOpen {
+		t.Errorf("an entry of a closed session: %+v", r)
+	}
+	if got := j.codes(bob, closeSession(alice), closeSession(99), closeSession(bob), initProducer()); got[0] != Stale ||
+		got[1] != Stale || got[2] != OK || got[3] != SessionNotOpen {
+		t.Errorf("codes %v", got)
+	}
+	if r := j.apply(77, nil, initProducer()); r.Refused != SessionNotOpen {
+		t.Errorf("the first entry of a session that does not open it: %+v", r)
+	}
+}
+
+// DESIGN section 3.3: State takes the first InitCluster, ignores repeats and refuses everything before it.
+func TestInitCluster(t *testing.T) {
+	s := New()
+	r := s.Apply(Entry{Position: 1, Session: alice, Seq: 1, Body: entryAt(1, openSession())})
+	if r.Commands[0].Code != NotInitialized {
+		t.Errorf("a session before the cluster: %+v", r)
+	}
+	r = s.Apply(Entry{Position: 2, Session: alice, Seq: 1, Body: entryAt(1, initCluster(), openSession())})
+	if r.Commands[0].Code != OK || r.Commands[1].Code != OK || s.ClusterID() != "cluster" {
+		t.Errorf("the first InitCluster: %+v", r)
+	}
+	again := initCluster()
+	again.GetInitCluster().ClusterId = "other"
+	r = s.Apply(Entry{Position: 3, Session: bob, Seq: 1, Body: entryAt(1, again, openSession())})
+	if r.Commands[0].Code != Stale || r.Commands[1].Code != OK || s.ClusterID() != "cluster" {
+		t.Errorf("another InitCluster: %+v, cluster %q", r, s.ClusterID())
+	}
+}
