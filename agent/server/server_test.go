@@ -150,7 +150,8 @@ func TestUnsupportedCloses(t *testing.T) {
 
 // R16: a length prefix costs no memory and ends the connection, a long body costs what has arrived of it.
 func TestLengthPrefixCostsNoMemory(t *testing.T) {
-	r := start(t, server.Config{}, map[int16]server.API{0: {Produce: true, Handle: echo}, 3: {Handle: echo}})
+	budget := server.NewMemoryBudget(4 << 30)
+	r := start(t, server.Config{Produce: budget}, map[int16]server.API{0: {Produce: true, Handle: echo}, 3: {Handle: echo}})
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
@@ -167,7 +168,7 @@ func TestLengthPrefixCostsNoMemory(t *testing.T) {
 		c.write(append([]byte{6, 64, 0, 0, 0, 0, 0, 9}, make([]byte, 100)...))
 		defer c.nc.Close()
 	}
-	time.Sleep(20 * time.Millisecond)
+	require.Eventually(t, func() bool { return budget.Used() >= 20*100<<20 }, 10*time.Second, time.Millisecond)
 	require.Less(t, heap()-before, uint64(8<<20))
 }
 
