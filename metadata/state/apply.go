@@ -45,20 +45,25 @@ func CheckKnown(m protoreflect.Message) error {
 	if len(m.GetUnknown()) > 0 {
 		return fmt.Errorf("unknown field in %s: %w", m.Descriptor().Name(), ErrUndecodable)
 	}
-	var err error
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
 		switch {
-		case f.Kind() != protoreflect.MessageKind:
+		case f.Kind() != protoreflect.MessageKind || !m.Has(f): // columns are not looked at: Range would box each one
 		case f.IsList():
-			for i := 0; i < v.List().Len() && err == nil; i++ {
-				err = CheckKnown(v.List().Get(i).Message())
+			list := m.Get(f).List()
+			for k := range list.Len() {
+				if err := CheckKnown(list.Get(k).Message()); err != nil {
+					return err
+				}
 			}
 		default:
-			err = CheckKnown(v.Message())
+			if err := CheckKnown(m.Get(f).Message()); err != nil {
+				return err
+			}
 		}
-		return err == nil
-	})
-	return err
+	}
+	return nil
 }
 
 // Results is what an entry did. It is valid until the next Apply.
