@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	miniogo "github.com/minio/minio-go/v7"
 
 	"wadi/integration/binary"
 	"wadi/integration/etcd"
@@ -21,6 +24,8 @@ func TestMain(m *testing.M) {
 type broker struct {
 	bootstrap string
 	process   *binary.Process // nil for an endpoint that was there before the test
+	// segments lists the segment objects in the bucket, with a client other than Wadi's; nil without a bucket.
+	segments func() ([]string, error)
 }
 
 // brokers are the ways to run Wadi that every client must work with.
@@ -59,10 +64,11 @@ func startDev(t *testing.T, dir string, port int) broker {
 func startAgent(t *testing.T) broker {
 	t.Helper()
 	metadata, store := etcd.Start(t, etcd.Options{}), minio.Start(t)
+	bucket := store.NewBucket(t)
 	address := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
 	config := fmt.Sprintf("cluster: clients\nlisteners: [PLAINTEXT://%s]\nhttp: 127.0.0.1:%d\n"+
 		"etcd: {endpoints: [%s]}\nstore: %q\n",
-		address, binary.FreePort(t), metadata.Endpoint(), store.URL(store.NewBucket(t)+"/streams"))
+		address, binary.FreePort(t), metadata.Endpoint(), store.URL(bucket+"/streams"))
 	file := filepath.Join(t.TempDir(), "wadi.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -71,5 +77,16 @@ func startAgent(t *testing.T) broker {
 		Name: "wadi agent", Path: binary.Path(t), Ready: "ready",
 		Args: []string{"agent", "--config", file}, Env: store.Env(), Dir: t.TempDir(),
 	})
-	return broker{bootstrap: address, process: p}
+	return broker{bootstrap: address, process: p, segments: func() ([]string, error) {
+		var keys []string
+		for object := range store.Client(t).ListObjects(t.Context(), bucket, miniogo.ListObjectsOptions{Recursive: true}) {
+			if object.Err != nil {
+				return nil, object.Err
+			}
+			if strings.HasSuffix(object.Key, ".seg") {
+				keys = append(keys, object.Key)
+			}
+		}
+		return keys, nil
+	}}
 }

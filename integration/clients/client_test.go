@@ -42,9 +42,18 @@ func run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		return stdout.Bytes(), fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, stderr.Bytes())
+		return stdout.Bytes(), fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, firstLines(stderr.String(), 20))
 	}
 	return stdout.Bytes(), nil
+}
+
+// firstLines keeps a client that retries for minutes from filling the log: what went wrong first stands first.
+func firstLines(text string, n int) string {
+	lines := strings.SplitAfterN(text, "\n", n+1)
+	if len(lines) > n {
+		lines[n] = fmt.Sprintf("... and %d lines more\n", strings.Count(lines[n], "\n"))
+	}
+	return strings.Join(lines, "")
 }
 
 // input is what the Python and Java programs read.

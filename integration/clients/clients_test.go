@@ -44,6 +44,12 @@ func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
 				readAll(ctx, t, b, c, topics)
 			})
 		}
+		if b.segments != nil {
+			keys, err := b.segments()
+			if err != nil || len(keys) == 0 {
+				t.Errorf("%d segments in the bucket, %v: the records lie somewhere else", len(keys), err)
+			}
+		}
 	})
 }
 
