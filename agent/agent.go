@@ -39,6 +39,8 @@ type Options struct {
 	Store     objstore.Store
 	Log       *slog.Logger
 	Metrics   *metrics.Set
+	// Checkpoint says when a checkpoint is due and what it keeps; the zero value means checkpoint.DefaultLimits.
+	Checkpoint checkpoint.Limits
 }
 
 // drainTimeout bounds how long a drain waits for what was accepted.
@@ -71,6 +73,9 @@ type parts struct {
 func New(o Options) (*Agent, error) {
 	if err := layout.ValidClusterName(o.Config.Cluster); err != nil {
 		return nil, err
+	}
+	if o.Checkpoint == (checkpoint.Limits{}) {
+		o.Checkpoint = checkpoint.DefaultLimits()
 	}
 	a := &Agent{o: o, keys: layout.NewEtcd(o.Config.Cluster), ready: make(chan struct{})}
 	a.because("starting")
@@ -173,7 +178,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	p.members = session.NewMembers(a.o.KV, a.keys, a.o.Log, nil)
 	p.job = checkpoint.NewJob(checkpoint.JobOptions{
 		KV: a.o.KV, Keys: a.keys, Store: a.o.Store, Objects: p.objects, Cluster: id.Cluster, Journal: jrnl,
-		Session: p.session, Log: a.o.Log, TTL: c.SessionTTL, Limits: checkpoint.DefaultLimits(),
+		Session: p.session, Log: a.o.Log, TTL: c.SessionTTL, Limits: a.o.Checkpoint,
 	})
 	p.view = view.NewView(view.Config{
 		Limits: view.LimitsFor(c.SessionTTL), Journal: jrnl, Checkpoints: p.archives,

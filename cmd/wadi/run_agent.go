@@ -42,7 +42,9 @@ type agentFunc func(agentParts) (agentProcess, error)
 
 // newAgent is the agentFunc of this binary.
 func newAgent(p agentParts) (agentProcess, error) {
-	a, err := agent.New(agent.Options(p))
+	a, err := agent.New(agent.Options{
+		Config: p.Config, Endpoints: p.Endpoints, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics,
+	})
 	if err != nil {
 		return nil, err // a nil *Agent must not become an interface that is not nil
 	}
