@@ -1,0 +1,179 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"wadi/agent"
+	"wadi/integration/binary"
+	"wadi/integration/etcd"
+	"wadi/integration/minio"
+	"wadi/internal/config"
+	"wadi/internal/listen"
+	"wadi/internal/metrics"
+	"wadi/metadata/kv/etcdkv"
+	"wadi/objstore/fault"
+	"wadi/objstore/mem"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	binary.Cleanup()
+	os.Exit(code)
+}
+
+// target is an agent under load and where to read its metrics.
+type target struct {
+	address string
+	http    string
+}
+
+// dev is `wadi dev`: embedded etcd, files, every write synced.
+func dev(b *testing.B) target {
+	b.Helper()
+	t := target{address: local(b), http: local(b)}
+	binary.Start(b, binary.Spec{
+		Name: "wadi dev", Path: binary.Path(b), Ready: "ready", Dir: b.TempDir(),
+		Args: []string{"dev", "--listen", t.address, "--data-dir", b.TempDir(), "--http", t.http},
+	})
+	return t
+}
+
+// onMinIO is `wadi agent` with an etcd process and MinIO.
+func onMinIO(b *testing.B) target {
+	b.Helper()
+	t := target{address: local(b), http: local(b)}
+	bucket := minio.Start(b)
+	file := filepath.Join(b.TempDir(), "wadi.yaml")
+	text := fmt.Sprintf("cluster: bench\nlisteners: [\"PLAINTEXT://%s\"]\nhttp: %s\netcd: {endpoints: [%q]}\nstore: %q\n",
+		t.address, t.http, etcd.Start(b, etcd.Options{QuotaBytes: 8 << 30}).Endpoint(), bucket.URL(bucket.NewBucket(b)))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	binary.Start(b, binary.Spec{
+		Name: "wadi agent", Path: binary.Path(b), Args: []string{"agent", "--config", file}, Env: bucket.Env(), Dir: b.TempDir(),
+	})
+	ready(b, t)
+	return t
+}
+
+// onS3Profile is an agent in this process on a store in memory that takes as long as S3 does, with an embedded etcd.
+// Its CPU time is not told apart from the clients'.
+func onS3Profile(b *testing.B, seed uint64) target {
+	b.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	store, err := etcdkv.Embed(ctx, b.TempDir(), etcdkv.EmbedOptions{Logger: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	loaded, err := config.Load(config.Input{
+		OwnEtcd: true,
+		Defaults: []config.Given{
+			{Key: "cluster", Value: "bench"}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "s3://profile/bench"},
+			{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	port := socket.Addr().(*net.TCPAddr).Port
+	registry, err := metrics.NewRegistry()
+	if err != nil {
+		b.Fatal(err)
+	}
+	set, err := metrics.New(registry)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := agent.New(agent.Options{
+		Config:    loaded.Config,
+		Endpoints: []listen.Endpoint{{Sockets: []net.Listener{socket}, Advertised: config.Listener{Host: "127.0.0.1", Port: uint16(port)}}},
+		KV:        store, Store: metrics.Store(fault.New(mem.New(), fault.WithLatency(fault.S3(), seed, nil)), set),
+		Log: log, Metrics: set,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	select {
+	case <-a.Ready():
+	case err := <-done:
+		b.Fatal(err)
+	}
+	return target{address: fmt.Sprintf("127.0.0.1:%d", port)}
+}
+
+func local(b *testing.B) string { return "127.0.0.1:" + strconv.Itoa(binary.FreePort(b)) }
+
+// ready waits until the agent says that it serves.
+func ready(b *testing.B, t target) {
+	b.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get("http://" + t.http + "/readyz")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+	}
+	b.Fatal("the agent is not ready after 30 s")
+}
+
+// figures are the agent's metrics by name, labels included as Prometheus prints them.
+type figures map[string]float64
+
+func read(b *testing.B, t target) figures {
+	b.Helper()
+	resp, err := http.Get("http://" + t.http + "/metrics")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	f := figures{}
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), " ")
+		if v, err := strconv.ParseFloat(value, 64); ok && err == nil && !strings.HasPrefix(name, "#") {
+			f[name] = v
+		}
+	}
+	return f
+}
+
+// since is what a counter grew by, summed over all its labels that contain part.
+func (f figures) since(before figures, name, part string) float64 {
+	sum := 0.0
+	for k, v := range f {
+		if (k == name || strings.HasPrefix(k, name+"{")) && strings.Contains(k, part) {
+			sum += v - before[k]
+		}
+	}
+	return sum
+}
