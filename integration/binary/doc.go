@@ -4,6 +4,7 @@
 package binary
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -34,10 +35,36 @@ func Need(t testing.TB, err error) {
 // does; the process that then cannot listen fails its test with a clear line.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	return FreePorts(t, 1)
+}
+
+// FreePorts is the first of n such ports in a row.
+func FreePorts(t testing.TB, n int) int {
+	t.Helper()
+	for range 100 {
+		first, err := listenInARow(n)
+		if err == nil {
+			return first
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("no %d free ports in a row", n)
+	return 0
+}
+
+func listenInARow(n int) (first int, err error) {
+	for i := range n {
+		port := 0
+		if i > 0 {
+			port = first + i
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return 0, err
+		}
+		defer l.Close()
+		if i == 0 {
+			first = l.Addr().(*net.TCPAddr).Port
+		}
+	}
+	return first, nil
 }

@@ -34,6 +34,7 @@ var brokers = []struct {
 	start func(t *testing.T) broker
 }{
 	{"dev", func(t *testing.T) broker { return startDev(t, t.TempDir(), binary.FreePort(t)) }},
+	{"dev of 3 agents", func(t *testing.T) broker { return startDev(t, t.TempDir(), binary.FreePorts(t, 3), "--agents", "3") }},
 	{"agent", startAgent},
 }
 
@@ -49,12 +50,12 @@ func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
 }
 
 // startDev runs `wadi dev`: embedded etcd, files as object store.
-func startDev(t *testing.T, dir string, port int) broker {
+func startDev(t *testing.T, dir string, port int, more ...string) broker {
 	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready",
-		Args: []string{"dev", "--listen", address, "--data-dir", dir, "--http", ""},
+		Args: append([]string{"dev", "--listen", address, "--data-dir", dir, "--http", ""}, more...),
 		Dir:  t.TempDir(), // nothing may be written outside of the data directory
 	})
 	return broker{bootstrap: address, process: p}
