@@ -55,9 +55,8 @@ const (
 // Job is an agent's part in checkpoints: it records digests at marks, and holds the job when nobody else does. It is an
 // observer of the view.
 type Job struct {
-	o       JobOptions
+	*Steps
 	started time.Time
-	view    View
 
 	mu struct {
 		sync.Mutex
@@ -67,9 +66,19 @@ type Job struct {
 		session layout.Session
 		wg      sync.WaitGroup
 	}
+}
+
+// Steps does what a core decides, one blocking call for each of its effects. It starts nothing and waits for nothing but
+// its calls: Job runs it on goroutines, a simulator in virtual time. Observe must hear of every applied entry.
+type Steps struct {
+	o    JobOptions
+	view View
 	// Of the view's goroutine and the step under way, which follow each other.
 	mark markState
 }
+
+// NewSteps starts nothing.
+func NewSteps(o JobOptions) *Steps { return &Steps{o: o} }
 
 // markState is what was kept of the mark that this agent proposed last.
 type markState struct {
@@ -82,6 +91,7 @@ type markState struct {
 	digest  state.Digest
 	frozen  *state.State // nil without base
 	pending []int64      // State's pending marks at the mark
+	atMs    int64        // of the mark's entry
 	level   uint32
 	id      string
 	incarn  uint32
@@ -90,13 +100,13 @@ type markState struct {
 
 // NewJob starts nothing; see Run.
 func NewJob(o JobOptions) *Job {
-	j := &Job{o: o, started: time.Now()}
+	j := &Job{Steps: NewSteps(o), started: time.Now()}
 	j.mu.core = NewCore(o.Limits, (*jobShell)(j))
 	return j
 }
 
-// Follow tells the job which view it observes, before either runs.
-func (j *Job) Follow(v View) { j.view = v }
+// Follow tells which view is observed, before anything runs.
+func (j *Steps) Follow(v View) { j.view = v }
 
 // Run takes part until ctx ends.
 func (j *Job) Run(ctx context.Context) error {
@@ -146,7 +156,26 @@ func (j *Job) step(f func(*Core, time.Duration)) {
 
 // Applied implements view.Observer.
 func (j *Job) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
-	dirty, marked := false, false
+	dirty, digest := j.Observe(e, body, res)
+	if digest != nil {
+		j.mu.Lock()
+		ctx := j.mu.ctx
+		if ctx != nil && ctx.Err() == nil {
+			j.mu.wg.Add(1)
+			go func() {
+				defer j.mu.wg.Done()
+				j.putDigest(ctx, digest)
+			}()
+		}
+		j.mu.Unlock()
+	}
+	j.step(func(c *Core, now time.Duration) { c.Seen(now, len(e.Value), dirty) })
+}
+
+// Observe takes what a checkpoint needs of an entry that was just applied: whether it is one that a checkpoint should
+// hold, and after a mark the digest to show, if this agent has a session.
+func (j *Steps) Observe(e journal.Entry, body *pb.Entry, res *state.Results) (dirty bool, digest *OwnDigest) {
+	marked := false
 	for i, c := range body.Commands {
 		switch c.GetKind().(type) {
 		case *pb.Command_Mark:
@@ -157,16 +186,23 @@ func (j *Job) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 		}
 	}
 	if marked {
-		j.marked(e)
+		digest = j.marked(e, body)
 	}
-	j.step(func(c *Core, now time.Duration) { c.Seen(now, len(e.Value), dirty) })
+	return dirty, digest
+}
+
+// OwnDigest is what a session shows of State at a mark.
+type OwnDigest struct {
+	Session  layout.Session
+	Position int64
+	Digest   state.Digest
 }
 
 // Replaced implements view.Observer.
 func (j *Job) Replaced(*state.State) {}
 
 // marked records the digest at a mark and, when it is ours, what the checkpoint needs of State there.
-func (j *Job) marked(e journal.Entry) {
+func (j *Steps) marked(e journal.Entry, body *pb.Entry) *OwnDigest {
 	own, _, open := j.o.Session.Current()
 	m := &j.mark
 	m.Lock()
@@ -179,38 +215,38 @@ func (j *Job) marked(e journal.Entry) {
 		}
 	})
 	if m.wanted && e.Session == own {
-		m.entry, m.digest, m.session, m.frozen = e.Position, digest, own, nil
+		m.entry, m.digest, m.session, m.atMs, m.frozen = e.Position, digest, own, body.AtMs, nil
 		frozen, head, etcd := j.view.Freeze()
 		m.head, m.etcd = head, etcd
 		if m.base {
 			m.frozen = frozen
 		}
 	}
-	if open {
-		j.mu.Lock()
-		ctx := j.mu.ctx
-		if ctx != nil && ctx.Err() == nil {
-			j.mu.wg.Add(1)
-			go func() {
-				defer j.mu.wg.Done()
-				j.putDigest(ctx, own, e.Position, digest)
-			}()
-		}
-		j.mu.Unlock()
+	if !open {
+		return nil
 	}
+	return &OwnDigest{Session: own, Position: e.Position, Digest: digest}
 }
 
 // putDigest shows this agent's digest at a mark to the others.
-func (j *Job) putDigest(ctx context.Context, own layout.Session, position int64, digest state.Digest) {
+func (j *Job) putDigest(ctx context.Context, d *OwnDigest) {
 	ctx, cancel := context.WithTimeout(ctx, j.o.TTL)
 	defer cancel()
-	value, err := proto.Marshal(&pb.MarkDigest{Position: position, Digest: digest[:]})
+	if err := j.PutDigest(ctx, d); err != nil && !errors.Is(err, kv.ErrLeaseNotFound) && ctx.Err() == nil {
+		j.o.Log.Warn("digest not recorded", "position", d.Position, "error", err)
+	}
+}
+
+// PutDigest shows an agent's digest at a mark to the others.
+func (j *Steps) PutDigest(ctx context.Context, d *OwnDigest) error {
+	value, err := proto.Marshal(&pb.MarkDigest{Position: d.Position, Digest: d.Digest[:]})
 	if err == nil {
-		_, err = j.o.KV.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Put(j.o.Keys.Digest(own), value, int64(own))}})
+		_, err = j.o.KV.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Put(j.o.Keys.Digest(d.Session), value, int64(d.Session))}})
 	}
-	if err != nil && !errors.Is(err, kv.ErrLeaseNotFound) && ctx.Err() == nil {
-		j.o.Log.Warn("digest not recorded", "position", position, "error", err)
+	if err != nil {
+		return fmt.Errorf("record digest: %w", err)
 	}
+	return nil
 }
 
 // jobShell carries effects out for the Job it is; its methods are called under the lock, what they queue runs on
@@ -234,13 +270,13 @@ func (x *jobShell) do(limit time.Duration, name string, f func(ctx context.Conte
 func (x *jobShell) Acquire() {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "acquire", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		last, err := j.acquire(ctx)
+		last, err := j.Steps.Acquire(ctx)
 		return func(c *Core, now time.Duration) { c.Acquired(now, last, err) }, err
 	})
 }
 
-// acquire puts the job's key on this session's lease unless another session has it.
-func (j *Job) acquire(ctx context.Context) (Last, error) {
+// Acquire puts the job's key on this session's lease unless another session has it.
+func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 	own, _, open := j.o.Session.Current()
 	if !open {
 		return Last{}, ErrHeld
@@ -274,22 +310,28 @@ func (j *Job) acquire(ctx context.Context) (Last, error) {
 func (x *jobShell) Mark(base bool) {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "mark", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		m := &j.mark
-		m.Lock()
-		m.wanted, m.base, m.entry = true, base, 0
-		m.Unlock()
-		var position int64
-		err := j.o.Session.Do(ctx, &pb.Command{Kind: &pb.Command_Mark{Mark: &pb.Mark{}}}, func(o session.Outcome) {
-			position = o.Position
-		})
-		if err == nil {
-			err = m.wait(ctx, position)
-		}
-		m.Lock()
-		m.wanted = false
-		m.Unlock()
+		err := j.Steps.Mark(ctx, base)
 		return func(c *Core, now time.Duration) { c.Marked(now, err) }, err
 	})
+}
+
+// Mark proposes a mark and waits until Observe has taken what the checkpoint needs there: with base, a snapshot.
+func (j *Steps) Mark(ctx context.Context, base bool) error {
+	m := &j.mark
+	m.Lock()
+	m.wanted, m.base, m.entry = true, base, 0
+	m.Unlock()
+	var position int64
+	err := j.o.Session.Do(ctx, &pb.Command{Kind: &pb.Command_Mark{Mark: &pb.Mark{}}}, func(o session.Outcome) {
+		position = o.Position
+	})
+	if err == nil {
+		err = m.wait(ctx, position)
+	}
+	m.Lock()
+	m.wanted = false
+	m.Unlock()
+	return err
 }
 
 // wait waits until the observer has taken what it needs at the mark: it hears of the entry right after the proposer.
@@ -312,7 +354,7 @@ func (m *markState) wait(ctx context.Context, position int64) error {
 func (x *jobShell) Write(last Last) {
 	j := (*Job)(x)
 	x.do(stepLimit, "write", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		w, err := j.write(ctx, last)
+		w, err := j.Steps.Write(ctx, last)
 		return func(c *Core, now time.Duration) { c.Wrote(now, w, err) }, err
 	})
 }
@@ -320,13 +362,13 @@ func (x *jobShell) Write(last Last) {
 func (x *jobShell) Point(last Last, next Written) {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "point", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		rev, err := j.point(ctx, last, next)
+		rev, err := j.Steps.Point(ctx, last, next)
 		return func(c *Core, now time.Duration) { c.Pointed(now, rev, err) }, err
 	})
 }
 
-// point moves the pointer. An unknown outcome is an error: the next attempt reads what is there.
-func (j *Job) point(ctx context.Context, last Last, next Written) (int64, error) {
+// Point moves the pointer. An unknown outcome is an error: the next attempt reads what is there.
+func (j *Steps) Point(ctx context.Context, last Last, next Written) (int64, error) {
 	own, _, _ := j.o.Session.Current()
 	value, err := proto.Marshal(next.Pointer)
 	if err != nil {
@@ -359,12 +401,13 @@ func (j *Job) point(ctx context.Context, last Last, next Written) (int64, error)
 func (x *jobShell) Record(root *pb.Root) {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "record archives", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		err := j.record(ctx, root)
+		err := j.Steps.Record(ctx, root)
 		return func(c *Core, now time.Duration) { c.Recorded(now, err) }, err
 	})
 }
 
-func (j *Job) record(ctx context.Context, root *pb.Root) error {
+// Record proposes the archives of a root that State lacks.
+func (j *Steps) Record(ctx context.Context, root *pb.Root) error {
 	var done int64
 	j.view.Read(func(s *state.State) { done = s.ArchivedTo() })
 	for _, a := range root.Archives {
@@ -388,14 +431,14 @@ func (j *Job) record(ctx context.Context, root *pb.Root) error {
 func (x *jobShell) Trim(position int64) {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "trim", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		more, err := j.trim(ctx, position)
+		more, err := j.Steps.Trim(ctx, position)
 		return func(c *Core, now time.Duration) { c.Trimmed(now, more, err) }, err
 	})
 }
 
-// trim deletes up to trimAtOnce entries at or before a position. The keys of one session are in the order of their
+// Trim deletes up to trimAtOnce entries at or before a position. The keys of one session are in the order of their
 // positions, but sessions are not: all keys are looked at.
-func (j *Job) trim(ctx context.Context, position int64) (more bool, err error) {
+func (j *Steps) Trim(ctx context.Context, position int64) (more bool, err error) {
 	if position == 0 {
 		return false, nil
 	}
@@ -434,20 +477,26 @@ func (j *Job) trim(ctx context.Context, position int64) (more bool, err error) {
 func (x *jobShell) Compact(revision int64) {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "compact", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		var err error
-		if revision > 0 {
-			if err = j.o.KV.Compact(ctx, revision); errors.Is(err, kv.ErrCompacted) {
-				err = nil
-			}
-		}
+		err := j.Steps.Compact(ctx, revision)
 		return func(c *Core, now time.Duration) { c.Compacted(now, err) }, err
 	})
+}
+
+// Compact discards etcd's history below a revision; 0 = nothing.
+func (j *Steps) Compact(ctx context.Context, revision int64) error {
+	if revision == 0 {
+		return nil
+	}
+	if err := j.o.KV.Compact(ctx, revision); err != nil && !errors.Is(err, kv.ErrCompacted) {
+		return fmt.Errorf("compact: %w", err)
+	}
+	return nil
 }
 
 func (x *jobShell) Clean(dropped []*pb.KeptRoot, next Written) {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "clean", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		err := j.clean(ctx, dropped, next)
+		err := j.Steps.Clean(ctx, dropped, next)
 		return func(c *Core, now time.Duration) { c.Cleaned(now, err) }, err
 	})
 }

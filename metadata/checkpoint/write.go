@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
@@ -13,14 +12,14 @@ import (
 	"wadi/objstore"
 )
 
-// write stores what a checkpoint at the mark consists of.
-func (j *Job) write(ctx context.Context, last Last) (Written, error) {
+// Write stores what a checkpoint at the mark consists of.
+func (j *Steps) Write(ctx context.Context, last Last) (Written, error) {
 	j.mark.Lock()
 	position, head, digest, frozen := j.mark.entry, j.mark.head, j.mark.digest, j.mark.frozen
 	pending, own := j.mark.pending, j.mark.session
 	root := &pb.Root{
 		Cluster: j.o.Cluster, ClusterId: j.mark.id, EtcdClusterId: j.mark.etcd, Incarnation: j.mark.incarn, Position: position,
-		Head: head, Digest: digest[:], FeatureLevel: j.mark.level, AtMs: time.Now().UnixMilli(),
+		Head: head, Digest: digest[:], FeatureLevel: j.mark.level, AtMs: j.mark.atMs,
 	}
 	j.mark.frozen = nil
 	j.mark.Unlock()
@@ -50,7 +49,7 @@ func (j *Job) write(ctx context.Context, last Last) (Written, error) {
 }
 
 // writeArchives stores every entry since the last checkpoint, one archive for each mark on the way.
-func (j *Job) writeArchives(
+func (j *Steps) writeArchives(
 	ctx context.Context, last Last, position int64, pending []int64, own layout.Session,
 ) ([]*pb.ArchiveRef, error) {
 	from, fromHead := int64(0), int64(0)
@@ -111,9 +110,9 @@ func neededArchives(last Last, written []*pb.ArchiveRef, base int64, pending []i
 	return list
 }
 
-// clean deletes the objects of dropped roots that neither a kept root nor, for archives, a run in State needs. Only what
+// Clean deletes the objects of dropped roots that neither a kept root nor, for archives, a run in State needs. Only what
 // this session or a closed one wrote is touched: a live session's object may be one that it still writes about.
-func (j *Job) clean(ctx context.Context, dropped []*pb.KeptRoot, next Written) error {
+func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written) error {
 	if len(dropped) == 0 {
 		return nil
 	}
@@ -163,7 +162,7 @@ func objectsOf(rootKey string, root *pb.Root) []string {
 	return append(keys, rootKey)
 }
 
-func (j *Job) mayDelete(key string) bool {
+func (j *Steps) mayDelete(key string) bool {
 	name, err := j.o.Objects.ParseCheckpoint(key)
 	if err != nil {
 		return false
