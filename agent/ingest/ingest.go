@@ -119,30 +119,12 @@ func (g *Ingest) Idle() bool {
 
 // Applied implements view.Observer.
 func (g *Ingest) Applied(_ journal.Entry, body *pb.Entry, _ *state.Results) {
-	appends := false
-	for _, c := range body.Commands {
-		if c.GetAppendBatches() != nil {
-			appends = true
-		}
-	}
-	if !appends {
+	if !appends(body) {
 		return
 	}
 	var outstanding int64
 	g.o.View.Read(func(s *state.State) { outstanding = s.InlineOutstanding() })
-	g.step(func(c *Core, now time.Duration) {
-		c.Seen(now, len(body.Inline), outstanding)
-		if c.heldCount == 0 {
-			return
-		}
-		for _, cmd := range body.Commands {
-			if a := cmd.GetAppendBatches(); a != nil && len(a.Partitions) == len(a.Topics) {
-				for i := range a.Topics {
-					c.Advanced(now, Partition{a.Topics[i], int32(a.Partitions[i])})
-				}
-			}
-		}
-	})
+	g.step(func(c *Core, now time.Duration) { c.Applied(now, body, outstanding) })
 }
 
 // Replaced implements view.Observer.
@@ -175,14 +157,7 @@ func (g *Ingest) step(f func(*Core, time.Duration)) {
 type producers struct{ view View }
 
 func (p producers) Next(part Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
-	p.view.Read(func(s *state.State) {
-		fresh = pid > s.HighestExpiredProducerID()
-		if t := s.TopicByNumber(part.Topic); t != nil {
-			if x := t.Partition(part.Index); x != nil {
-				seq, known = x.ProducerNext(pid, epoch)
-			}
-		}
-	})
+	p.view.Read(func(s *state.State) { seq, known, fresh = Expected(s, part, pid, epoch) })
 	return seq, known, fresh
 }
 
@@ -243,22 +218,11 @@ func (x *shell) Propose(f *Flush, cmd *pb.Command, inline [][]byte) {
 	x.mu.effects = append(x.mu.effects, func() { g.o.Proposer.Propose(p) })
 }
 
-// committed turns an outcome into verdicts, one per item. It runs while the outcome's result is valid.
+// committed takes an outcome. It runs while the outcome's result is valid.
 func (g *Ingest) committed(f *Flush, o session.Outcome) {
 	var verdicts []Result
-	err := o.Err
-	switch {
-	case err != nil && (errors.Is(err, session.ErrNotProposed) || errors.Is(err, session.ErrBusy) ||
-		errors.Is(err, session.ErrTooLarge)):
-		err = fmt.Errorf("%w: %w", ErrNoSession, err)
-	case err != nil:
-		err = fmt.Errorf("%w: %w", ErrUnknown, err)
-	case o.Result.Code != state.OK:
-		// Refused as a whole: nothing was appended.
-		err = fmt.Errorf("%w: %s", ErrNoSession, o.Result.Code)
-	default:
-		verdicts = g.verdicts(f, o.Result.Batches)
-	}
+	var err error
+	g.o.View.Read(func(s *state.State) { verdicts, err = f.Judged(o, s) })
 	if f.N != 0 && g.o.OnSettled != nil {
 		g.o.OnSettled(f.key, g.number(f, verdicts))
 	}
@@ -273,21 +237,6 @@ func (g *Ingest) committed(f *Flush, o session.Outcome) {
 		delete(g.mu.closed, f)
 		c.Committed(now, f, verdicts, err)
 	})
-}
-
-func (g *Ingest) verdicts(f *Flush, batches []state.BatchResult) []Result {
-	list := make([]Result, len(batches))
-	g.o.View.Read(func(s *state.State) {
-		for i, b := range batches {
-			list[i] = Result{Code: b.Code, Base: b.Base, Time: b.Time, LogStart: -1}
-			if t := s.TopicByNumber(f.items[i].Partition.Topic); t != nil {
-				if p := t.Partition(f.items[i].Partition.Index); p != nil {
-					list[i].LogStart = p.LogStart
-				}
-			}
-		}
-	})
-	return list
 }
 
 // number is the object number that State gave to a flush: that of the run of its first accepted batch.

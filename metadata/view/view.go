@@ -244,26 +244,40 @@ func (x *effects) Load(after, afterHead int64) {
 
 // load reads the checkpoint when it is newer than the state there is, and the journal behind.
 func (v *View) load(ctx context.Context, after, afterHead int64) (Loaded, error) {
-	a, err := v.cfg.Journal.Anchor(ctx)
+	// Everybody who fell behind the trimmed part reloads now: spread them out.
+	spread := func() error {
+		select {
+		case <-time.After(rand.N(500 * time.Millisecond)):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return Read(ctx, v.cfg.Journal, v.cfg.Checkpoints, after, afterHead, spread)
+}
+
+// Read is what Effects.Load asks for: the journal behind `after`, the afterHead-th entry, and the checkpoint when it is
+// newer than that. It only makes calls; spread is called before a checkpoint is loaded in place of an older State.
+func Read(
+	ctx context.Context, j Journal, c Checkpoints, after, afterHead int64, spread func() error,
+) (Loaded, error) {
+	a, err := j.Anchor(ctx)
 	if err != nil {
 		return Loaded{}, err
 	}
 	l := Loaded{Anchor: a}
 	if p := a.Pointer; p != nil && p.Position > after {
 		if after > 0 {
-			// Everybody who fell behind the trimmed part reloads now: spread them out.
-			select {
-			case <-time.After(rand.N(500 * time.Millisecond)):
-			case <-ctx.Done():
-				return Loaded{}, ctx.Err()
+			if err := spread(); err != nil {
+				return Loaded{}, err
 			}
 		}
-		if l.State, err = v.cfg.Checkpoints.Load(ctx, p); err != nil {
+		if l.State, err = c.Load(ctx, p); err != nil {
 			return Loaded{}, fmt.Errorf("load checkpoint %s: %w", p.Root, err)
 		}
 		after, afterHead, l.Head = p.Position, p.Head, p.Head
 	}
-	l.Entries, err = v.cfg.Journal.Since(ctx, a, after, afterHead)
+	l.Entries, err = j.Since(ctx, a, after, afterHead)
 	return l, err
 }
 
