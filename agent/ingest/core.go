@@ -251,10 +251,7 @@ func (c *Core) objectDue() time.Duration {
 	if !c.uploadInFlight() {
 		due = min(due, b.opened+quickFlush)
 	}
-	if due < latest && !c.puts.has(max(due, c.now)) {
-		return latest
-	}
-	return min(due, latest)
+	return min(max(due, c.puts.next(c.now)), latest)
 }
 
 func (c *Core) uploadInFlight() bool {

@@ -21,7 +21,17 @@ func (b *bucket) level(now time.Duration) float64 {
 	return min(b.rate, b.tokens+(now-b.at).Seconds()*b.rate)
 }
 
-func (b *bucket) has(now time.Duration) bool { return b.rate == 0 || b.level(now) >= 1 }
+// next is when the next small flush is within the rate: now or later.
+func (b *bucket) next(now time.Duration) time.Duration {
+	if b.rate == 0 {
+		return now
+	}
+	missing := 1 - b.level(now)
+	if missing <= 0 {
+		return now
+	}
+	return now + time.Duration(missing/b.rate*float64(time.Second)) + 1
+}
 
 func (b *bucket) take(now time.Duration) {
 	if b.rate > 0 {
