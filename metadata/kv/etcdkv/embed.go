@@ -24,7 +24,7 @@ import (
 
 // EmbedOptions shape an embedded etcd. The zero value of a field means its default.
 type EmbedOptions struct {
-	QuotaBytes   int64         // default 2 GiB
+	QuotaBytes   int64         // default 8 GiB
 	ReadyTimeout time.Duration // default 30 s: a large log is replayed at start
 	Logger       *slog.Logger  // nil = silent
 }
@@ -38,7 +38,7 @@ type EmbedOptions struct {
 // same process there is no leader only while its disk hangs.
 func Embed(ctx context.Context, dir string, o EmbedOptions) (*KV, error) {
 	if o.QuotaBytes == 0 {
-		o.QuotaBytes = 2 << 30
+		o.QuotaBytes = 8 << 30
 	}
 	if o.ReadyTimeout == 0 {
 		o.ReadyTimeout = 30 * time.Second
