@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -39,6 +40,8 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended; err is set before
 	err  error
+	// asked is set before the test ends the process. One that ends without that fails its test.
+	asked atomic.Bool
 
 	mu struct {
 		sync.Mutex
@@ -50,7 +53,7 @@ type Process struct {
 const keptLines = 60
 
 // Start starts the process and waits until it is ready. It is stopped with SIGTERM at the end of the test, which fails
-// when the process has not ended by itself 30 s later; Stop and Kill do it earlier.
+// when that takes more than 30 s, or when the process ended before without being asked; Stop and Kill do it earlier.
 func Start(t testing.TB, s Spec) *Process {
 	t.Helper()
 	p, err := start(s)
@@ -58,10 +61,13 @@ func Start(t testing.TB, s Spec) *Process {
 		t.Fatalf("start %s: %v", s.Name, err)
 	}
 	t.Cleanup(func() {
-		if !p.ended() {
+		switch {
+		case !p.ended():
 			if err := p.Stop(); err != nil {
 				t.Errorf("stop %s: %v", s.Name, err)
 			}
+		case !p.asked.Load():
+			t.Errorf("%s ended by itself: %v", s.Name, p.exit())
 		}
 		if t.Failed() {
 			t.Logf("the last lines of %s:\n%s", s.Name, p.Output())
@@ -156,6 +162,7 @@ func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s
 
 // Kill ends the process with SIGKILL and returns when it is gone.
 func (p *Process) Kill() {
+	p.asked.Store(true)
 	// The process may have ended by itself; that is what was wanted.
 	_ = p.cmd.Process.Kill()
 	<-p.done
@@ -164,6 +171,7 @@ func (p *Process) Kill() {
 // Stop asks with SIGTERM and waits up to 30 s. It returns an error when the process had to be killed or ended with a
 // code other than 0.
 func (p *Process) Stop() error {
+	p.asked.Store(true)
 	// A stopped process takes no SIGTERM until it goes on.
 	err := errors.Join(p.Signal(syscall.SIGCONT), p.Signal(syscall.SIGTERM))
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -178,8 +186,12 @@ func (p *Process) Stop() error {
 	}
 }
 
-// Wait returns how the process ended, or an error after the given time.
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Wait is for a process that is expected to end by itself: it returns how it did, or an error after the given time.
 func (p *Process) Wait(within time.Duration) error {
+	p.asked.Store(true)
 	select {
 	case <-p.done:
 		return p.err

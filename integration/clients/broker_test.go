@@ -1,11 +1,13 @@
 package clients
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	miniogo "github.com/minio/minio-go/v7"
 
@@ -47,6 +49,23 @@ func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
 	for _, kind := range brokers {
 		t.Run(kind.name, func(t *testing.T) { test(t, kind.start(t)) })
 	}
+}
+
+// context ends with the test, after limit, or when the process under test does: a client may try for minutes to reach
+// a broker that is gone.
+func (b broker) context(t *testing.T, limit time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	t.Cleanup(cancel)
+	if b.process != nil {
+		go func() {
+			select {
+			case <-b.process.Done():
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx
 }
 
 // startDev runs `wadi dev`: embedded etcd, files as object store.

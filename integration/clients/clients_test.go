@@ -26,8 +26,7 @@ type topic struct {
 // partitions, and reads each topic with each client.
 func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b broker) {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		defer cancel()
+		ctx := b.context(t, 5*time.Minute)
 		var topics []topic
 		for _, c := range clients {
 			t.Run("write/"+c.Name(), func(t *testing.T) {
@@ -109,8 +108,7 @@ func readAll(ctx context.Context, t *testing.T, b broker, c Client, topics []top
 func TestKcatCreatesTopicAndSendsFile(t *testing.T) {
 	binary.Need(t, kcat{}.Check())
 	eachBroker(t, func(t *testing.T, b broker) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := b.context(t, time.Minute)
 		value := make([]byte, 100_000)
 		for i := range value {
 			value[i] = byte(i)

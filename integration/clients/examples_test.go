@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -36,8 +35,7 @@ func TestExamples(t *testing.T) {
 		t.Run(example.name, func(t *testing.T) {
 			binary.Need(t, example.err)
 			eachBroker(t, func(t *testing.T, b broker) {
-				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-				defer cancel()
+				ctx := b.context(t, 2*time.Minute)
 				topic := fmt.Sprintf("example-%08x", rand.Uint32())
 				if err := createTopic(ctx, b.bootstrap, topic, 3); err != nil {
 					t.Fatal(err)
