@@ -1,0 +1,151 @@
+// Package fsck checks that a cluster's metadata and objects belong together and are whole. It only reads, from etcd and
+// from the object store, and may run beside live agents.
+//
+// It loads State the way a view does (pointer, root, base, archives, journal tail), checks State against itself and
+// against a replay from the oldest root that is kept, then lists the bucket and compares it with State in both
+// directions, and at last reads every run where it lies: batches with their checksums, record counts that lead exactly
+// from a run's first offset to its last, timestamps.
+//
+// Memory is State twice, 88 bytes for each run, and a window of 8 MiB for each object that is being read.
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wadi/internal/layout"
+	"wadi/metadata/checkpoint"
+	"wadi/metadata/journal"
+	"wadi/metadata/kv"
+	"wadi/metadata/state"
+	"wadi/objstore"
+	"wadi/objstore/segment"
+)
+
+// Options of Run.
+type Options struct {
+	KV      kv.KV
+	Store   objstore.Store
+	Cluster string
+	// Reads is how many objects are read at a time; 0 means 8.
+	Reads int
+	// Young is the age below which an object that State does not name may still be on its way into the journal, by the
+	// store's clock; 0 means an hour.
+	Young time.Duration
+}
+
+// attempts bounds how often a check starts over because agents moved the checkpoint under it.
+const attempts = 4
+
+// ErrNoCluster: etcd has no cluster of that name.
+var ErrNoCluster = errors.New("no such cluster in etcd")
+
+// Run checks a cluster. An error means that the check could not be made (a service that does not answer, no such
+// cluster); what the check found is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := layout.ValidClusterName(o.Cluster); err != nil {
+		return nil, err
+	}
+	if o.Reads == 0 {
+		o.Reads = 8
+	}
+	if o.Young == 0 {
+		o.Young = time.Hour
+	}
+	keys := layout.NewEtcd(o.Cluster)
+	jrnl := journal.New(o.KV, keys)
+	for n := 1; ; n++ {
+		c := &checker{o: o, keys: keys, journal: jrnl}
+		err := c.check(ctx)
+		moved, moveErr := c.moved(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil && c.mu.report.Clean():
+			return c.report(), nil
+		case moveErr != nil:
+			return nil, errors.Join(err, moveErr)
+		case moved && n < attempts: // what is missing may have been dropped meanwhile, as it should be
+			continue
+		case err != nil:
+			return nil, err
+		}
+		return c.report(), nil
+	}
+}
+
+// checker is one attempt.
+type checker struct {
+	o       Options
+	keys    layout.Etcd
+	objects layout.Objects
+	journal *journal.Journal
+	collector
+
+	anchor journal.Anchor
+	roots  []root // kept ones, oldest first
+	state  *state.State
+	tail   []journal.Entry // behind the pointer
+	oldest *state.State    // at the oldest kept root, nil when it cannot be loaded
+
+	homes  homes           // where runs lie
+	listed map[uint64]bool // State's objects that are in the bucket with their size
+}
+
+func (c *checker) report() *Report {
+	r := &c.mu.report
+	r.sort()
+	return r
+}
+
+// check does one attempt. Its order is from the cheap to the expensive, and from what explains to what follows from it.
+func (c *checker) check(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{c.identity, c.load, c.replay} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if c.state == nil {
+		return nil // the findings say why there is no State to compare the bucket with
+	}
+	for _, step := range []func(context.Context) error{c.judge, c.list, c.readRuns} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved reports whether the checkpoint's pointer is another than at the start.
+func (c *checker) moved(ctx context.Context) (bool, error) {
+	a, err := c.journal.Anchor(ctx)
+	if err != nil {
+		return false, err
+	}
+	return a.PointerRevision != c.anchor.PointerRevision, nil
+}
+
+// judge checks State against itself.
+func (c *checker) judge(context.Context) error {
+	if err := c.state.Check(); err != nil {
+		c.finding(BadState, fmt.Sprintf("position %d", c.state.Position()), "%v", err)
+	}
+	c.homes = c.collectRuns()
+	return nil
+}
+
+// damage reports whether an error tells of what is stored. Any other one (a service that does not answer, a context
+// that ended, denied access) says nothing about it, and the check cannot go on.
+func damage(err error) bool {
+	for _, kind := range []error{
+		objstore.ErrNotFound, objstore.ErrRange, objstore.ErrCorrupt, checkpoint.ErrFormat, state.ErrBase,
+		state.ErrUndecodable, segment.ErrCorrupt, segment.ErrVersion, journal.ErrRolledBack,
+	} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

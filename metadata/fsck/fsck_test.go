@@ -1,0 +1,314 @@
+package fsck_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"wadi/agent"
+	"wadi/internal/config"
+	"wadi/internal/layout"
+	"wadi/internal/listen"
+	"wadi/internal/metrics"
+	"wadi/metadata/checkpoint"
+	"wadi/metadata/fsck"
+	"wadi/metadata/journal"
+	"wadi/metadata/kv"
+	"wadi/metadata/kv/memkv"
+	"wadi/objstore"
+	"wadi/objstore/mem"
+)
+
+// fixture is a cluster after work: its metadata and its objects, with no agent running.
+type fixture struct {
+	kv    *memkv.KV
+	store *mem.Store
+	keys  layout.Objects
+}
+
+const cluster = "test"
+
+// work runs an agent over a memory etcd and store under producers, until some checkpoints were made, and drains it.
+func work(t *testing.T) fixture {
+	t.Helper()
+	f := fixture{kv: memkv.New(memkv.Config{}), store: mem.New(), keys: layout.NewObjects(cluster, 1)}
+	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: []config.Given{
+		{Key: "cluster", Value: cluster}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "mem://"},
+		{Key: "inline.max.bytes", Value: "1KiB"}, {Key: "kafka.num.partitions", Value: "3"}, {Key: "session.ttl", Value: "2s"},
+		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
+	}})
+	require.NoError(t, err)
+	endpoint, err := listen.Loopback(t.Context(), 0)
+	require.NoError(t, err)
+	registry, err := metrics.NewRegistry()
+	require.NoError(t, err)
+	set, err := metrics.New(registry)
+	require.NoError(t, err)
+	a, err := agent.New(agent.Options{
+		Config: loaded.Config, Endpoints: []listen.Endpoint{endpoint}, KV: f.kv, Store: f.store,
+		Log: slog.New(slog.DiscardHandler), Metrics: set,
+		Checkpoint: checkpoint.Limits{
+			JournalBytes: 1, Interval: 20 * time.Millisecond, BaseBytes: 8 << 10, KeepRoots: 3, Retry: 20 * time.Millisecond,
+			TrimPause: 10 * time.Millisecond,
+		},
+	})
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	select {
+	case <-a.Ready():
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(endpoint.Advertised.Address()), kgo.AllowAutoTopicCreation())
+	require.NoError(t, err)
+	defer client.Close()
+	random := rand.New(rand.NewPCG(1, 2))
+	produce := func(n int) {
+		for i := range n {
+			size := 100
+			if i%3 == 0 {
+				size = 5000 // beyond the inline limit
+			}
+			value := make([]byte, size)
+			for j := range value {
+				value[j] = byte(random.Uint32())
+			}
+			r := &kgo.Record{Topic: "t", Key: fmt.Append(nil, i), Value: value}
+			require.NoError(t, client.ProduceSync(ctx, r).FirstErr())
+		}
+	}
+	for range 6 {
+		produce(30)
+		before := f.pointer(t)
+		require.Eventually(t, func() bool { return f.pointer(t) > before }, 10*time.Second, time.Millisecond)
+	}
+	produce(5)
+	stop()
+	require.NoError(t, <-ended)
+	return f
+}
+
+func (f fixture) pointer(t *testing.T) int64 {
+	t.Helper()
+	a, err := journal.New(f.kv, layout.NewEtcd(cluster)).Anchor(t.Context())
+	require.NoError(t, err)
+	return a.Pointer.GetPosition()
+}
+
+func (f fixture) check(t *testing.T) *fsck.Report {
+	t.Helper()
+	r, err := fsck.Run(t.Context(), fsck.Options{KV: f.kv, Store: f.store, Cluster: cluster})
+	require.NoError(t, err)
+	return r
+}
+
+// keyOf finds an object whose key holds part, the n-th from the end.
+func (f fixture) keyOf(t *testing.T, part string, n int) string {
+	t.Helper()
+	var keys []string
+	list, err := f.store.List(t.Context(), cluster+"/", "", 1000)
+	require.NoError(t, err)
+	require.Less(t, len(list), 1000)
+	for _, o := range list {
+		if strings.Contains(o.Key, part) {
+			keys = append(keys, o.Key)
+		}
+	}
+	require.Greater(t, len(keys), n, part)
+	return keys[len(keys)-1-n]
+}
+
+// change replaces an object's bytes behind everybody's back.
+func (f fixture) change(t *testing.T, key string, edit func([]byte) []byte) {
+	t.Helper()
+	data, err := f.store.Get(t.Context(), key, 0, -1)
+	require.NoError(t, err)
+	require.NoError(t, f.store.Delete(t.Context(), []string{key}))
+	require.NoError(t, f.store.Put(t.Context(), key, objstore.NewBody(edit(data))))
+}
+
+func flip(b []byte) []byte { b[len(b)/2] ^= 1; return b }
+
+func kinds(items []fsck.Item) map[fsck.Kind]int {
+	m := map[fsck.Kind]int{}
+	for _, i := range items {
+		m[i.Kind]++
+	}
+	return m
+}
+
+// named asserts a finding of the kind on the subject.
+func named(t *testing.T, r *fsck.Report, k fsck.Kind, subject string) {
+	t.Helper()
+	for _, i := range r.Findings {
+		if i.Kind == k && i.Subject == subject {
+			return
+		}
+	}
+	t.Errorf("no %s of %s among %v", k, subject, r.Findings)
+}
+
+func TestClean(t *testing.T) {
+	r := work(t).check(t)
+	require.True(t, r.Clean(), "%v", r.Findings)
+	require.Equal(t, int64(185), r.Counts.Records)
+	require.Equal(t, 3, r.Counts.Partitions)
+	require.Equal(t, 3, r.Counts.Roots)
+	require.NotZero(t, r.Counts.Segments)
+	require.NotZero(t, r.Counts.Archives)
+	require.Greater(t, r.Counts.Runs, r.Counts.Segments)
+	require.Empty(t, r.Leftovers)
+}
+
+func TestDamage(t *testing.T) {
+	all := work(t)
+	for _, c := range []struct {
+		name   string
+		damage func(t *testing.T, f fixture) (k fsck.Kind, subject string)
+		also   []fsck.Kind
+	}{
+		{"segment deleted", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/flush/", 3)
+			require.NoError(t, f.store.Delete(t.Context(), []string{key}))
+			return fsck.MissingObject, key
+		}, []fsck.Kind{fsck.LostRecords}},
+		{"segment flipped", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/flush/", 3)
+			f.change(t, key, flip)
+			return fsck.DamagedObject, key
+		}, []fsck.Kind{fsck.LostRecords}},
+		{"segment truncated", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/flush/", 3)
+			f.change(t, key, func(b []byte) []byte { return b[:len(b)-1] })
+			return fsck.WrongSize, key
+		}, []fsck.Kind{fsck.DamagedObject}},
+		{"segment's footer flipped: the records are still there", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/flush/", 3)
+			f.change(t, key, func(b []byte) []byte { b[len(b)-30] ^= 1; return b })
+			return fsck.DamagedObject, key
+		}, nil},
+		{"segments swapped", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key, other := f.keyOf(t, "/flush/", 3), f.keyOf(t, "/flush/", 4)
+			data, err := f.store.Get(t.Context(), other, 0, -1)
+			require.NoError(t, err)
+			f.change(t, key, func([]byte) []byte { return data })
+			return fsck.LostRecords, ""
+		}, nil},
+		{"archive flipped", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/archive/", 4)
+			f.change(t, key, func(b []byte) []byte { b[100] ^= 1; return b })
+			return fsck.DamagedObject, key
+		}, []fsck.Kind{fsck.LostRecords}},
+		{"archive deleted", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/archive/", 0)
+			require.NoError(t, f.store.Delete(t.Context(), []string{key}))
+			return fsck.BadCheckpoint, key
+		}, nil},
+		{"base tampered", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/base/", 0)
+			f.change(t, key, flip)
+			return fsck.BadCheckpoint, key
+		}, nil},
+		{"newest root deleted", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keyOf(t, "/root/", 0)
+			require.NoError(t, f.store.Delete(t.Context(), []string{key}))
+			return fsck.BadCheckpoint, key
+		}, nil},
+		{"object of nobody", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keys.Root() + "backup/notes.txt"
+			require.NoError(t, f.store.Put(t.Context(), key, objstore.NewBody([]byte("x"))))
+			return fsck.ForeignObject, key
+		}, nil},
+		{"object of an unknown session", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := f.keys.Flush(12345, 1)
+			require.NoError(t, f.store.Put(t.Context(), key, objstore.NewBody([]byte("x"))))
+			return fsck.UnknownSession, key
+		}, nil},
+		{"cluster.json of another cluster", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			key := layout.ClusterFile(cluster)
+			f.change(t, key, func(b []byte) []byte { return []byte(`{"cluster":"test","cluster_id":"other","incarnation":1}`) })
+			return fsck.Identity, key
+		}, nil},
+		{"journal entry gone", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			keys := layout.NewEtcd(cluster)
+			res, err := f.kv.Range(t.Context(), kv.RangeRequest{Key: keys.JournalPrefix(), End: keys.Head()})
+			require.NoError(t, err)
+			last := res.KVs[len(res.KVs)-1].Key
+			_, err = f.kv.Txn(t.Context(), kv.Txn{Then: []kv.Op{kv.Delete(last)}})
+			require.NoError(t, err)
+			return fsck.BadJournal, ""
+		}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := all.clone(t)
+			k, subject := c.damage(t, f)
+			r := f.check(t)
+			found := kinds(r.Findings)
+			require.NotZero(t, found[k], "%v", r.Findings)
+			if subject != "" {
+				named(t, r, k, subject)
+			}
+			for _, k := range c.also {
+				require.NotZero(t, found[k], "%s among %v", k, r.Findings)
+			}
+			if k == fsck.DamagedObject && c.also == nil || k == fsck.ForeignObject || k == fsck.UnknownSession {
+				require.Len(t, r.Findings, 1, "%v", r.Findings)
+			}
+		})
+	}
+}
+
+// clone copies the objects, and for the metadata everything under the cluster's keys is what it was: the damage to it
+// comes last.
+func (f fixture) clone(t *testing.T) fixture {
+	t.Helper()
+	store := mem.New()
+	list, err := f.store.List(t.Context(), cluster+"/", "", 1000)
+	require.NoError(t, err)
+	for _, o := range list {
+		data, err := f.store.Get(t.Context(), o.Key, 0, -1)
+		require.NoError(t, err)
+		require.NoError(t, store.Put(t.Context(), o.Key, objstore.NewBody(data)))
+	}
+	f.store = store
+	return f
+}
+
+// What a crash leaves behind is told apart from damage, by whom it belongs to.
+func TestLeftovers(t *testing.T) {
+	f := work(t)
+	live := f.keyOf(t, "/flush/", 0)
+	name, err := f.keys.ParseFlush(live)
+	require.NoError(t, err)
+	put := func(key string) string {
+		require.NoError(t, f.store.Put(t.Context(), key, objstore.NewBody([]byte("x"))))
+		return key
+	}
+	want := map[string]fsck.Kind{
+		put(f.keys.FlushHedge(name.Session, 1)):                     fsck.OrphanLive,
+		put(f.keys.Flush(name.Session, 1<<40)):                      fsck.Uncommitted,
+		put(f.keys.Checkpoint(layout.Base, 1<<40, name.Session, 0)): fsck.CheckpointLeftover,
+		put(f.keys.Checkpoint(layout.Archive, 1, name.Session, 0)):  fsck.CheckpointLeftover,
+	}
+	r := f.check(t)
+	require.True(t, r.Clean(), "%v", r.Findings)
+	require.Len(t, r.Leftovers, len(want), "%v", r.Leftovers)
+	for _, i := range r.Leftovers {
+		require.Equal(t, want[i.Subject], i.Kind, "%v", i)
+	}
+}
+
+func TestNoCluster(t *testing.T) {
+	_, err := fsck.Run(t.Context(), fsck.Options{KV: memkv.New(memkv.Config{}), Store: mem.New(), Cluster: cluster})
+	require.ErrorIs(t, err, fsck.ErrNoCluster)
+}

@@ -1,0 +1,119 @@
+package fsck
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Kind says what a finding or a leftover is about. The texts are stable: scripts may match them.
+type Kind string
+
+// Findings: something is wrong.
+const (
+	Identity       Kind = "identity"        // etcd and bucket name different clusters
+	BadJournal     Kind = "bad-journal"     // entries are missing or cannot be decoded
+	BadCheckpoint  Kind = "bad-checkpoint"  // pointer, root, base or archive is missing, damaged, or leads elsewhere
+	BadState       Kind = "bad-state"       // State contradicts itself, or two ways to it disagree
+	MissingObject  Kind = "missing-object"  // State names it, the bucket lacks it
+	WrongSize      Kind = "wrong-size"      // its size is not the recorded one
+	DamagedObject  Kind = "damaged-object"  // its bytes are not those that were written
+	LostRecords    Kind = "lost-records"    // records that were acknowledged cannot be read
+	ForeignObject  Kind = "foreign-object"  // a key under the prefix that no part of Wadi writes
+	UnknownSession Kind = "unknown-session" // an object of a session that State never had
+)
+
+// Leftovers: objects that nothing needs, or not yet. Crashes leave them behind; they are no damage.
+const (
+	OrphanClosed       Kind = "orphan-of-closed-session" // can be swept
+	OrphanLive         Kind = "orphan-of-live-session"   // below its last introduced number: can be swept
+	Uncommitted        Kind = "not-yet-committed"        // its entry may be on the way
+	CheckpointLeftover Kind = "checkpoint-leftover"      // of a checkpoint that was given up, dropped, or is under way
+	Garbage            Kind = "garbage"                  // no run lies in it any more
+)
+
+// Item is one finding or leftover: what it is about (an object's key, a partition, a position) and what was found.
+type Item struct {
+	Kind    Kind   `json:"kind"`
+	Subject string `json:"subject"`
+	Detail  string `json:"detail"`
+}
+
+func (i Item) String() string { return fmt.Sprintf("%s %s: %s", i.Kind, i.Subject, i.Detail) }
+
+// MaxItems bounds each list of a Report; what comes beyond is counted in Report.Omitted.
+const MaxItems = 10_000
+
+// Report is what a check found.
+type Report struct {
+	Cluster     string `json:"cluster"`
+	ClusterID   string `json:"cluster_id"`
+	Incarnation uint32 `json:"incarnation"`
+	Position    int64  `json:"position"` // of the newest entry looked at
+	Checkpoint  int64  `json:"checkpoint"`
+	Counts      Counts `json:"counts"`
+	Findings    []Item `json:"findings"`
+	Leftovers   []Item `json:"leftovers"`
+	Omitted     int    `json:"omitted,omitempty"` // items beyond MaxItems
+}
+
+// Counts tell how much was looked at. Bytes are of the objects in the bucket.
+type Counts struct {
+	Topics     int   `json:"topics"`
+	Partitions int   `json:"partitions"`
+	Runs       int   `json:"runs"`
+	Records    int64 `json:"records"`
+	Entries    int64 `json:"entries"` // of the journal's tail and of archives
+	Sessions   int   `json:"sessions"`
+	Roots      int   `json:"roots"`
+	Segments   int   `json:"segments"` // objects with runs
+	Archives   int   `json:"archives"`
+	Objects    int   `json:"objects"` // in the bucket
+	Bytes      int64 `json:"bytes"`
+}
+
+// Clean reports whether nothing is wrong. Leftovers are not wrong.
+func (r *Report) Clean() bool { return len(r.Findings) == 0 }
+
+func (r *Report) sort() {
+	order := func(a, b Item) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Detail, b.Detail))
+	}
+	slices.SortStableFunc(r.Findings, order)
+	slices.SortStableFunc(r.Leftovers, order)
+}
+
+// collector takes items from many goroutines.
+type collector struct {
+	mu struct {
+		sync.Mutex
+		report Report
+	}
+}
+
+func (c *collector) finding(k Kind, subject, format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addLocked(&c.mu.report.Findings, Item{k, subject, fmt.Sprintf(format, args...)})
+}
+
+func (c *collector) leftover(k Kind, subject, format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addLocked(&c.mu.report.Leftovers, Item{k, subject, fmt.Sprintf(format, args...)})
+}
+
+func (c *collector) addLocked(list *[]Item, i Item) {
+	if len(*list) >= MaxItems {
+		c.mu.report.Omitted++
+		return
+	}
+	*list = append(*list, i)
+}
+
+func (c *collector) count(f func(*Counts)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.mu.report.Counts)
+}

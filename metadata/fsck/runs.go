@@ -1,0 +1,159 @@
+package fsck
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"wadi/internal/batch"
+	"wadi/internal/layout"
+	"wadi/metadata/state"
+)
+
+// partition is what runs are named by.
+type partition struct {
+	topic string
+	id    state.TopicID
+	index int32
+}
+
+func (p *partition) String() string { return fmt.Sprintf("%s-%d", p.topic, p.index) }
+
+// placed is a run with the partition it belongs to.
+type placed struct {
+	state.Run
+	of *partition
+}
+
+// homes are the runs by where their bytes lie.
+type homes struct {
+	segments map[uint64][]placed // by object number
+	archives map[uint64][]placed // inline runs, by the number of the archive that State names
+	journal  []placed            // inline runs that State knows in no archive
+}
+
+// collectRuns visits all runs of live topics and checks that they cover each partition's log.
+func (c *checker) collectRuns() homes {
+	h := homes{segments: map[uint64][]placed{}, archives: map[uint64][]placed{}}
+	var n Counts
+	c.state.EachTopic(func(t *state.Topic) {
+		n.Topics++
+		for i := range t.Partitions() {
+			n.Partitions++
+			p := t.Partition(int32(i))
+			of := &partition{t.Name, t.ID, int32(i)}
+			if err := covers(p); err != nil {
+				c.finding(BadState, of.String(), "%v", err)
+			}
+			n.Records += p.Next - p.LogStart
+			p.EachRun(func(r state.Run) {
+				n.Runs++
+				x := placed{r, of}
+				if !r.Inline() {
+					h.segments[r.Place] = append(h.segments[r.Place], x)
+				} else if _, number, ok := c.state.Archive(int64(r.Place)); ok {
+					h.archives[number] = append(h.archives[number], x)
+				} else {
+					h.journal = append(h.journal, x)
+				}
+			})
+		}
+	})
+	for _, list := range h.segments {
+		slices.SortFunc(list, func(a, b placed) int { return cmp.Compare(a.Offset, b.Offset) })
+		c.overlaps(list)
+	}
+	for _, list := range h.archives {
+		c.sortInline(list)
+	}
+	c.sortInline(h.journal)
+	c.state.EachSession(func(layout.Session, state.Session) { n.Sessions++ })
+	c.count(func(all *Counts) {
+		all.Topics, all.Partitions, all.Runs, all.Records, all.Sessions = n.Topics, n.Partitions, n.Runs, n.Records, n.Sessions
+		all.Segments = len(h.segments)
+	})
+	return h
+}
+
+func (c *checker) sortInline(list []placed) {
+	slices.SortFunc(list, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Offset, b.Offset))
+	})
+	c.overlaps(list)
+}
+
+// covers checks that a partition's runs lead from its log start to its next offset without gap or overlap.
+func covers(p *state.Partition) error {
+	next, first := p.LogStart, true
+	var err error
+	p.EachRun(func(r state.Run) {
+		if err != nil {
+			return
+		}
+		// The first run may begin below the log start: deleting records cuts no run.
+		if first && (r.Base > next || r.Last < next) || !first && r.Base != next || r.Last < r.Base {
+			err = fmt.Errorf("a run goes from offset %d to %d where one from %d is due", r.Base, r.Last, next)
+		}
+		next, first = r.Last+1, false
+	})
+	if err == nil && next != p.Next {
+		err = fmt.Errorf("the runs end before offset %d, the log before %d", next, p.Next)
+	}
+	return err
+}
+
+// overlaps reports runs that share bytes: one batch would be served twice. The list is sorted by place and offset.
+func (c *checker) overlaps(list []placed) {
+	for i := 1; i < len(list); i++ {
+		a, b := list[i-1], list[i]
+		if a.Place == b.Place && uint64(a.Offset)+uint64(a.Length) > uint64(b.Offset) {
+			c.finding(BadState, b.of.String(), "the run at offset %d shares bytes with the one of %s at offset %d", b.Base, a.of, a.Base)
+		}
+	}
+}
+
+// lost reports records that cannot be read.
+func (c *checker) lost(r placed, err error) {
+	c.finding(LostRecords, r.of.String(), "offsets %d to %d: %v", r.Base, r.Last, err)
+}
+
+// tally follows a run's batches.
+type tally struct {
+	next   int64
+	newest int64
+}
+
+func newTally(r state.Run) tally { return tally{next: r.Base, newest: math.MinInt64} }
+
+func (t *tally) add(b batch.Batch) {
+	t.next += int64(b.NumRecords())
+	t.newest = max(t.newest, b.MaxTimestamp())
+}
+
+func (t *tally) end(r state.Run) error {
+	if t.next != r.Last+1 {
+		return fmt.Errorf("its batches hold the records up to offset %d", t.next-1)
+	}
+	if t.newest != r.MaxTimestamp {
+		return fmt.Errorf("its newest timestamp is %d instead of %d", t.newest, r.MaxTimestamp)
+	}
+	return nil
+}
+
+// checkBytes checks that data is exactly the run: whole valid batches with its records and its newest timestamp.
+func checkBytes(r state.Run, data []byte) error {
+	t := newTally(r)
+	for len(data) > 0 {
+		b, rest, err := batch.Split(data)
+		if err != nil {
+			return err
+		}
+		if b, err = batch.Validate(b, batch.Rules{Stored: true, AllowZstd: true, AllowControl: true}); err != nil {
+			return err
+		}
+		t.add(b)
+		data = rest
+	}
+	return t.end(r)
+}
