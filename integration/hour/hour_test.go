@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,6 @@ import (
 	"wadi/metadata/state"
 	"wadi/metadata/view"
 	"wadi/objstore"
-	"wadi/objstore/fault"
 	"wadi/objstore/mem"
 )
 
@@ -88,7 +88,17 @@ func TestAnHourOfSmallProduces(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d produces in %v: etcd at most %d bytes, State %v", produced, length, largest, after)
+		// An archive and a root per checkpoint, a base now and then, what cleans up after them; nothing per produce.
+		checkpoints := int64(length/(30*time.Second)) + 2
+		if n := a.requests.Load(); n > 12*checkpoints {
+			t.Errorf("%d object requests over %d checkpoints", n, checkpoints)
+		}
+		head, err := a.journal.Head(ctx)
+		if err != nil || head.Version > produced+2*checkpoints+10 {
+			t.Errorf("%d journal entries for %d produces: %v", head.Version, produced, err)
+		}
+		t.Logf("%d produces in %v: %d object requests, %d entries, etcd at most %d bytes, State %v",
+			produced, length, a.requests.Load(), head.Version, largest, after)
 		cancel()
 		a.done.Wait()
 	})
@@ -96,21 +106,24 @@ func TestAnHourOfSmallProduces(t *testing.T) {
 
 // agent is the part of an agent below the Kafka protocol, on memory.
 type agent struct {
-	kv      *memkv.KV
-	view    *view.View
-	session *session.Session
-	ingest  *ingest.Ingest
-	done    *sync.WaitGroup
+	kv       *memkv.KV
+	journal  *journal.Journal
+	requests *atomic.Int64 // to the object store
+	view     *view.View
+	session  *session.Session
+	ingest   *ingest.Ingest
+	done     *sync.WaitGroup
 }
 
 func start(t *testing.T, ctx context.Context) *agent {
 	t.Helper()
 	const cluster = "hour"
 	keys, objects := layout.NewEtcd(cluster), layout.NewObjects(cluster, 1)
-	store := objstore.Store(fault.New(mem.New()))
+	store := counting{mem.New(), new(atomic.Int64)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	a := &agent{kv: memkv.New(memkv.Config{}), done: &sync.WaitGroup{}}
+	a := &agent{kv: memkv.New(memkv.Config{}), requests: store.requests, done: &sync.WaitGroup{}}
 	j := journal.New(a.kv, keys)
+	a.journal = j
 	a.session = session.New(session.Options{
 		Config: session.Config{
 			TTL: 5 * time.Second, Init: &pb.InitCluster{ClusterId: "hour", Incarnation: 1, FeatureLevel: state.MaxFeatureLevel},
@@ -150,6 +163,27 @@ func start(t *testing.T, ctx context.Context) *agent {
 		}
 		<-changed
 	}
+}
+
+// counting counts requests.
+type counting struct {
+	objstore.Store
+	requests *atomic.Int64
+}
+
+func (c counting) Put(ctx context.Context, key string, body objstore.Body) error {
+	c.requests.Add(1)
+	return c.Store.Put(ctx, key, body)
+}
+
+func (c counting) Get(ctx context.Context, key string, off, length int64) ([]byte, error) {
+	c.requests.Add(1)
+	return c.Store.Get(ctx, key, off, length)
+}
+
+func (c counting) Delete(ctx context.Context, keys []string) error {
+	c.requests.Add(1)
+	return c.Store.Delete(ctx, keys)
 }
 
 // late lets ingest, which is made after the view, hear of its entries.
