@@ -32,7 +32,7 @@ func CheckKey(key string) error {
 		return fmt.Errorf("%w: empty key", ErrKey)
 	}
 	if len(key) > maxStored {
-		return fmt.Errorf("%w: key of %d bytes, the limit is %d: %.60q...", ErrKey, len(key), maxStored, key)
+		return fmt.Errorf("%w: key of %d bytes, the limit is %d, it starts with %.60q", ErrKey, len(key), maxStored, key)
 	}
 	rest := key
 	for more := true; more; {

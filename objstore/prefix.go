@@ -38,7 +38,7 @@ func (p *prefixed) join(key string) (string, error) {
 		return "", err
 	}
 	if len(key) > MaxKey {
-		return "", fmt.Errorf("%w: key of %d bytes, the limit is %d: %.60q...", ErrKey, len(key), MaxKey, key)
+		return "", fmt.Errorf("%w: key of %d bytes, the limit is %d, it starts with %.60q", ErrKey, len(key), MaxKey, key)
 	}
 	return p.prefix + key, nil
 }

@@ -99,7 +99,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 
 // A connection that waits for its reply is not idle.
 func TestWaitingIsNotIdle(t *testing.T) {
-	later := func(_ context.Context, r *Request) { time.AfterFunc(25*time.Minute, func() { answer(nil, r) }) }
+	later := func(_ context.Context, r *Request) { time.AfterFunc(25*time.Minute, func() { answer(context.Background(), r) }) }
 	served(t, Config{}, later, func(p *pipes, _ func()) {
 		c := p.dial()
 		start := time.Now()
@@ -160,12 +160,12 @@ func TestInFlightIsBounded(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, held, 3)
 		go io.Copy(io.Discard, c)
-		answer(nil, held[0])
-		answer(nil, held[1])
+		answer(context.Background(), held[0])
+		answer(context.Background(), held[1])
 		synctest.Wait()
 		require.Len(t, held, 5)
 		for i := 2; i < len(held); i++ {
-			answer(nil, held[i])
+			answer(context.Background(), held[i])
 			synctest.Wait()
 		}
 		require.Len(t, held, 10)
