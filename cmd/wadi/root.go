@@ -90,6 +90,7 @@ func (a *app) root() *cobra.Command {
 		a.topicCommand(),
 		a.produceCommand(),
 		a.consumeCommand(),
+		a.fsckCommand(),
 		a.segmentCommand(),
 		a.versionCommand(),
 	)

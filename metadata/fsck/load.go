@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,9 +18,14 @@ import (
 	"wadi/metadata/state"
 )
 
+// firstAnswer bounds the wait for an etcd that may not be there at all.
+const firstAnswer = 15 * time.Second
+
 // identity reads what etcd and the bucket are called.
 func (c *checker) identity(ctx context.Context) error {
-	got, err := c.o.KV.Range(ctx, kv.RangeRequest{Key: c.keys.Bootstrap()})
+	first, cancel := context.WithTimeout(ctx, firstAnswer)
+	defer cancel()
+	got, err := c.o.KV.Range(first, kv.RangeRequest{Key: c.keys.Bootstrap()})
 	if err != nil {
 		return fmt.Errorf("read bootstrap key: %w", err)
 	}
