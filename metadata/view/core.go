@@ -94,12 +94,16 @@ type Core struct {
 	reading   bool     // a head read is under way
 	nextRead  []uint64 // barriers that wait for the next read to start
 	inRead    []uint64
+	readFloor floor    // what was applied when the read under way began
 	targets   []target // heads read and not yet applied, oldest first
 	lastReply time.Duration
 	lastPulse time.Duration
 
 	now time.Duration
 }
+
+// floor is what etcd cannot fall below unless it was rolled back.
+type floor struct{ head, position int64 }
 
 type target struct {
 	position int64
@@ -154,7 +158,7 @@ func (c *Core) Loaded(now time.Duration, l Loaded) {
 		return
 	}
 	c.loading = false
-	if !c.sameEtcd(l.Anchor.Head) {
+	if !c.sameEtcd(l.Anchor.Head, c.floor()) { // nothing was applied while loading
 		return
 	}
 	if l.State != nil {
@@ -305,8 +309,11 @@ func (c *Core) startRead() {
 	}
 	c.reading, c.lastPulse = true, c.now
 	c.inRead, c.nextRead = c.nextRead, nil
+	c.readFloor = c.floor()
 	c.out.ReadHead()
 }
+
+func (c *Core) floor() floor { return floor{head: c.head, position: c.st.Position()} }
 
 // HeadRead takes the answer of a head read.
 func (c *Core) HeadRead(now time.Duration, h journal.Head, err error) {
@@ -324,7 +331,8 @@ func (c *Core) HeadRead(now time.Duration, h journal.Head, err error) {
 		return
 	}
 	c.lastReply = now
-	if !c.sameEtcd(h) {
+	// The watch may have brought entries that were appended after this read and before its answer got here.
+	if !c.sameEtcd(h, c.readFloor) {
 		for _, id := range ids {
 			c.out.BarrierDone(id, c.err)
 		}
@@ -339,16 +347,16 @@ func (c *Core) HeadRead(now time.Duration, h journal.Head, err error) {
 	c.startRead()
 }
 
-// sameEtcd checks that etcd shows nothing older than what was applied.
-func (c *Core) sameEtcd(h journal.Head) bool {
+// sameEtcd checks that a read of etcd shows nothing older than what was applied when it began.
+func (c *Core) sameEtcd(h journal.Head, f floor) bool {
 	switch {
 	case c.cluster != 0 && h.EtcdCluster != c.cluster:
 		c.stop(fmt.Errorf("etcd cluster id changed from %x to %x: %w; restore the etcd that the cluster belongs to, or "+
 			"rebuild it with `wadi recover`", c.cluster, h.EtcdCluster, journal.ErrRolledBack))
-	case h.Version < c.head || h.Revision < c.st.Position():
+	case h.Version < f.head || h.Revision < f.position:
 		c.stop(fmt.Errorf("etcd counts %d entries at revision %d, but %d entries up to position %d were applied: %w; "+
 			"restore the newest etcd data, or rebuild it with `wadi recover`",
-			h.Version, h.Revision, c.head, c.st.Position(), journal.ErrRolledBack))
+			h.Version, h.Revision, f.head, f.position, journal.ErrRolledBack))
 	default:
 		c.cluster = h.EtcdCluster
 		return true
