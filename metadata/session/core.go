@@ -77,11 +77,15 @@ type Core struct {
 	revision int64 // create revision of the session's key
 	node     int32
 	tried    []layout.Session // session keys this process may have written, without the present one
+	wrote    bool             // the present session's key may have been written
 	retryAt  time.Duration
-	failures int
+	failures int // in a row of one request
+	attempts int // in a row to open a session
 
+	registerSent bool // a registration has not been answered
 	keepingAlive bool
-	keepAliveAt  time.Duration
+	keepAliveAt  time.Duration // when the next one is due
+	keepAliveOld time.Duration // when the one under way counts as lost
 	grantSent    time.Duration
 	lastAlive    time.Duration // when the last acknowledged keep-alive, or the grant, was sent
 
@@ -114,9 +118,15 @@ func (c *Core) grant() {
 	c.out.Grant(c.cfg.TTL)
 }
 
-func (c *Core) backOff() {
-	c.failures = min(c.failures+1, 6)
-	c.retryAt = c.now.Mono + 25*time.Millisecond<<c.failures
+// backOff waits before what has failed that many times in a row is done again: 50 ms to 1.6 s.
+func (c *Core) backOff(failures *int) {
+	*failures = min(*failures+1, 6)
+	c.retryAt = c.now.Mono + 25*time.Millisecond<<*failures
+}
+
+func (c *Core) register() {
+	c.registerSent = true
+	c.out.Register(c.session, c.tried)
 }
 
 // Granted takes the answer to Grant. A lease whose answer was lost expires by itself.
@@ -127,12 +137,12 @@ func (c *Core) Granted(now Instant, session layout.Session, err error) {
 	}
 	if err != nil {
 		c.phase = idle
-		c.backOff()
+		c.backOff(&c.attempts)
 		return
 	}
-	c.phase, c.session, c.lastAlive = registering, session, c.grantSent
+	c.phase, c.session, c.lastAlive, c.failures, c.wrote = registering, session, c.grantSent, 0, false
 	c.keepAliveAt = now.Mono + c.cfg.TTL/3
-	c.out.Register(c.session, c.tried)
+	c.register()
 }
 
 // Registered takes the answer to Register: the key's create revision. An unknown outcome is tried again.
@@ -141,15 +151,17 @@ func (c *Core) Registered(now Instant, session layout.Session, revision int64, e
 	if c.phase != registering || session != c.session {
 		return
 	}
+	c.registerSent = false
 	switch {
 	case err == nil:
-		c.phase, c.revision, c.seq, c.failures = opening, revision, 0, 0
+		c.phase, c.revision, c.seq, c.failures, c.wrote = opening, revision, 0, 0, true
 		c.tried = nil // deleted in the same txn
 		c.send(c.entry(nil))
 	case errors.Is(err, ErrTaken) || kv.Definite(err):
-		c.lose(err)
+		c.lose(err, false)
 	default:
-		c.backOff()
+		c.wrote = true // perhaps
+		c.backOff(&c.failures)
 	}
 }
 
@@ -167,6 +179,9 @@ func (c *Core) Propose(now Instant, p *Proposal) {
 	case p.Session != 0 && p.Session != c.session:
 		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: session %s is over", ErrNotProposed, p.Session)})
 		return
+	case p.malformed() != nil:
+		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: %w", ErrNotProposed, p.malformed())})
+		return
 	case size > journal.Max:
 		c.out.Done(p, Outcome{Err: fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, journal.Max)})
 		return
@@ -182,9 +197,9 @@ func (c *Core) Propose(now Instant, p *Proposal) {
 	c.pump()
 }
 
-// pump sends the next entry when none is in flight.
+// pump sends the next entry when none is in flight. A view that does not come along holds it up.
 func (c *Core) pump() {
-	if c.phase != open || c.inFlight != nil {
+	if c.phase != open || c.inFlight != nil || len(c.waiting) >= maxWaiting {
 		return
 	}
 	list, used := c.control.take(nil, 0)
@@ -228,24 +243,25 @@ func (c *Core) Appended(now Instant, session layout.Session, seq uint64, positio
 	f.sending = false
 	switch {
 	case err == nil:
-		f.position = position
+		f.position, f.value = position, nil
 		c.inFlight, c.failures = nil, 0
 		c.waiting = append(c.waiting, f)
 		c.pump()
 	case errors.Is(err, journal.ErrSessionLost) || errors.Is(err, journal.ErrForeign):
-		c.lose(err)
+		// The key was not there, and neither was the session's: with one send, nothing can be or come.
+		c.lose(err, f.sends == 1 && errors.Is(err, journal.ErrSessionLost))
 	case kv.Definite(err) && f.sends == 1:
 		// Refused for good at its one and only send: the sequence is free again.
 		c.inFlight = nil
 		c.seq--
 		if c.phase == opening {
-			c.lose(err)
+			c.lose(err, false)
 			return
 		}
 		c.finish(f, fmt.Errorf("%w: %w", ErrNotProposed, err))
 		c.pump()
 	default:
-		c.backOff() // unknown: the identical txn goes again until a definite answer or the watch tells
+		c.backOff(&c.failures) // unknown: the identical txn goes again until a definite answer or the watch tells
 	}
 }
 
@@ -262,11 +278,11 @@ func (c *Core) Applied(now Instant, session layout.Session, seq uint64, checksum
 	switch {
 	case f.checksum != checksum:
 		c.finish(f, fmt.Errorf("%w: another process appends under session %s", ErrUnknown, session))
-		c.lose(journal.ErrForeign)
+		c.lose(journal.ErrForeign, false)
 		return
 	case res.Refused != state.OK:
 		c.finish(f, fmt.Errorf("%w: %s", ErrNotProposed, res.Refused))
-		c.lose(fmt.Errorf("%w: %s", journal.ErrSessionLost, res.Refused))
+		c.lose(fmt.Errorf("%w: %s", journal.ErrSessionLost, res.Refused), false)
 		return
 	case c.phase == opening:
 		c.opened(res)
@@ -281,11 +297,23 @@ func (c *Core) Applied(now Instant, session layout.Session, seq uint64, checksum
 func (c *Core) opened(res *state.Results) {
 	r := res.Commands[len(res.Commands)-1]
 	if r.Code != state.OK {
-		c.lose(fmt.Errorf("%w: open session: %s", journal.ErrSessionLost, r.Code))
+		c.lose(fmt.Errorf("%w: open session: %s", journal.ErrSessionLost, r.Code), false)
 		return
 	}
-	c.phase, c.node, c.failures = open, int32(r.ID), 0
+	c.isOpen(int32(r.ID))
+}
+
+func (c *Core) isOpen(node int32) {
+	c.phase, c.node, c.attempts = open, node, 0
 	c.out.Opened(c.session, c.node)
+}
+
+// Closed tells that State has closed a session by a command of another one, which read that its key is gone.
+func (c *Core) Closed(now Instant, session layout.Session) {
+	c.now = now
+	if session == c.session && (c.phase == opening || c.phase == open) {
+		c.lose(fmt.Errorf("%w: closed by another session", journal.ErrSessionLost), false)
+	}
 }
 
 // take removes the flight of a sequence from wherever it is.
@@ -310,11 +338,12 @@ func (c *Core) Replaced(now Instant, lastSeq uint64, node int32, known, closed b
 	if c.phase != opening && c.phase != open {
 		return
 	}
-	if !known && len(c.waiting) == 0 || known && closed {
-		if known || c.phase == open {
-			c.lose(fmt.Errorf("%w: closed meanwhile", journal.ErrSessionLost))
-		}
+	switch {
+	case known && closed, !known && c.phase == open:
+		c.lose(fmt.Errorf("%w: closed meanwhile", journal.ErrSessionLost), false)
 		return
+	case !known:
+		return // its OpenSession may still come
 	}
 	var skipped []*flight
 	for len(c.waiting) > 0 && c.waiting[0].seq <= lastSeq {
@@ -327,8 +356,7 @@ func (c *Core) Replaced(now Instant, lastSeq uint64, node int32, known, closed b
 	}
 	for _, f := range skipped {
 		if c.phase == opening {
-			c.phase, c.node = open, node
-			c.out.Opened(c.session, c.node)
+			c.isOpen(node)
 			continue
 		}
 		c.finish(f, fmt.Errorf("%w: its result was skipped", ErrUnknown))
@@ -348,7 +376,7 @@ func (c *Core) KeptAlive(now Instant, session layout.Session, sent time.Duration
 		c.lastAlive = sent
 		c.keepAliveAt = sent + c.cfg.TTL/3
 	case errors.Is(err, kv.ErrLeaseNotFound):
-		c.lose(fmt.Errorf("%w: %w", journal.ErrSessionLost, err))
+		c.lose(fmt.Errorf("%w: %w", journal.ErrSessionLost, err), false)
 	default:
 		c.keepAliveAt = now.Mono + c.cfg.TTL/20
 	}
@@ -358,8 +386,8 @@ func (c *Core) KeptAlive(now Instant, session layout.Session, sent time.Duration
 func (c *Core) Tick(now Instant) {
 	c.now = now
 	alive := c.phase == registering || c.phase == opening || c.phase == open
-	if alive && !c.keepingAlive && now.Mono >= c.keepAliveAt {
-		c.keepingAlive = true
+	if alive && (!c.keepingAlive && now.Mono >= c.keepAliveAt || c.keepingAlive && now.Mono >= c.keepAliveOld) {
+		c.keepingAlive, c.keepAliveOld = true, now.Mono+c.cfg.TTL
 		c.out.KeepAlive(c.session)
 	}
 	if now.Mono < c.retryAt {
@@ -368,37 +396,37 @@ func (c *Core) Tick(now Instant) {
 	switch {
 	case c.phase == idle:
 		c.grant()
-	case c.phase == registering && c.failures > 0:
-		c.retryAt = now.Mono + c.cfg.TTL // until the answer
-		c.out.Register(c.session, c.tried)
+	case c.phase == registering && !c.registerSent:
+		c.register()
 	case c.inFlight != nil && !c.inFlight.sending:
 		c.send(c.inFlight)
 	}
 }
 
 // lose gives the session up and, after a pause, makes another one. What was sent is unknown, what was not was not
-// proposed; neither is proposed again.
-func (c *Core) lose(err error) {
+// proposed; neither is proposed again. notSent tells that the entry in flight was never appended and never will be.
+func (c *Core) lose(err error, notSent bool) {
 	if c.phase == ended {
 		return
 	}
 	lost := c.session
-	c.tried = append(c.tried, lost)
-	flights := c.waiting
-	if f := c.inFlight; f != nil {
-		flights = append(flights, f)
+	if c.wrote || c.registerSent {
+		// Those that fall out had no keep-alive for longer than any lease lasts.
+		c.tried = append(c.tried[max(0, len(c.tried)-maxTried+1):], lost)
 	}
-	definite := errors.Is(err, journal.ErrSessionLost) && c.inFlight != nil && c.inFlight.sends == 1 && !c.inFlight.sending
-	last := c.inFlight
+	waiting, last := c.waiting, c.inFlight
 	c.phase, c.session, c.node = idle, 0, -1
-	c.waiting, c.inFlight, c.keepingAlive = nil, nil, false
-	c.backOff()
-	for _, f := range flights {
+	c.waiting, c.inFlight, c.keepingAlive, c.registerSent, c.wrote = nil, nil, false, false, false
+	c.backOff(&c.attempts)
+	for _, f := range waiting {
+		c.finish(f, fmt.Errorf("%w: %w", ErrUnknown, err))
+	}
+	if last != nil {
 		cause := ErrUnknown
-		if definite && f == last {
-			cause = ErrNotProposed // its one send was answered: the session's key was gone, and so was the entry's
+		if notSent {
+			cause = ErrNotProposed
 		}
-		c.finish(f, fmt.Errorf("%w: %w", cause, err))
+		c.finish(last, fmt.Errorf("%w: %w", cause, err))
 	}
 	c.dropQueues(fmt.Errorf("%w: %w", ErrNotProposed, err))
 	c.out.Lost(lost, err)

@@ -26,7 +26,13 @@ var (
 const (
 	maxQueuedCommands = 16 << 10
 	maxQueuedBytes    = 32 << 20
+	maxWaiting        = 1024 // entries appended whose results are not known
+	maxTried          = 64   // keys deleted with a registration: a transaction takes 128 operations
 )
+
+// entryOverhead bounds what an entry is larger than the sum of its commands and bytes: its time, the framing of a command
+// and of the inline bytes, and the growth of numbers that encode moves.
+const entryOverhead = 32
 
 // Proposal is a command on its way to the journal.
 type Proposal struct {
@@ -52,11 +58,23 @@ type Outcome struct {
 }
 
 func (p *Proposal) size() int {
-	n := proto.Size(p.Command) + 8
+	n := proto.Size(p.Command) + entryOverhead
 	for _, b := range p.Inline {
 		n += len(b)
 	}
 	return n
+}
+
+// malformed reports a command that would stop every view: one that no State can decode.
+func (p *Proposal) malformed() error {
+	switch {
+	case p.Command.GetKind() == nil:
+		return errors.New("command of no kind")
+	case p.Command.GetAppendBatches() != nil:
+		return nil // numbers only
+	}
+	_, err := proto.Marshal(p.Command) // text that is not UTF-8
+	return err
 }
 
 // queue holds proposals in order, with their sizes.

@@ -185,7 +185,12 @@ func (s *Session) Drain(ctx context.Context) error {
 }
 
 // Applied implements view.Observer.
-func (s *Session) Applied(e journal.Entry, _ *pb.Entry, res *state.Results) {
+func (s *Session) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
+	for i := range res.Commands {
+		if c := body.Commands[i].GetCloseSession(); c != nil && res.Commands[i].Code == state.OK {
+			s.step(func(core *Core, now Instant) { core.Closed(now, layout.Session(c.Session)) })
+		}
+	}
 	if id, _, _ := s.Current(); id != e.Session {
 		return
 	}
@@ -195,9 +200,11 @@ func (s *Session) Applied(e journal.Entry, _ *pb.Entry, res *state.Results) {
 
 // Replaced implements view.Observer.
 func (s *Session) Replaced(st *state.State) {
-	id, _, _ := s.Current()
-	v, known := st.Session(id)
-	s.step(func(c *Core, now Instant) { c.Replaced(now, v.LastSeq, v.NodeID, known, v.Closed != 0) })
+	s.step(func(c *Core, now Instant) {
+		id, _, _ := c.Session() // of the core that takes the answer: it may have got another one a moment ago
+		v, known := st.Session(id)
+		c.Replaced(now, v.LastSeq, v.NodeID, known, v.Closed != 0)
+	})
 }
 
 func (s *Session) now() Instant {
