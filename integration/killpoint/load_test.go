@@ -1,0 +1,247 @@
+package killpoint
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	topic     = "t"
+	producers = 4
+)
+
+// place is where a record lies.
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// load is the producers' and a reader's work, and what they saw.
+type load struct {
+	address string
+	done    chan struct{} // closed to stop producing
+	work    sync.WaitGroup
+	sizes   func(*rand.Rand) int
+
+	mu struct {
+		sync.Mutex
+		sent  int
+		acked map[string]place
+		errs  []error
+		read  map[place]string // by the reader that runs along
+	}
+}
+
+// startLoad starts idempotent producers that go on through any number of crashes, each with records of its own for all
+// partitions, and a reader that follows.
+func startLoad(t *testing.T, address string, sizes func(*rand.Rand) int) *load {
+	t.Helper()
+	l := &load{address: address, done: make(chan struct{}), sizes: sizes}
+	l.mu.acked, l.mu.read = map[string]place{}, map[place]string{}
+	for i := range producers {
+		c := l.client(t, kgo.ProducerLinger(time.Duration(i)*2*time.Millisecond))
+		l.work.Go(func() { l.produce(i, c) })
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	reader := l.client(t, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	go l.follow(ctx, reader)
+	return l
+}
+
+// client is a client as an application has it, but one that asks again soon.
+func (l *load) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(l.address), kgo.AllowAutoTopicCreation(), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 30 * time.Millisecond }), kgo.RequestRetries(1 << 20),
+		kgo.MetadataMinAge(100 * time.Millisecond), kgo.UnknownTopicRetries(-1), kgo.RetryTimeout(5 * time.Minute),
+		kgo.FetchMaxWait(500 * time.Millisecond), kgo.DialTimeout(2 * time.Second),
+	}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// window is how many records of a producer wait for their answer at most.
+const window = 40
+
+func (l *load) produce(id int, c *kgo.Client) {
+	random := rand.New(rand.NewPCG(uint64(id), 7))
+	slots := make(chan struct{}, window)
+	var answers sync.WaitGroup
+	for n := 0; ; n++ {
+		select {
+		case <-l.done:
+			answers.Wait()
+			return
+		case slots <- struct{}{}:
+		}
+		name := fmt.Sprintf("%d/%d/", id, n)
+		value := append([]byte(name), make([]byte, l.sizes(random))...)
+		for i := len(name); i+8 <= len(value); i += 8 {
+			binary.LittleEndian.PutUint64(value[i:], random.Uint64())
+		}
+		answers.Add(1)
+		l.mu.Lock()
+		l.mu.sent++
+		l.mu.Unlock()
+		key := strconv.Itoa(random.IntN(1000))
+		c.Produce(context.Background(), &kgo.Record{Topic: topic, Key: []byte(key), Value: value}, func(r *kgo.Record, err error) {
+			l.mu.Lock()
+			if err != nil {
+				l.mu.errs = append(l.mu.errs, fmt.Errorf("record %s: %w", name, err))
+			} else {
+				l.mu.acked[string(r.Value)] = place{r.Partition, r.Offset}
+			}
+			l.mu.Unlock()
+			<-slots
+			answers.Done()
+		})
+		if random.IntN(4) == 0 {
+			time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // the load is to be steady, not heavy
+		}
+	}
+}
+
+// follow reads along. What it reads must be what is there in the end.
+func (l *load) follow(ctx context.Context, c *kgo.Client) {
+	for ctx.Err() == nil {
+		c.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			at := place{r.Partition, r.Offset}
+			l.mu.Lock()
+			if old, ok := l.mu.read[at]; ok {
+				l.mu.errs = append(l.mu.errs, fmt.Errorf("%v was read as %.20q and then as %.20q", at, old, r.Value))
+			}
+			l.mu.read[at] = string(r.Value)
+			l.mu.Unlock()
+		})
+	}
+}
+
+// stop ends producing and waits for the answer to everything.
+func (l *load) stop(t *testing.T) {
+	t.Helper()
+	close(l.done)
+	answered := make(chan struct{})
+	go func() { l.work.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(time.Minute):
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		t.Fatalf("%d records sent, %d answered and %d errors a minute after the last kill", l.mu.sent, len(l.mu.acked), len(l.mu.errs))
+	}
+}
+
+// verify reads everything back and compares it with what producers and reader saw.
+func (l *load) verify(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, err := range l.mu.errs {
+		if i == 10 {
+			t.Errorf("%d more errors", len(l.mu.errs)-i)
+			break
+		}
+		t.Error(err) // an idempotent producer needs no error for a server that comes back
+	}
+	log := readAll(t, l.client(t))
+	if len(log) < len(l.mu.acked) {
+		t.Errorf("%d records were acknowledged, %d are there", len(l.mu.acked), len(log))
+	}
+	at := make(map[string]place, len(log))
+	for p, value := range log {
+		if other, twice := at[value]; twice {
+			t.Errorf("record %.12q lies at %v and at %v", value, p, other)
+		}
+		at[value] = p
+	}
+	wrong := 0
+	for value, p := range l.mu.acked {
+		if got, ok := at[value]; !ok || got != p {
+			if wrong++; wrong <= 10 {
+				t.Errorf("record %.12q was acknowledged at %v, and lies at %v (found: %v)", value, p, got, ok)
+			}
+		}
+	}
+	if wrong > 10 {
+		t.Errorf("%d acknowledged records are lost or elsewhere", wrong)
+	}
+	for p, value := range l.mu.read {
+		if log[p] != value {
+			t.Errorf("a reader saw %.12q at %v, where %.12q lies", value, p, log[p])
+		}
+	}
+	inOrder(t, log)
+}
+
+// readAll reads every partition from offset 0 to its end and checks that no offset is left out.
+func readAll(t *testing.T, c *kgo.Client) map[place]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
+	require.NoError(t, err)
+	require.NoError(t, ends.Error())
+	next, left := map[int32]int64{}, 0
+	from := map[int32]kgo.Offset{}
+	ends.Each(func(o kadm.ListedOffset) {
+		from[o.Partition] = kgo.NewOffset().At(0)
+		if o.Offset > 0 {
+			left++
+		}
+	})
+	c.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
+	log := map[place]string{}
+	for left > 0 {
+		fetches := c.PollFetches(ctx)
+		require.NoError(t, fetches.Err())
+		fetches.EachRecord(func(r *kgo.Record) {
+			end, _ := ends.Lookup(topic, r.Partition)
+			if r.Offset >= end.Offset {
+				return
+			}
+			require.Equal(t, next[r.Partition], r.Offset, "partition %d", r.Partition)
+			next[r.Partition]++
+			log[place{r.Partition, r.Offset}] = string(r.Value)
+			if next[r.Partition] == end.Offset {
+				left--
+			}
+		})
+	}
+	return log
+}
+
+// inOrder checks that each producer's records lie in each partition in the order in which they were sent.
+func inOrder(t *testing.T, log map[place]string) {
+	t.Helper()
+	count := map[int32]int64{}
+	for p := range log {
+		count[p.partition]++
+	}
+	for partition, n := range count {
+		last := map[string]int{}
+		for offset := range n {
+			parts := strings.SplitN(log[place{partition, offset}], "/", 3)
+			require.Len(t, parts, 3)
+			seq, err := strconv.Atoi(parts[1])
+			require.NoError(t, err)
+			if before, ok := last[parts[0]]; ok && seq <= before {
+				t.Errorf("partition %d offset %d: record %d of producer %s behind its record %d", partition, offset, seq, parts[0], before)
+			}
+			last[parts[0]] = seq
+		}
+	}
+}

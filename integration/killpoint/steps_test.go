@@ -1,0 +1,139 @@
+package killpoint
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"wadi/internal/layout"
+	"wadi/metadata/kv"
+	pb "wadi/metadata/metadatapb"
+)
+
+// step is a call that the agent can be killed at.
+type step string
+
+// The life of a record and of a session.
+const (
+	putSegment   step = "put-segment"
+	appendObject step = "append-object"
+	appendInline step = "append-inline"
+	grant        step = "grant"
+	register     step = "register"
+	openSession  step = "open-session"
+	keepAlive    step = "keep-alive"
+	closeSession step = "close-session" // of the predecessor
+	initProducer step = "init-producer"
+)
+
+// A checkpoint, in order.
+const (
+	acquireJob step = "acquire-job"
+	mark       step = "mark"
+	digest     step = "digest"
+	putArchive step = "put-archive"
+	putBase    step = "put-base"
+	putRoot    step = "put-root"
+	pointer    step = "pointer"
+	archived   step = "archived"
+	trim       step = "trim"
+	compact    step = "compact"
+	clean      step = "clean"
+)
+
+// A cluster's first moments.
+const (
+	decide      step = "bootstrap-key"
+	clusterFile step = "cluster-file"
+	initCluster step = "init-cluster"
+)
+
+var (
+	sessionSteps    = []step{grant, register, openSession, keepAlive, closeSession}
+	checkpointSteps = []step{
+		acquireJob, mark, digest, putArchive, putBase, putRoot, pointer, archived, trim, compact, clean,
+	}
+	bootstrapSteps = []step{decide, clusterFile, initCluster}
+)
+
+// often reports whether a step comes again and again while an agent lives, so that any of its calls can be the one.
+func (s step) often() bool {
+	switch s {
+	case putSegment, appendObject, appendInline, mark, digest, putArchive, putRoot, pointer, archived, trim:
+		return true
+	}
+	return false
+}
+
+// stepsOfTxn finds the steps that a transaction is part of.
+func stepsOfTxn(keys layout.Etcd, t kv.Txn) []step {
+	var steps []step
+	for _, op := range t.Then {
+		journal := strings.HasPrefix(op.Key, keys.JournalPrefix())
+		switch {
+		case op.Kind == kv.OpDelete && journal:
+			return []step{trim}
+		case op.Kind != kv.OpPut:
+		case journal && op.Key != keys.Head():
+			steps = append(steps, stepsOfEntry(op.Value)...)
+		case op.Key == keys.Checkpoint():
+			steps = append(steps, pointer)
+		case op.Key == keys.Bootstrap():
+			steps = append(steps, decide)
+		case strings.HasPrefix(op.Key, keys.SessionsPrefix()):
+			steps = append(steps, register)
+		case strings.HasPrefix(op.Key, keys.JobsPrefix()):
+			steps = append(steps, acquireJob)
+		case strings.HasPrefix(op.Key, keys.DigestsPrefix()):
+			steps = append(steps, digest)
+		}
+	}
+	return steps
+}
+
+func stepsOfEntry(value []byte) []step {
+	e := &pb.Entry{}
+	if err := proto.Unmarshal(value, e); err != nil {
+		panic(err) // the agent's own
+	}
+	var steps []step
+	for _, c := range e.Commands {
+		switch k := c.Kind.(type) {
+		case *pb.Command_AppendBatches:
+			if k.AppendBatches.Flush == 0 {
+				steps = append(steps, appendInline)
+			} else {
+				steps = append(steps, appendObject)
+			}
+		case *pb.Command_InitCluster:
+			steps = append(steps, initCluster)
+		case *pb.Command_OpenSession:
+			steps = append(steps, openSession)
+		case *pb.Command_CloseSession:
+			steps = append(steps, closeSession)
+		case *pb.Command_InitProducer:
+			steps = append(steps, initProducer)
+		case *pb.Command_Mark:
+			steps = append(steps, mark)
+		case *pb.Command_Archived:
+			steps = append(steps, archived)
+		}
+	}
+	return steps
+}
+
+// stepsOfPut finds the step that storing an object is.
+func stepsOfPut(keys layout.Objects, cluster, key string) []step {
+	if key == layout.ClusterFile(cluster) {
+		return []step{clusterFile}
+	}
+	if _, err := keys.ParseFlush(key); err == nil {
+		return []step{putSegment}
+	}
+	if k, err := keys.ParseCheckpoint(key); err == nil {
+		return []step{map[layout.CheckpointKind]step{
+			layout.Archive: putArchive, layout.Base: putBase, layout.Root: putRoot,
+		}[k.Kind]}
+	}
+	return nil
+}
