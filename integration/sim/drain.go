@@ -1,0 +1,142 @@
+package sim
+
+import (
+	"time"
+
+	"wadi/internal/layout"
+
+	"wadi/metadata/state"
+	"wadi/metadata/view"
+)
+
+// drain waits, after the faults, until everything is answered, archived and the same everywhere; that must not take long.
+func (w *World) drain() {
+	if !w.until(30*time.Second, w.quiet) {
+		w.violated("30 s after the faults: %s", w.stuck())
+	}
+	if !w.until(20*time.Second, w.archived) {
+		w.violated("20 s after the last batch: %d inline bytes in no archive, pointer at %v, State at %d", w.oracle.st.InlineOutstanding(),
+			w.oracle.pointer, w.oracle.st.Position())
+	}
+	w.runUntil(w.now + 4*ttl) // what is still on its way lands
+	if !w.until(10*time.Second, w.quiet) {
+		w.violated("at the end: %s", w.stuck())
+	}
+	w.final()
+}
+
+// until lets time pass until a condition holds, at most for a while.
+func (w *World) until(limit time.Duration, holds func() bool) bool {
+	for end := w.now + limit; w.err == nil; {
+		if holds() {
+			return true
+		}
+		if w.now >= end {
+			return false
+		}
+		w.runUntil(w.now + 100*time.Millisecond)
+	}
+	return true // there is an error already
+}
+
+func (w *World) quiet() bool { return w.stuck() == "" }
+
+// stuck says what is not done yet.
+func (w *World) stuck() string {
+	for _, p := range w.producers {
+		if p.busy() {
+			return "a producer waits"
+		}
+	}
+	open := 0
+	w.oracle.st.EachSession(func(_ layout.Session, v state.Session) {
+		if v.Closed == 0 {
+			open++
+		}
+	})
+	for _, a := range w.agents {
+		if a.view == nil {
+			return "an agent has not started"
+		}
+		h, _ := a.view.Health()
+		_, _, isOpen := a.sess.Session()
+		switch {
+		case h != view.Current:
+			return "a view is " + h.String()
+		case !isOpen:
+			return "an agent has no session"
+		case len(a.rpcs) > 0:
+			return "an agent owes an answer"
+		case !a.ing.Idle():
+			return "an agent's ingest is not idle"
+		case a.view.State().Position() != w.oracle.st.Position():
+			return "a view lags"
+		}
+	}
+	if open != len(w.agents) {
+		return "a dead session is open"
+	}
+	return ""
+}
+
+func (w *World) archived() bool {
+	return w.oracle.st.InlineOutstanding() == 0
+}
+
+// final compares all replicas, a fresh one included, and reads everything from everywhere.
+func (w *World) final() {
+	if w.err != nil {
+		return
+	}
+	if err := w.oracle.st.Check(); err != nil {
+		w.violated("%v", err)
+	}
+	for _, p := range w.oracle.pointer.GetKept() {
+		if err := w.oracle.checkRoot(p.Key, p.Position); err != nil {
+			w.violated("kept root at position %d: %v", p.Position, err)
+		}
+	}
+	for _, a := range w.agents {
+		if err := sameBase(a.view.State(), w.oracle.st); err != nil {
+			w.violated("agent %d: %v", a.id, err)
+		}
+	}
+	for _, fresh := range []bool{false, true} {
+		if fresh {
+			a := w.agents[0]
+			a.crash()
+			a.start()
+			if !w.until(20*time.Second, w.quiet) {
+				w.violated("after a restart: %s", w.stuck())
+				return
+			}
+			if err := sameBase(a.view.State(), w.oracle.st); err != nil {
+				w.violated("after a restart: %v", err)
+			}
+		}
+		for _, a := range w.agents {
+			clear(a.inline)
+			for i := range int32(partitions) {
+				w.readAll(a, i)
+			}
+		}
+	}
+	for i, log := range w.oracle.logs {
+		if n := len(log); w.oracle.ackedTo[i] > 0 && (n == 0 || log[n-1].last+1 < w.oracle.ackedTo[i]) {
+			w.violated("partition %d ends before offset %d, which was acknowledged", i, w.oracle.ackedTo[i]-1)
+		}
+	}
+}
+
+// readAll reads a whole partition at an agent whose memory holds no inline bytes.
+func (w *World) readAll(a *agent, partition int32) {
+	done := false
+	var err error
+	a.spawn(func() {
+		err = a.read(partition, true, 1<<30)
+		done = true
+	})
+	if !w.until(60*time.Second, func() bool { return done }) || err != nil {
+		w.violated("agent %d cannot read partition %d: %v", a.id, partition, err)
+	}
+}

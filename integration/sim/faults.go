@@ -1,0 +1,138 @@
+package sim
+
+import "time"
+
+// faults are the probabilities of what happens to a single call or batch. Each run enables some kinds only: rare
+// combinations show when the rest is quiet.
+type faults struct {
+	late, requestLost, answerLost               float64 // etcd calls
+	watchLost, watchRepeat, watchLate, watchCut float64 // watch batches
+	bucketSlow, bucketError, bucketLost         float64
+	replyLost                                   float64 // of an agent to its client
+}
+
+// drawFaults decides which faults a run has, and how often.
+func (w *World) drawFaults() (f faults) {
+	for _, p := range []*float64{
+		&f.late, &f.requestLost, &f.answerLost, &f.watchLost, &f.watchRepeat, &f.watchLate, &f.watchCut,
+		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost,
+	} {
+		switch w.rng.IntN(4) {
+		case 0:
+			*p = 0.003
+		case 1:
+			*p = 0.03
+		}
+	}
+	return f
+}
+
+// disaster is something that befalls an agent or a service for a while.
+type disaster struct {
+	name  string
+	every time.Duration // on average, in runs that have it
+	do    func(w *World)
+}
+
+var disasters = []disaster{
+	{"crash", 4 * time.Second, func(w *World) {
+		if a := w.anyAgent(); a.up {
+			a.crash()
+			w.after(w.between(0, 3*ttl), a.start)
+		}
+	}},
+	{"pause", 4 * time.Second, func(w *World) {
+		if a := w.anyAgent(); a.up && !a.paused {
+			a.paused = true
+			w.note("agent=%d paused", a.id)
+			w.after(w.between(100*time.Millisecond, 3*ttl), a.resume)
+		}
+	}},
+	{"cut", 5 * time.Second, func(w *World) {
+		if a := w.anyAgent(); !a.cut {
+			a.cut = true
+			w.note("agent=%d cut off from etcd", a.id)
+			w.after(w.between(100*time.Millisecond, 3*ttl), a.heal)
+		}
+	}},
+	{"etcd", 8 * time.Second, func(w *World) {
+		if w.etcdUp {
+			w.etcdUp = false
+			w.note("etcd down")
+			w.after(w.between(100*time.Millisecond, 2*ttl), w.healEtcd)
+		}
+	}},
+	{"bucket", 8 * time.Second, func(w *World) {
+		if w.bucketUp {
+			w.bucketUp = false
+			w.note("bucket down")
+			w.after(w.between(100*time.Millisecond, 3*ttl), func() { w.bucketUp = true; w.note("bucket up") })
+		}
+	}},
+	{"revoke", 5 * time.Second, func(w *World) {
+		a := w.anyAgent()
+		if a.up && a.sess != nil {
+			if id, _, _ := a.sess.Session(); id != 0 {
+				w.note("lease of agent=%d revoked: %v", a.id, w.etcd.Revoke(int64(id)))
+				w.afterEtcd()
+			}
+		}
+	}},
+	{"compact", 3 * time.Second, func(w *World) {
+		// An operator's compaction, close to the end: slow watches find their revision gone.
+		rev := w.etcd.Revision() - w.rng.Int64N(5)
+		w.note("compacted at %d: %v", rev, w.etcd.Compact(rev))
+		w.afterEtcd()
+	}},
+}
+
+// planDisasters picks this run's kinds and lets them come at random times until end.
+func (w *World) planDisasters(end time.Duration) {
+	for i := range disasters {
+		d := &disasters[i]
+		if w.rng.IntN(2) == 0 {
+			continue
+		}
+		for at := time.Duration(0); ; {
+			at += time.Duration(w.rng.ExpFloat64() * float64(d.every))
+			if at >= end {
+				break
+			}
+			w.after(at, func() {
+				if w.now < end {
+					w.fired[i]++
+					d.do(w)
+				}
+			})
+		}
+	}
+}
+
+func (w *World) anyAgent() *agent { return w.agents[w.rng.IntN(len(w.agents))] }
+
+func (w *World) healEtcd() {
+	if w.etcdUp {
+		return
+	}
+	w.etcdUp = true
+	w.note("etcd up")
+	if w.chance(0.5) {
+		w.etcd.RefreshLeases(w.wall()) // a new leader
+	}
+	w.expireLeases()
+	w.afterEtcd()
+}
+
+// heal ends all faults for good.
+func (w *World) heal() {
+	w.faults = faults{}
+	w.bucketUp = true
+	w.healEtcd()
+	for _, a := range w.agents {
+		a.heal()
+		a.resume()
+		if !a.up {
+			a.start()
+		}
+	}
+}

@@ -1,0 +1,313 @@
+package sim
+
+import (
+	"encoding/binary"
+	"time"
+
+	"wadi/agent/ingest"
+	"wadi/internal/batch"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/session"
+	"wadi/metadata/state"
+)
+
+const partitions = 3
+
+// producer is one Kafka producer: idempotent, with up to five batches of a partition in flight and retries, or plain,
+// without retries.
+type producer struct {
+	w          *World
+	id         int
+	idempotent bool
+	spread     bool  // sends to all agents at once instead of one
+	home       int   // the agent it sends to
+	pid        int64 // -1 = not known yet
+	asking     bool
+	streams    []*stream
+	conns      [3]*conn
+	pace       time.Duration // between its batches, on average
+	big        bool          // batches that go to the bucket
+}
+
+// stream is a producer's batches of one partition.
+type stream struct {
+	p         *producer
+	partition int32
+	nextN     int
+	nextSeq   int32
+	unacked   []*sent // in order
+	failed    bool    // nothing more goes out before everything in flight is answered; then all goes again
+	tries     int
+	retryAt   time.Duration
+}
+
+// sent is one batch of a producer, however often it is sent.
+type sent struct {
+	stream   *stream
+	n        int // counts the stream's batches
+	seq      int32
+	records  int32
+	inFlight int
+	acked    bool
+	base     int64
+	logged   *attempt // the one that the log holds
+}
+
+// attempt is one sending of a batch. Its bytes are unlike those of all others, so that the log tells which one it holds.
+type attempt struct {
+	id        int64
+	batch     *sent
+	conn      uint64
+	order     int // counts the attempts of its connection and partition
+	data      batch.Batch
+	forbidden bool // it was answered that it will not land
+	first     bool // everything before it was acknowledged when it was sent
+	logged    bool
+	base      int64
+}
+
+func (w *World) startClients() {
+	for i := range 6 {
+		p := &producer{
+			w: w, id: i, idempotent: i < 4, spread: i < 4 && w.chance(0.4), home: w.rng.IntN(3), pid: -1,
+			pace: w.between(15*time.Millisecond, 150*time.Millisecond), big: w.chance(0.3),
+		}
+		for k := range int32(partitions) {
+			if k == 0 || w.chance(0.6) {
+				p.streams = append(p.streams, &stream{p: p, partition: k})
+			}
+		}
+		w.producers = append(w.producers, p)
+		w.after(w.between(0, time.Second), p.tick)
+	}
+	w.createTopic()
+	w.startReaders()
+}
+
+// createTopic asks random agents until the topic is there: only one creation may win.
+func (w *World) createTopic() {
+	if w.orders != 0 {
+		return
+	}
+	if a := w.anyAgent(); a.up && a.opened {
+		a.deliver(func() {
+			a.propose(&pb.Command{Base: a.view.State().Position(), Kind: &pb.Command_CreateTopic{
+				CreateTopic: &pb.CreateTopic{Name: "orders", Partitions: partitions},
+			}}, func(o session.Outcome) {
+				if o.Err == nil && (o.Result.Code == state.OK || o.Result.Code == state.TopicExists) {
+					if n := uint64(o.Result.ID); w.orders != 0 && w.orders != n {
+						w.violated("two topics of one name: %d and %d", w.orders, n)
+					} else {
+						w.orders = n
+					}
+				}
+			})
+		})
+	}
+	w.after(w.between(time.Millisecond, 100*time.Millisecond), w.createTopic)
+}
+
+func (a *agent) propose(cmd *pb.Command, done func(session.Outcome)) {
+	a.sessStep(func(c *session.Core) {
+		c.Propose(a.instant(), &session.Proposal{Command: cmd, Control: true, Done: done})
+	})
+}
+
+// tick makes new batches while producers produce.
+func (p *producer) tick() {
+	w := p.w
+	if w.now < w.opts.Active {
+		w.after(time.Duration(w.rng.ExpFloat64()*float64(p.pace)), p.tick)
+		if w.chance(0.02) {
+			p.home = w.rng.IntN(3) // a client that heard of another leader
+		}
+		if w.orders != 0 && (!p.idempotent || p.pid >= 0) {
+			s := p.streams[w.rng.IntN(len(p.streams))]
+			if len(s.unacked) < 5 {
+				s.add(int32(1 + w.rng.IntN(3)))
+			}
+		}
+	} else if p.busy() {
+		w.after(100*time.Millisecond, p.tick)
+	}
+	p.ask()
+	p.pump()
+}
+
+func (p *producer) busy() bool {
+	for _, s := range p.streams {
+		if len(s.unacked) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ask gets the producer its id.
+func (p *producer) ask() {
+	if !p.idempotent || p.pid >= 0 || p.asking {
+		return
+	}
+	a := p.w.anyAgent()
+	if !a.up || !a.opened {
+		return
+	}
+	p.asking = true
+	p.w.after(3*time.Second, func() { p.asking = false })
+	a.deliver(func() {
+		a.propose(&pb.Command{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}, func(o session.Outcome) {
+			if o.Err == nil && p.pid < 0 {
+				p.pid = o.Result.ID
+				p.w.oracle.tookProducer(p.pid)
+			}
+		})
+	})
+}
+
+func (s *stream) add(records int32) {
+	b := &sent{stream: s, n: s.nextN, seq: -1, records: records, base: -1}
+	s.nextN++
+	if s.p.idempotent {
+		b.seq = s.nextSeq
+		s.nextSeq += records
+	}
+	s.unacked = append(s.unacked, b)
+}
+
+// pump sends what may be sent: one request for each agent, with at most one batch of a partition.
+func (p *producer) pump() {
+	w := p.w
+	var open [3]*rpc
+	flush := func(i int) {
+		if r := open[i]; r != nil {
+			open[i] = nil
+			r.conn.send(r)
+		}
+	}
+	for _, s := range p.streams {
+		if s.failed {
+			if s.flying() || w.now < s.retryAt {
+				continue
+			}
+			s.failed = false
+			if w.chance(0.5) {
+				p.home = w.rng.IntN(3)
+			}
+		}
+		for i, b := range s.unacked {
+			if b.inFlight > 0 {
+				continue
+			}
+			to := p.home
+			if p.spread {
+				to = w.rng.IntN(3)
+			}
+			c := p.connect(w.agents[to])
+			if c == nil {
+				p.home = w.rng.IntN(3)
+				break
+			}
+			if r := open[to]; r != nil && (r.has(s) || w.chance(0.5)) {
+				flush(to)
+			}
+			if open[to] == nil {
+				open[to] = &rpc{conn: c, timeout: w.between(500*time.Millisecond, 4*time.Second)}
+			}
+			open[to].attempts = append(open[to].attempts, p.attempt(c, b, i == 0))
+		}
+	}
+	for i := range open {
+		flush(i)
+	}
+}
+
+func (r *rpc) has(s *stream) bool {
+	for _, at := range r.attempts {
+		if at.batch.stream == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *stream) flying() bool {
+	for _, b := range s.unacked {
+		if b.inFlight > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *producer) attempt(c *conn, b *sent, first bool) *attempt {
+	at := p.w.oracle.newAttempt(b, c.id)
+	at.first = first
+	b.inFlight++
+	at.data = p.build(at)
+	return at
+}
+
+// build makes the attempt's bytes; the base timestamp carries its number.
+func (p *producer) build(at *attempt) batch.Batch {
+	var w batch.Builder
+	opts := batch.NoProducer(batch.None)
+	if p.idempotent {
+		opts.ProducerID, opts.ProducerEpoch, opts.BaseSequence = p.pid, 0, at.batch.seq
+	}
+	w.Reset(opts)
+	size := 20
+	switch n := p.w.rng.IntN(10); {
+	case n == 0:
+		size = 3000
+	case p.big && n < 6:
+		size = 1500
+	}
+	value := make([]byte, size)
+	binary.BigEndian.PutUint64(value, uint64(at.id))
+	for i := range at.batch.records {
+		value[8] = byte(i)
+		if err := w.Append(batch.Record{Timestamp: epochMs + at.id, Value: value}); err != nil {
+			panic(err)
+		}
+	}
+	data, err := w.Build(nil)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// result takes what a client learns of an attempt.
+func (p *producer) result(at *attempt, r ingest.Result) {
+	w, b := p.w, at.batch
+	s := b.stream
+	b.inFlight--
+	if b.acked {
+		return
+	}
+	ok := r.Err == nil && (r.Code == state.OK || r.Code == state.Duplicate)
+	switch {
+	case ok:
+		b.acked, b.base = true, r.Base
+		w.stats.Acked++
+		w.oracle.acked(b)
+	case !p.idempotent:
+	case r.Err == nil && at.first:
+		w.violated("producer %d partition %d batch %d seq %d attempt %d: %s although everything before it was acknowledged",
+			p.id, s.partition, b.n, b.seq, at.id, r.Code)
+	default:
+		s.failed = true
+		s.tries++
+		s.retryAt = w.now + w.between(5*time.Millisecond, 100*time.Millisecond)
+		w.after(s.retryAt-w.now, p.pump)
+	}
+	n := 0
+	for _, x := range s.unacked {
+		if !x.acked && !(x == b && !p.idempotent) {
+			s.unacked[n] = x
+			n++
+		}
+	}
+	clear(s.unacked[n:])
+	s.unacked = s.unacked[:n]
+}

@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+	"wadi/objstore"
+)
+
+// startReaders lets reads begin, each at a random agent and place.
+func (w *World) startReaders() {
+	w.after(w.between(100*time.Millisecond, 300*time.Millisecond), func() {
+		if a := w.anyAgent(); a.up && a.caughtUp && w.orders != 0 {
+			partition := int32(w.rng.IntN(partitions))
+			a.deliver(func() { a.spawn(func() { a.read(partition, w.chance(0.5), 30) }) })
+		}
+		if w.now < w.opts.Active {
+			w.startReaders()
+		}
+	})
+}
+
+// read reads some of a partition's runs and compares each batch with the log. With sure it passes a barrier first: then
+// everything acknowledged before must be there.
+func (a *agent) read(partition int32, sure bool, maxRuns int) error {
+	w := a.w
+	if sure {
+		acked := w.oracle.ackedTo[partition]
+		if err := a.pass(); err != nil {
+			return err
+		}
+		if next := a.partition(partition); next == nil || next.Next < acked {
+			w.violated("agent %d, behind a barrier, does not have offset %d of partition %d, which was acknowledged before",
+				a.id, acked-1, partition)
+		}
+	}
+	p := a.partition(partition)
+	if p == nil {
+		return nil
+	}
+	from := int64(0)
+	if maxRuns < p.Runs() {
+		from = w.rng.Int64N(p.Next)
+	}
+	runs := p.RunsFrom(from, maxRuns, 1<<40, nil)
+	if len(runs) > 0 && (runs[0].Base > from || runs[0].Last < from) {
+		w.violated("agent %d: the run from %d to %d does not hold offset %d", a.id, runs[0].Base, runs[0].Last, from)
+	}
+	for _, r := range runs {
+		if err := a.readRun(partition, r); err != nil {
+			return err
+		}
+	}
+	w.stats.Reads += len(runs)
+	return nil
+}
+
+func (a *agent) partition(i int32) *state.Partition {
+	if t := a.view.State().TopicByNumber(a.w.orders); t != nil {
+		return t.Partition(i)
+	}
+	return nil
+}
+
+func (a *agent) readRun(partition int32, r state.Run) error {
+	data, err := a.fetch(r)
+	if errors.Is(err, objstore.ErrNotFound) {
+		// As fetches do: a barrier, and one more look.
+		if err := a.pass(); err != nil {
+			return err
+		}
+		if data, err = a.fetch(r); errors.Is(err, objstore.ErrNotFound) {
+			a.w.violated("agent %d: the bytes of offset %d of partition %d are nowhere: %v", a.id, r.Base, partition, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	log := a.w.oracle.logs[partition]
+	i := find(log, r.Base)
+	for next := r.Base; next <= r.Last; i++ {
+		b, rest, err := batch.Split(data)
+		if err != nil || i >= len(log) || log[i].base != next || string(b) != string(log[i].attempt.data) {
+			a.w.violated("agent %d: partition %d offset %d reads other bytes than were written (%v)", a.id, partition, next, err)
+			return err
+		}
+		data, next = rest, log[i].last+1
+	}
+	if len(data) > 0 {
+		a.w.violated("agent %d: partition %d: run from %d has %d bytes too many", a.id, partition, r.Base, len(data))
+	}
+	return nil
+}
+
+// find is the index of the batch that starts at an offset.
+func find(log []logged, base int64) int {
+	lo, hi := 0, len(log)
+	for lo < hi {
+		if m := (lo + hi) / 2; log[m].base < base {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo
+}
+
+// fetch brings a run's bytes from where State says they lie.
+func (a *agent) fetch(r state.Run) ([]byte, error) {
+	s := a.view.State()
+	if !r.Inline() {
+		o, ok := s.Object(r.Place)
+		if !ok {
+			a.w.violated("agent %d: run in unknown object %d", a.id, r.Place)
+		}
+		return bucketClient{a}.Get(background, o.Key(a.objects), int64(r.Offset), int64(r.Length))
+	}
+	position := int64(r.Place)
+	data := a.inline[position]
+	if data == nil {
+		key, size := "", uint64(0)
+		if o, _, ok := s.Archive(position); ok {
+			key, size = o.Key(a.objects), o.Size
+		}
+		var err error
+		if data, err = a.archives.Inline(background, key, size, position); err != nil {
+			return nil, err
+		}
+	}
+	if uint64(len(data)) < uint64(r.Offset)+uint64(r.Length) {
+		return nil, fmt.Errorf("inline data of position %d has %d bytes: %w", position, len(data), objstore.ErrCorrupt)
+	}
+	return data[r.Offset : r.Offset+r.Length], nil
+}

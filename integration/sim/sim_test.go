@@ -1,0 +1,70 @@
+package sim
+
+import (
+	"flag"
+	"os"
+	"testing"
+	"time"
+)
+
+var (
+	seeds  = flag.Int("seeds", 200, "how many runs")
+	start  = flag.Uint64("start", 1, "seed of the first run")
+	seed   = flag.Uint64("seed", 0, "one run only; with -v its trace is written to standard output")
+	active = flag.Duration("active", 12*time.Second, "virtual time during which faults happen")
+)
+
+// TestSeeds runs clusters under faults and checks everything that must hold (issue-free invariants of docs/invariants.md).
+func TestSeeds(t *testing.T) {
+	if *seed != 0 {
+		one(t, *seed)
+		return
+	}
+	var sum Stats
+	for s := *start; s < *start+uint64(*seeds); s++ {
+		_, stats, err := Run(Options{Seed: s, Active: *active})
+		if err != nil {
+			t.Errorf("seed %d: %v", s, err)
+		}
+		sum.add(stats)
+	}
+	t.Logf("%d seeds, %.2f virtual hours: %+v", *seeds, sum.Virtual.Hours(), sum)
+}
+
+func one(t *testing.T, s uint64) {
+	o := Options{Seed: s, Active: *active}
+	if testing.Verbose() {
+		o.Trace = os.Stdout
+	}
+	hash, stats, err := Run(o)
+	t.Logf("seed %d: hash %016x, %+v", s, hash, stats)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReplay: the same seed takes the same way.
+func TestReplay(t *testing.T) {
+	for s := uint64(1); s <= 5; s++ {
+		first, _, err1 := Run(Options{Seed: s, Active: *active})
+		second, _, err2 := Run(Options{Seed: s, Active: *active})
+		if first != second {
+			t.Errorf("seed %d: traces %016x and %016x (%v, %v)", s, first, second, err1, err2)
+		}
+	}
+}
+
+func (s *Stats) add(o Stats) {
+	s.Events += o.Events
+	s.Entries += o.Entries
+	s.Acked += o.Acked
+	s.Duplicates += o.Duplicates
+	s.Definite += o.Definite
+	s.Unknown += o.Unknown
+	s.Reads += o.Reads
+	s.Checkpoints += o.Checkpoints
+	s.Loads += o.Loads
+	s.Sessions += o.Sessions
+	s.Crashes += o.Crashes
+	s.Virtual += o.Virtual
+}
