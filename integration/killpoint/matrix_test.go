@@ -83,6 +83,11 @@ func (m *matrix) run(t *testing.T, rounds int) {
 		}
 		random.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
 		for _, p := range plans {
+			if p.Step == closeSession { // there must be one to close
+				before := p
+				before.Step, before.After = openSession, true
+				m.kill(t, before)
+			}
 			m.kill(t, p)
 		}
 	}
