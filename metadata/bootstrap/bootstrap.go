@@ -56,13 +56,23 @@ type seen struct {
 func look(
 	ctx context.Context, store kv.KV, keys layout.Etcd, objects objstore.Store, cluster string,
 ) (id Identity, found bool, err error) {
-	// etcd first: what is decided after this read shows in the bucket later, and is read on the next attempt.
+	// etcd first: a journal that it shows was begun after cluster.json was written.
 	s, err := lookEtcd(ctx, store, keys)
 	if err != nil {
 		return id, false, err
 	}
 	if err := s.lookBucket(ctx, objects, cluster); err != nil {
 		return id, false, err
+	}
+	if s.bootstrap == nil && (s.file != nil || s.objects) {
+		// Another process may have decided and written between the two reads. What it wrote it decided in etcd before.
+		again, err := lookEtcd(ctx, store, keys)
+		if err != nil {
+			return id, false, err
+		}
+		if again.bootstrap != nil {
+			return id, false, nil // look again, at what it has written by now
+		}
 	}
 	switch {
 	case s.bootstrap == nil && s.file != nil:
