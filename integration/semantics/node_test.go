@@ -1,0 +1,175 @@
+package semantics
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"wadi/agent"
+	"wadi/internal/config"
+	"wadi/internal/listen"
+	"wadi/internal/metrics"
+	"wadi/metadata/kv/faultkv"
+	"wadi/metadata/kv/memkv"
+	"wadi/objstore/fault"
+	"wadi/objstore/mem"
+)
+
+// cluster is what outlives its agents: the metadata and the bucket.
+type cluster struct {
+	kv    *memkv.KV
+	store *mem.Store
+}
+
+func newCluster(t *testing.T) *cluster {
+	c := &cluster{kv: memkv.New(memkv.Config{}), store: mem.New()}
+	t.Cleanup(func() { c.kv.Close() })
+	return c
+}
+
+// node is one agent, with faults between it and the cluster.
+type node struct {
+	addr  string
+	kv    *faultkv.KV
+	store *fault.Store
+	armed []*fault.Armed
+
+	cancel context.CancelFunc
+	done   chan error
+	once   sync.Once
+	err    error
+}
+
+// settings are configuration keys that differ from the default.
+type settings map[string]string
+
+// start runs an agent and waits until it serves. It stops with the test.
+func (c *cluster) start(t *testing.T, s settings) *node {
+	t.Helper()
+	n, err := c.launch(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		n.clear()
+		if err := n.stop(); err != nil {
+			t.Errorf("agent %s: %v", n.addr, err)
+		}
+	})
+	return n
+}
+
+func (c *cluster) launch(s settings) (*node, error) {
+	in := config.Input{OwnEtcd: true, Defaults: []config.Given{
+		{Key: "cluster", Value: "semantics"}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "s3://bucket/prefix"},
+		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
+	}}
+	for k, v := range s {
+		in.Defaults = append(in.Defaults, config.Given{Key: k, Value: v})
+	}
+	loaded, err := config.Load(in)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := metrics.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	set, err := metrics.New(registry)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := socket.Addr().(*net.TCPAddr).Port
+	n := &node{
+		addr: "127.0.0.1:" + strconv.Itoa(port), kv: faultkv.New(c.kv.Client()), store: fault.New(c.store), done: make(chan error, 1),
+	}
+	a, err := agent.New(agent.Options{
+		Config: loaded.Config, KV: n.kv, Store: n.store, Log: slog.New(slog.DiscardHandler), Metrics: set,
+		Endpoints: []listen.Endpoint{{
+			Sockets: []net.Listener{socket}, Advertised: config.Listener{Host: "127.0.0.1", Port: uint16(port)},
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	go func() { n.done <- a.Run(ctx) }()
+	select {
+	case <-a.Ready():
+		return n, nil
+	case err := <-n.done:
+		return nil, fmt.Errorf("the agent ended: %w", err)
+	case <-time.After(20 * time.Second):
+		_, why := a.Health()
+		cancel()
+		return nil, fmt.Errorf("the agent is not ready: %s", why)
+	}
+}
+
+// stop is SIGTERM: it drains and waits until the agent has ended.
+func (n *node) stop() error {
+	n.once.Do(func() {
+		n.cancel()
+		n.err = <-n.done
+		n.kv.Close()
+	})
+	return n.err
+}
+
+// clear ends all faults.
+func (n *node) clear() {
+	n.kv.Clear()
+	for _, a := range n.armed {
+		a.Disarm()
+	}
+	n.armed = nil
+}
+
+// script arms a fault of the node's store until clear. It is called from the test's goroutine.
+func (n *node) script(f fault.Fault) *fault.Armed {
+	a := n.store.Script(f)
+	n.armed = append(n.armed, a)
+	return a
+}
+
+// one is the agent that most tests share, each with topics of its own.
+var one struct {
+	sync.Once
+	c    *cluster
+	node *node
+	err  error
+}
+
+func shared(t *testing.T) *node {
+	t.Helper()
+	one.Do(func() {
+		one.c = &cluster{kv: memkv.New(memkv.Config{}), store: mem.New()}
+		one.node, one.err = one.c.launch(nil)
+	})
+	if one.err != nil {
+		t.Fatal(one.err)
+	}
+	return one.node
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if one.node != nil {
+		if err := one.node.stop(); err != nil {
+			fmt.Println("the shared agent:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
