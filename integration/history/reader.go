@@ -1,7 +1,7 @@
 package history
 
-// Reader is one consumer by assignment: what it gets of a partition comes in order and leaves nothing out. Its methods
-// are called by one goroutine at a time.
+// Reader is one consumer by assignment: what it gets of a partition comes in order and leaves nothing out. Every
+// partition's calls come from one goroutine at a time.
 type Reader struct {
 	h     *History
 	name  string

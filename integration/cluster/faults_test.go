@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// survive runs a fault under load and reports the longest waits. fault returns when the fault is over; the load then
+// flows again before the waits are read.
+func survive(t *testing.T, l *Load, name string, fault func()) {
+	t.Helper()
+	l.Flowing(stuck)
+	l.Stalls()
+	fault()
+	l.Flowing(stuck)
+	acks, reads := l.Stalls()
+	t.Logf("%s: longest wait for an acknowledgement %v, for a record %v", name, acks, reads)
+	if acks.Length > stuck || reads.Length > stuck {
+		t.Errorf("%s: stuck for %v (acknowledgements), %v (reads)", name, acks, reads)
+	}
+}
+
+// TestFaultsUnderLoad takes the agents of one cluster away, each in turn and in every way, under idempotent load:
+// nothing acknowledged is lost, doubled or reordered, and nobody is stuck.
+func TestFaultsUnderLoad(t *testing.T) {
+	c := Start(t, Options{})
+	l := StartLoad(c, ledByAll(t, c, "load", 6), LoadOptions{})
+	for round := range rounds(1, 10) {
+		for _, a := range c.Agents {
+			// F1: the process is gone without a word, and comes back.
+			survive(t, l, fmt.Sprintf("round %d, kill %s", round, a.Name), func() {
+				a.Kill()
+				l.Flowing(stuck)
+				a.Start()
+			})
+		}
+		for _, a := range c.Agents {
+			// F2: it sleeps past its lease, and goes on as if nothing had happened.
+			survive(t, l, fmt.Sprintf("round %d, freeze %s", round, a.Name), func() {
+				a.Pause()
+				time.Sleep(2 * c.TTL)
+				a.Resume()
+			})
+		}
+		for _, a := range c.Agents {
+			// F24: a rolling restart. Stop fails the test unless the exit code is 0 (R16).
+			survive(t, l, fmt.Sprintf("round %d, restart %s", round, a.Name), func() {
+				took := a.Stop()
+				again := a.Start()
+				t.Logf("%s drained in %v and served again after %v", a.Name, took.Round(time.Millisecond), again.Round(time.Millisecond))
+			})
+		}
+	}
+	t.Log(l.Finish())
+	defaults(t, c)
+}
+
+// defaults: clients whose settings nobody touched get along too, although they ask for metadata every 5 s at most.
+func defaults(t *testing.T, c *Cluster) {
+	l := StartLoad(c, ledByAll(t, c, "defaults", 6), LoadOptions{Defaults: true})
+	for range rounds(1, 10) {
+		survive(t, l, "default clients, kill A", func() {
+			c.Agents[0].Kill()
+			l.Flowing(stuck)
+			c.Agents[0].Start()
+		})
+		survive(t, l, "default clients, restart B", func() {
+			c.Agents[1].Stop()
+			c.Agents[1].Start()
+		})
+	}
+	t.Log(l.Finish())
+}

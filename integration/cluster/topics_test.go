@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// TestAgentsShareTopics runs what needs a healthy cluster on one.
+func TestAgentsShareTopics(t *testing.T) {
+	c := Start(t, Options{})
+	raw := make([]*Raw, len(c.Agents))
+	for i, a := range c.Agents {
+		raw[i] = NewRaw(t, a)
+	}
+	t.Run("create, produce and fetch at once through three agents", func(t *testing.T) { createProduceFetch(t, raw) })
+	t.Run("concurrent creation gives one id", func(t *testing.T) { concurrentCreation(t, raw) })
+	t.Run("one producer over all agents", func(t *testing.T) { spreadProducer(t, c, raw) })
+	t.Run("a retry elsewhere gets the original offset", func(t *testing.T) { retryElsewhere(t, raw) })
+	t.Run("delete and create again", func(t *testing.T) { recreate(t, raw) })
+}
+
+// createProduceFetch: what one agent has acknowledged is there at the next, without a wait or a retry in between.
+func createProduceFetch(t *testing.T, raw []*Raw) {
+	ctx := within(t, 30*time.Second)
+	for i := range 30 {
+		a, b, c := raw[i%3], raw[(i+1)%3], raw[(i+2)%3]
+		topic, err := a.Create(ctx, fmt.Sprintf("at-once-%d", i), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		offset, err := b.Produce(ctx, topic, 1, oneBatch(t, -1, -1, -1, "v"), 5*time.Second)
+		if err != nil || offset != 0 {
+			t.Fatalf("produce after creation: offset %d, %v", offset, err)
+		}
+		fp, err := c.Fetch(ctx, topic, 1, 0, 2*time.Second)
+		if err != nil || fp.Err != nil || len(fp.Records) != 1 || string(fp.Records[0].Value) != "v" {
+			t.Fatalf("fetch after produce: %+v, %v", fp, err)
+		}
+		if end, err := c.Latest(ctx, topic, 1); err != nil || end != 1 {
+			t.Fatalf("end %d, %v", end, err)
+		}
+	}
+}
+
+// concurrentCreation: R12, semantics line 10.
+func concurrentCreation(t *testing.T, raw []*Raw) {
+	ctx := within(t, 30*time.Second)
+	for i := range 20 {
+		name := fmt.Sprintf("contended-%d", i)
+		var wg sync.WaitGroup
+		topics, errs := make([]Topic, len(raw)), make([]error, len(raw))
+		for j, r := range raw {
+			wg.Go(func() { topics[j], errs[j] = r.Create(ctx, name, 3) })
+		}
+		wg.Wait()
+		made := 0
+		for j := range raw {
+			switch {
+			case errs[j] == nil:
+				made++
+			case !errors.Is(errs[j], kerr.TopicAlreadyExists):
+				t.Errorf("%s: %v", name, errs[j])
+			}
+		}
+		if made != 1 {
+			t.Errorf("%s was created %d times", name, made)
+		}
+		var id [16]byte
+		for j, r := range raw {
+			m, err := r.Metadata(ctx, name)
+			if err != nil || len(m.Topics) != 1 || m.Topics[0].ErrorCode != 0 || len(m.Topics[0].Partitions) != 3 {
+				t.Fatalf("metadata of %s: %+v, %v", name, m, err)
+			}
+			if j == 0 {
+				id = m.Topics[0].TopicID
+			}
+			if got := m.Topics[0].TopicID; got != id || got == [16]byte{} {
+				t.Errorf("%s: ids %x and %x", name, id, got)
+			}
+		}
+		for j := range raw {
+			if errs[j] == nil && topics[j].ID != id {
+				t.Errorf("%s was created with id %x and has %x", name, topics[j].ID, id)
+			}
+		}
+	}
+}
+
+// recreate: R11, semantics lines 12 and 91 as far as they concern what agents serve.
+func recreate(t *testing.T, raw []*Raw) {
+	ctx := within(t, 30*time.Second)
+	var before Topic
+	pid, epoch, err := raw[0].ProducerID(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for life := range 6 {
+		a, b, c := raw[life%3], raw[(life+1)%3], raw[(life+2)%3]
+		topic, err := a.Create(ctx, "again", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if topic.ID == before.ID || topic.ID == [16]byte{} {
+			t.Fatalf("life %d: id %x again", life, topic.ID)
+		}
+		if life > 0 {
+			// Semantics line 30: the old id takes nothing and gives nothing, and says so.
+			if _, err := b.Produce(ctx, before, 0, oneBatch(t, pid, epoch, 3, "stray"), 5*time.Second); !errors.Is(err, kerr.UnknownTopicID) {
+				t.Errorf("produce to the deleted id: %v", err)
+			}
+			if fp, err := c.Fetch(ctx, before, 0, 0, 0); err != nil || !errors.Is(fp.Err, kerr.UnknownTopicID) {
+				t.Errorf("fetch of the deleted id: %v, %v", fp.Err, err)
+			}
+		}
+		for i, r := range raw {
+			if end, err := r.Latest(ctx, topic, 0); err != nil || end != 0 {
+				t.Errorf("life %d: agent %d says the new topic ends at %d, %v", life, i, end, err)
+			}
+		}
+		for i := range int32(3) {
+			// The producer starts over: the topic of before has left no sequence behind.
+			value := fmt.Sprintf("life %d, %d", life, i)
+			offset, err := raw[(life+int(i))%3].Produce(ctx, topic, 0, oneBatch(t, pid, epoch, i, value), 5*time.Second)
+			if err != nil || offset != int64(i) {
+				t.Fatalf("life %d: offset %d for sequence %d, %v", life, offset, i, err)
+			}
+		}
+		for _, r := range raw {
+			fp, err := r.Fetch(ctx, topic, 0, 0, time.Second)
+			if err != nil || fp.Err != nil || len(fp.Records) != 3 {
+				t.Fatalf("life %d: %+v, %v", life, fp, err)
+			}
+			for i, rec := range fp.Records {
+				if want := fmt.Sprintf("life %d, %d", life, i); string(rec.Value) != want {
+					t.Errorf("offset %d holds %q, want %q", i, rec.Value, want)
+				}
+			}
+		}
+		if err := c.Delete(ctx, "again"); err != nil {
+			t.Fatal(err)
+		}
+		before = topic
+	}
+}
