@@ -123,7 +123,7 @@ func (p *producer) tick() {
 		}
 		if w.orders != 0 && (!p.idempotent || p.pid >= 0) {
 			s := p.streams[w.rng.IntN(len(p.streams))]
-			if len(s.unacked) < 5 {
+			if len(s.unacked) == 0 || s.nextN-s.unacked[0].n < 5 { // what State remembers
 				s.add(int32(1 + w.rng.IntN(3)))
 			}
 		}
