@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"wadi/integration/history"
+)
+
+// TestCuts cuts one agent off from etcd, then from the store, while the others go on.
+func TestCuts(t *testing.T) {
+	c := Start(t, Options{Links: true})
+	topic := ledByAll(t, c, "load", 6)
+	l := StartLoad(c, topic, LoadOptions{})
+	for round := range rounds(1, 5) {
+		for i, a := range c.Agents {
+			if round == 0 && !*soak && i > 0 {
+				break // agents are alike; each in turn is for the long run
+			}
+			cutFromEtcd(t, c, l, a)
+			cutFromStore(t, c, l, a)
+		}
+		etcdPaused(t, c, l)
+	}
+	t.Log(l.Finish())
+}
+
+// cutFromEtcd: F6. The agent goes on with reads below its watermark, acknowledges nothing, and recovers by itself.
+func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
+	topic, raw, h := newTopic(t, c, "cut-from-etcd-"+a.Name, 1), NewRaw(t, a), history.New()
+	ctx := within(t, 60*time.Second)
+	for i := range int64(3) {
+		sent := h.Attempt("before", topic.Log(0), history.Record{Value: []byte(fmt.Sprint("before", i))})
+		offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, fmt.Sprint("before", i)), 5*time.Second)
+		if err != nil || offset != i {
+			t.Fatalf("offset %d, %v", offset, err)
+		}
+		sent.Acked(offset)
+	}
+	survive(t, l, "cut "+a.Name+" off from etcd", func() {
+		a.ToEtcd.Cut()
+		cut := time.Now()
+		for n := 0; time.Since(cut) < 3*c.TTL; n++ {
+			value := fmt.Sprint("during", n)
+			sent := h.Attempt("during", topic.Log(0), history.Record{Value: []byte(value)})
+			offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, value), 300*time.Millisecond)
+			switch {
+			case err == nil:
+				t.Errorf("acknowledged at offset %d while cut off", offset)
+				sent.Acked(offset)
+			case errors.Is(err, kerr.NotLeaderForPartition):
+				sent.Refused()
+			case errors.Is(err, kerr.RequestTimedOut), errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
+				sent.Unknown()
+			default:
+				t.Errorf("produce while cut off: %v", err)
+				sent.Unknown()
+			}
+			if err != nil && offset != -1 {
+				t.Errorf("offset %d with %v (semantics line 22)", offset, err)
+			}
+			fp, err := raw.Fetch(ctx, topic, 0, 1, 0)
+			if err != nil || fp.Err != nil || len(fp.Records) != 2 {
+				t.Errorf("read below the watermark while cut off for %v: %d records, %v, %v", time.Since(cut), len(fp.Records), fp.Err, err)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		if ready, text := a.Ready(); !ready || !strings.Contains(text, "metadata-unreachable") {
+			t.Errorf("cut off, ready is %v: %q", ready, text)
+		}
+		// At the watermark there is nothing, and nobody can tell: an error, not an empty answer for ever (L2).
+		if fp, err := raw.Fetch(ctx, topic, 0, 3, 0); err != nil || !errors.Is(fp.Err, kerr.NotLeaderForPartition) {
+			t.Errorf("fetch at the watermark while cut off: %v, %v", fp.Err, err)
+		}
+		if end, err := raw.Latest(ctx, topic, 0); !errors.Is(err, kerr.OffsetNotAvailable) {
+			t.Errorf("end while cut off: %d, %v", end, err)
+		}
+		a.ToEtcd.Heal()
+	})
+	recovers(t, l, h, topic, raw, a)
+	// Whatever was refused never comes.
+	drain := h.Reader("drain")
+	readAll(t, c, topic, drain)
+	if err := h.Judge(drain).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// recovers: Bufstream's second bug. The agent takes writes again soon after the fault, without a restart.
+func recovers(t *testing.T, l *Load, h *history.History, topic Topic, raw *Raw, a *Agent) {
+	t.Helper()
+	ctx := within(t, 30*time.Second)
+	began := time.Now()
+	for n := 0; ; n++ {
+		value := fmt.Sprint("after", began.UnixNano(), n)
+		sent := h.Attempt("after", topic.Log(0), history.Record{Value: []byte(value)})
+		offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, value), time.Second)
+		if err == nil {
+			sent.Acked(offset)
+			break
+		}
+		sent.Unknown()
+		if time.Since(began) > stuck {
+			t.Errorf("%s takes no writes %v after the fault: %v", a.Name, time.Since(began), err)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if _, _, err := raw.ProducerID(ctx); err != nil {
+		t.Errorf("no producer id after the fault: %v", err)
+	}
+	t.Logf("%s took writes again after %v", a.Name, time.Since(began).Round(time.Millisecond))
+}
+
+// readAll reads partition 0 through the last agent.
+func readAll(t *testing.T, c *Cluster, topic Topic, into *history.Reader) {
+	t.Helper()
+	ctx := within(t, 20*time.Second)
+	raw := NewRaw(t, c.Agents[len(c.Agents)-1])
+	end, err := raw.Latest(ctx, topic, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for next := int64(0); next < end; {
+		fp, err := raw.Fetch(ctx, topic, 0, next, time.Second)
+		if err != nil || fp.Err != nil || len(fp.Records) == 0 {
+			t.Fatalf("fetch at %d of %d: %v, %v", next, end, err, fp.Err)
+		}
+		for _, r := range fp.Records {
+			into.Read(topic.Log(0), r.Offset, history.Record{Key: r.Key, Value: r.Value})
+			next = r.Offset + 1
+		}
+	}
+}
+
+// cutFromStore: F7. What needs an object fails retriably or times out, what fits into a journal entry goes on.
+func cutFromStore(t *testing.T, c *Cluster, l *Load, a *Agent) {
+	small, large := newTopic(t, c, "small-"+a.Name, 1), newTopic(t, c, "large-"+a.Name, 1)
+	raw, h, ctx := NewRaw(t, a), history.New(), within(t, 60*time.Second)
+	filler := strings.Repeat(".", 40<<10)
+	survive(t, l, "cut "+a.Name+" off from the store", func() {
+		a.ToStore.Cut()
+		for n := range 5 {
+			value := fmt.Sprint("inline", n)
+			sent := h.Attempt("small", small.Log(0), history.Record{Value: []byte(value)})
+			offset, err := raw.Produce(ctx, small, 0, oneBatch(t, -1, -1, -1, value), 2*time.Second)
+			if err != nil || offset != int64(n) {
+				t.Errorf("inline produce while cut off from the store: offset %d, %v", offset, err)
+				sent.Unknown()
+				continue
+			}
+			sent.Acked(offset)
+			value = fmt.Sprint("object", n, filler)
+			sent = h.Attempt("large", large.Log(0), history.Record{Value: []byte(value)})
+			offset, err = raw.Produce(ctx, large, 0, oneBatch(t, -1, -1, -1, value), 500*time.Millisecond)
+			sent.Unknown()
+			if !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.NotLeaderForPartition) || offset != -1 {
+				t.Errorf("object produce while cut off from the store: offset %d, %v", offset, err)
+			}
+		}
+		a.ToStore.Heal()
+	})
+	recovers(t, l, h, large, raw, a)
+	drain := h.Reader("drain")
+	readAll(t, c, small, drain)
+	readAll(t, c, large, drain)
+	if err := h.Judge(drain).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// etcdPaused: F5. Nobody acknowledges without etcd, and everybody goes on with it.
+func etcdPaused(t *testing.T, c *Cluster, l *Load) {
+	survive(t, l, "freeze etcd past the sessions' time to live", func() {
+		c.Etcd.Pause()
+		time.Sleep(2 * c.TTL)
+		c.Etcd.Resume()
+	})
+	survive(t, l, "kill etcd", func() {
+		c.Etcd.Kill()
+		time.Sleep(time.Second)
+		c.Etcd.Restart()
+	})
+}
