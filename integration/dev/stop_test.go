@@ -1,0 +1,141 @@
+package dev
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	process "wadi/integration/binary"
+)
+
+// What is acknowledged survives SIGKILL, again and again, in the journal as well as in objects.
+func TestSurvivesKill(t *testing.T) {
+	dir, port := filepath.Join(t.TempDir(), "data"), process.FreePort(t)
+	var want []string
+	for round := range 3 {
+		s := start(t, dir, port)
+		c := client(t, s.address)
+		for i := range 20 {
+			value := fmt.Sprintf("%d-%d", round, i)
+			if i%4 == 0 {
+				value += strings.Repeat("x", 20_000) // beyond the inline limit
+			}
+			require.NoError(t, c.ProduceSync(t.Context(), &kgo.Record{Value: []byte(value)}).FirstErr())
+			want = append(want, value)
+		}
+		s.Kill()
+	}
+	s := start(t, dir, port)
+	require.Equal(t, want, readAll(t, s.address))
+	require.NoError(t, s.Stop())
+	code, out, errs := runToEnd(t, nil, "fsck", "--data-dir", dir)
+	require.Zero(t, code, out+errs)
+}
+
+// slow is a configuration under which small flushes wait for 10 s: what is accepted sits in memory when a signal comes.
+var slow = []string{"WADI_INLINE_MAX_BYTES=0", "WADI_FLUSH_INTERVAL=10s", "WADI_FLUSH_PUTS_PER_SECOND=1"}
+
+// Regression R6: SIGTERM flushes and answers what was accepted, also what needs no answer (acks=0).
+func TestSignalFlushes(t *testing.T) {
+	for _, acks := range []struct {
+		name string
+		opts []kgo.Opt
+	}{
+		{"acks=all", nil},
+		{"acks=1", []kgo.Opt{kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()}},
+		{"acks=0", []kgo.Opt{kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()}},
+	} {
+		t.Run(acks.name, func(t *testing.T) {
+			dir, port := filepath.Join(t.TempDir(), "data"), process.FreePort(t)
+			s := start(t, dir, port, slow...)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			// The first records make the topic and use up the flushes that need not wait.
+			warm := client(t, s.address)
+			for range 3 {
+				require.NoError(t, warm.ProduceSync(ctx, &kgo.Record{Value: []byte("warm")}).FirstErr())
+			}
+			c := client(t, s.address, acks.opts...)
+			require.NoError(t, c.Ping(ctx))
+			var answers sync.WaitGroup
+			var mu sync.Mutex
+			var failed []error
+			const n = 50
+			answers.Add(n)
+			for i := range n {
+				c.Produce(ctx, &kgo.Record{Value: fmt.Appendf(nil, "r%d", i)}, func(_ *kgo.Record, err error) {
+					defer answers.Done()
+					if err != nil {
+						mu.Lock()
+						failed = append(failed, err)
+						mu.Unlock()
+					}
+				})
+			}
+			time.Sleep(500 * time.Millisecond) // the requests arrive; no flush is due for many seconds
+			begin := time.Now()
+			require.NoError(t, s.Stop(), s.Output())
+			require.Less(t, time.Since(begin), 8*time.Second, "the drain flushes at once")
+			answers.Wait()
+			require.Empty(t, failed)
+			values := readAll(t, start(t, dir, port).address)
+			require.Len(t, values, 3+n)
+			for i := range n {
+				require.Equal(t, fmt.Sprintf("r%d", i), values[3+i])
+			}
+		})
+	}
+}
+
+// Regression R16: SIGTERM waits for no client to leave, whatever it is doing.
+func TestSignalDoesNotWaitForClients(t *testing.T) {
+	s := start(t, filepath.Join(t.TempDir(), "data"), process.FreePort(t))
+	require.NoError(t, client(t, s.address).ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}).FirstErr())
+
+	// A consumer in a long poll.
+	poll := client(t, s.address, kgo.ConsumeTopics("t"), kgo.FetchMaxWait(5*time.Minute), kgo.FetchMinBytes(1<<20))
+	go poll.PollFetches(t.Context())
+	// One that says nothing, one that stopped in the middle of a frame, one that never reads its answers.
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", s.address)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	dial()
+	_, err := dial().Write([]byte{0, 0, 1, 0, 0, 18})
+	require.NoError(t, err)
+	deaf := dial()
+	require.NoError(t, deaf.SetWriteDeadline(time.Now().Add(500*time.Millisecond)))
+	frame := binary.BigEndian.AppendUint32(nil, 10)
+	frame = append(frame, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff) // ApiVersions 0, no client id
+	for err = nil; err == nil; {
+		_, err = deaf.Write(frame) // until the server's answers fill the way back, or for half a second
+	}
+	require.NoError(t, s.Signal(syscall.SIGTERM))
+	require.NoError(t, s.Wait(10*time.Second), s.Output())
+}
+
+// A second signal ends the process at once.
+func TestSecondSignalKills(t *testing.T) {
+	s := start(t, filepath.Join(t.TempDir(), "data"), process.FreePort(t), slow...)
+	require.NoError(t, s.Signal(syscall.SIGTERM))
+	time.Sleep(time.Millisecond)
+	_ = s.Signal(syscall.SIGTERM) // it may have drained already
+	_ = s.Wait(5 * time.Second)
+	select {
+	case <-s.Done():
+	default:
+		t.Fatal("still running after two signals")
+	}
+}
