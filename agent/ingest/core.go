@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"container/heap"
 	"errors"
 	"math"
 	"time"
@@ -11,22 +10,24 @@ import (
 	"wadi/metadata/state"
 )
 
-// Effects carries out what the core decides. An implementation must not call back into the core from within.
+// Effects carries out what the core decides, in the order in which it does. An implementation must not call back into
+// the core from within.
 type Effects interface {
-	// Upload stores the flush as an object of its session and answers with Core.Uploaded.
+	// Upload stores the flush as an object of its session and answers with Core.Uploaded, also when the session is lost
+	// meanwhile and the upload is given up.
 	Upload(f *Flush)
-	// Propose appends the flush's command and answers with Core.Committed. inline is nil for objects.
+	// Propose appends the flush's command and answers with Core.Committed. inline is nil for objects. Commands must
+	// reach the journal in the order of the calls.
 	Propose(f *Flush, cmd *pb.Command, inline [][]byte)
-	// Drop tells that the flush will not be proposed; its object may be stored.
+	// Drop tells that the flush will not be proposed; its object may be stored, and its upload has ended.
 	Drop(f *Flush)
 	// Answer tells that every item of the request has a result. The items' bytes may still be in use.
 	Answer(r *Request)
-	// Release tells that no byte of the request's items is in use any more. It comes after Answer or before.
+	// Release tells that no byte of the request's items is in use any more. It comes after Answer.
 	Release(r *Request)
 }
 
-// Producers tells what sequence a partition expects next of a producer id: the newest State's view of it. Without state
-// known is false; fresh tells that an id without state must start at sequence 0.
+// Producers tells what sequence a partition expects next of a producer id: the newest State's view of it (Expected).
 type Producers interface {
 	Next(p Partition, pid int64, epoch int16) (seq int32, known, fresh bool)
 }
@@ -40,8 +41,12 @@ var (
 	ErrUnknown = errors.New("outcome unknown")
 	// ErrTimeout: the client's timeout is over; the batch may still land.
 	ErrTimeout = errors.New("request timed out")
-	// ErrFull: as many flushes as may wait are waiting. The batch was refused.
+	// ErrFull: as many bytes as may wait are waiting. The batch was refused.
 	ErrFull = errors.New("too much is waiting to be flushed")
+	// ErrStalled: the journal has had no room for produced data for a while (DESIGN section 3.2). The batch will not land.
+	ErrStalled = errors.New("the journal has no room for produced data")
+	// ErrEnded: this agent is shutting down. The batch will not land.
+	ErrEnded = errors.New("shutting down")
 )
 
 // Config of a core. Times are durations, sizes bytes.
@@ -56,13 +61,15 @@ type Config struct {
 }
 
 const (
-	entryTarget  = 64 << 10
-	quickFlush   = 2 * time.Millisecond // when no upload is in flight
-	quietFlush   = time.Millisecond     // when no connection sends any more
-	maxHold      = time.Second
-	maxUploads   = 64
-	forever      = time.Duration(math.MaxInt64)
-	maxHeldItems = 100_000
+	entryTarget = 64 << 10
+	largestLine = 128 << 10            // bounds InlineMaxBytes: entries may not pass 256 KiB
+	quickFlush  = 2 * time.Millisecond // when no upload is in flight
+	quietFlush  = time.Millisecond     // when no connection sends any more
+	maxHold     = time.Second
+	maxStall    = 3 * time.Second // how long produced data waits for room in the journal
+	maxUploads  = 64              // object flushes that are uploading or not resolved
+	maxHeld     = 100_000         // batches
+	forever     = time.Duration(math.MaxInt64)
 )
 
 // Core plans the way of batches to the journal.
@@ -74,32 +81,39 @@ type Core struct {
 
 	session layout.Session // 0 = none open
 	nextN   uint64
+	ended   bool
 
-	inline  buffer
-	object  buffer
-	flushes []*Flush // closed object flushes that are not resolved, in order
-	inAir   *Flush   // the inline flush that is being committed
-	pending map[Partition]*pendingCounts
-	bytes   int64
+	parts     map[Partition]*partState // those with something pending
+	idleParts []*partState             // to be used again
+	inline    buffer
+	object    buffer
+	ready     []*Flush // sealed object flushes that wait for their upload, in order
+	flushes   []*Flush // object flushes that are uploading or unresolved, in order
+	inAir     *Flush   // the inline flush that is being committed
+	uploads   int      // flushes that are uploading
+	abandoned int      // uploads of lost sessions that have not ended
+	bytes     int64    // of all items that are in use
 
 	lastArrival time.Duration
 	puts        bucket
 	budget      inlineBudget
-	inlineOff   bool // the quota stage or the outstanding bytes forbid it
+	full        bool // as many inline bytes as may be are outstanding
+	noInline    bool // the stage of etcd's quota
+	noProduce   bool
 
 	expected  map[producerKey]*expectation
-	held      map[connPartition]*heldQueue
-	heldCount int
+	idleExp   []*expectation // to be used again
+	held      heldBatches
 	deadlines deadlineHeap
 }
 
-type pendingCounts struct{ inline, object int }
-
 // NewCore makes a core without a session: what comes is buffered until there is one.
 func NewCore(cfg Config, out Effects, prod Producers) *Core {
+	cfg.InlineMaxBytes = min(cfg.InlineMaxBytes, largestLine)
 	return &Core{
-		cfg: cfg, out: out, prod: prod, pending: map[Partition]*pendingCounts{},
-		expected: map[producerKey]*expectation{}, held: map[connPartition]*heldQueue{},
+		cfg: cfg, out: out, prod: prod, parts: map[Partition]*partState{},
+		inline: buffer{lane: inlineLane}, object: buffer{lane: objectLane},
+		expected: map[producerKey]*expectation{}, held: newHeldBatches(),
 		puts: newBucket(cfg.PutsPerSecond), budget: newInlineBudget(cfg.InlineBudget),
 	}
 }
@@ -107,7 +121,7 @@ func NewCore(cfg Config, out Effects, prod Producers) *Core {
 // Opened starts a session: flush objects are named by it from number 1 on.
 func (c *Core) Opened(now time.Duration, id layout.Session) {
 	c.now = now
-	if c.session == id {
+	if c.session == id || c.ended {
 		return
 	}
 	c.Lost(now, c.session)
@@ -115,296 +129,109 @@ func (c *Core) Opened(now time.Duration, id layout.Session) {
 	c.plan()
 }
 
-// Lost ends the session: what was not proposed yet is answered as such. What was is answered by its Done.
+// Lost ends the session: what was not proposed yet is answered as such, at once, although uploads may still read its
+// bytes. What was proposed is answered by its Committed.
 func (c *Core) Lost(now time.Duration, id layout.Session) {
 	c.now = now
 	if id != c.session || id == 0 {
 		return
 	}
 	c.session = 0
+	kept := c.flushes[:0]
 	for _, f := range c.flushes {
-		if f.state == uploading || f.state == uploaded {
-			f.err = ErrNoSession
-			if f.state == uploaded {
-				f.state = failed
+		switch f.state {
+		case uploading:
+			f.state = abandoned
+			c.uploads--
+			c.abandoned++
+			for _, it := range f.items {
+				c.settle(it, Result{Err: ErrNoSession, Base: -1})
 			}
+		case uploaded:
+			c.fail(f, ErrNoSession)
+		default:
+			kept = append(kept, f)
 		}
 	}
-	c.advance()
-	c.refuseBuffered()
+	clear(c.flushes[len(kept):])
+	c.flushes = kept
+	c.refuse(ErrNoSession)
 }
 
-func (c *Core) refuseBuffered() {
-	for _, b := range []*buffer{&c.inline, &c.object} {
-		items := b.items
-		*b = buffer{}
-		for _, it := range items {
-			c.resolve(it, Result{Err: ErrNoSession, Base: -1})
-		}
+// refuse ends everything that has not got as far as an upload.
+func (c *Core) refuse(err error) {
+	flushes := append(c.ready, c.seal(&c.inline), c.seal(&c.object))
+	c.ready = nil
+	for _, f := range flushes {
+		c.resolveAll(f, nil, err)
 	}
-	c.failHeld(ErrNoSession)
+	c.refuseHeld(err)
 }
 
 // Produce takes a request in the order of arrival on its connection.
 func (c *Core) Produce(now time.Duration, r *Request) {
 	c.now, c.lastArrival = now, now
-	r.open, r.buffered, r.index = len(r.Items), len(r.Items), -1
-	heap.Push(&c.deadlines, r)
+	r.open, r.used = len(r.Items), len(r.Items)
+	for i := range r.Items {
+		r.bytes += len(r.Items[i].Data)
+	}
+	c.deadlines.add(r)
 	for i := range r.Items {
 		it := &r.Items[i]
-		it.request = r
-		it.pid, it.epoch, it.seq = it.Data.ProducerID(), it.Data.ProducerEpoch(), it.Data.BaseSequence()
-		it.records, it.maxTime = it.Data.NumRecords(), it.Data.MaxTimestamp()
-		if it.pid < 0 {
-			it.pid, it.epoch, it.seq = -1, -1, -1
-		}
-		if c.bytes+int64(len(it.Data)) > c.cfg.MaxBuffered || c.heldCount >= maxHeldItems {
-			it.lane = nowhere
-			c.finishItem(it, Result{Err: ErrFull, Base: -1})
-			continue
-		}
-		c.bytes += int64(len(it.Data))
-		if !c.hold(r.Conn, it) {
-			c.admit(it)
-			c.releaseHeld(it.Partition)
-		}
-	}
-	c.plan()
-}
-
-// admit puts an item into a lane's buffer.
-func (c *Core) admit(it *Item) {
-	c.expect(it)
-	p := c.pending[it.Partition]
-	if p == nil {
-		p = &pendingCounts{}
-		c.pending[it.Partition] = p
-	}
-	inline := p.object == 0 && c.inlineAllowed(len(it.Data))
-	if !inline && c.inline.parts[it.Partition] > 0 {
-		c.convert() // earlier batches of the partition sit in the inline buffer: they go along
-	}
-	if inline {
-		it.lane = inlineLane
-		p.inline++
-		c.inline.add(c.now, it)
-		return
-	}
-	it.lane = objectLane
-	p.object++
-	c.object.add(c.now, it)
-}
-
-func (c *Core) inlineAllowed(size int) bool {
-	return !c.inlineOff && size <= c.cfg.InlineMaxBytes && c.budget.allows(c.now)
-}
-
-// convert moves the inline buffer over to the object lane. Nothing of its partitions is pending there.
-func (c *Core) convert() {
-	items := c.inline.items
-	c.inline = buffer{}
-	for _, it := range items {
-		p := c.pending[it.Partition]
-		p.inline--
-		p.object++
-		it.lane = objectLane
-		c.object.add(c.now, it)
-	}
-}
-
-// plan closes what is due.
-func (c *Core) plan() {
-	if c.session == 0 {
-		return
-	}
-	if c.inline.bytes > c.cfg.InlineMaxBytes || c.inline.entryBytes() > entryTarget {
-		c.convert()
-	}
-	if len(c.inline.items) > 0 && c.inAir == nil {
-		c.closeInline()
-	}
-	for len(c.object.items) > 0 && c.now >= c.objectDue() {
-		c.closeObject()
-	}
-}
-
-func (c *Core) closeInline() {
-	f := newFlush(&c.inline)
-	c.inline = buffer{}
-	f.state = proposed
-	c.budget.spend(c.now, f.bytes)
-	c.inAir = f
-	c.out.Propose(f, f.command(), f.inlineChunks())
-}
-
-// objectDue is when the object buffer closes if nothing more comes.
-func (c *Core) objectDue() time.Duration {
-	b := &c.object
-	if len(b.items) == 0 || c.session == 0 || len(c.flushes) >= maxUploads {
-		return forever
-	}
-	if b.bytes >= c.cfg.FlushBytes || b.entryBytes() >= entryTarget {
-		return 0
-	}
-	latest := b.opened + c.cfg.FlushInterval
-	due := c.lastArrival + quietFlush
-	if !c.uploadInFlight() {
-		due = min(due, b.opened+quickFlush)
-	}
-	return min(max(due, c.puts.next(c.now)), latest)
-}
-
-func (c *Core) uploadInFlight() bool {
-	for _, f := range c.flushes {
-		if f.state == uploading {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *Core) closeObject() {
-	c.puts.take(c.now)
-	b := c.object.split(c.cfg.FlushBytes, entryTarget)
-	f := newFlush(&b)
-	f.Session, f.N = c.session, c.nextN
-	c.nextN++
-	c.flushes = append(c.flushes, f)
-	c.out.Upload(f)
-}
-
-// Uploaded takes an upload's outcome: size and section offsets of the object, and whether the hedge won.
-//
-// The name is free for the next flush only in another session: a failed upload's number is never used again.
-func (c *Core) Uploaded(now time.Duration, f *Flush, size uint64, offsets []uint64, hedge bool, err error) {
-	c.now = now
-	f.state, f.size, f.offsets, f.hedge = uploaded, size, offsets, hedge
-	if f.err == nil && err != nil {
-		f.err = errors.Join(ErrUpload, err)
-	}
-	if f.err != nil {
-		f.state = failed
-	}
-	c.advance()
-	c.plan()
-}
-
-// advance proposes the uploaded flushes at the front, in order, and drops the failed ones. A flush waits for an inline
-// commit in flight: it may hold later batches of the same partitions.
-func (c *Core) advance() {
-	n := 0
-	for _, f := range c.flushes {
-		switch f.state {
-		case failed:
-			for _, it := range f.items {
-				c.resolve(it, Result{Err: f.err, Base: -1})
-			}
-			c.out.Drop(f)
-			f.items = nil
-			continue
-		case uploaded:
-			if c.inAir == nil && !c.uploadingBefore(n) {
-				f.state = proposed
-				c.out.Propose(f, f.command(), nil)
-			}
-		}
-		c.flushes[n] = f
-		n++
-	}
-	clear(c.flushes[n:])
-	c.flushes = c.flushes[:n]
-}
-
-// uploadingBefore reports whether one of the first n flushes is not proposed yet.
-func (c *Core) uploadingBefore(n int) bool {
-	for _, f := range c.flushes[:n] {
-		if f.state != proposed {
-			return true
-		}
-	}
-	return false
-}
-
-// Committed takes the outcome of a flush's command: State's verdict on each batch in section order, with the log start
-// of its partition, or err.
-func (c *Core) Committed(now time.Duration, f *Flush, verdicts []Result, err error) {
-	c.now = now
-	if f == c.inAir {
-		c.inAir = nil
-	} else {
-		for i, x := range c.flushes {
-			if x == f {
-				c.flushes = append(c.flushes[:i], c.flushes[i+1:]...)
-				break
+		it.read(r)
+		switch {
+		case c.ended:
+			c.refuseItem(it, ErrEnded)
+		case c.bytes+int64(len(it.Data)) > c.cfg.MaxBuffered || c.held.count >= 2*maxHeld:
+			c.refuseItem(it, ErrFull)
+		default:
+			c.bytes += int64(len(it.Data))
+			if !c.hold(it) {
+				c.admit(it)
+				c.releaseHeld(it.Partition)
 			}
 		}
 	}
-	for i, it := range f.items {
-		r := Result{Err: err, Base: -1}
-		if err == nil {
-			r = verdicts[i]
-		}
-		c.resolve(it, r)
-	}
-	f.items = nil
-	c.advance()
+	c.overflow()
 	c.plan()
 }
 
-// resolve ends an item that was admitted or held.
-func (c *Core) resolve(it *Item, r Result) {
-	if p := c.pending[it.Partition]; p != nil && it.lane != nowhere {
-		if it.lane == inlineLane {
-			p.inline--
-		} else {
-			p.object--
-		}
-		if p.inline == 0 && p.object == 0 {
-			delete(c.pending, it.Partition)
-		}
-		c.unexpect(it)
-	}
-	c.bytes -= int64(len(it.Data))
-	c.finishItem(it, r)
-}
+// Shares counts an agent among those that share the inline budget: it appended inline bytes.
+func (c *Core) Shares(by layout.Session) { c.budget.shares(by) }
 
-func (c *Core) finishItem(it *Item, r Result) {
-	req := it.request
-	if !it.done {
-		it.done = true
-		it.Result = r
-		req.open--
-	}
-	c.answer(req)
-	if req.buffered--; req.buffered == 0 {
-		c.out.Release(req)
-	}
-}
-
-func (c *Core) answer(r *Request) {
-	if r.open > 0 || r.answered {
-		return
-	}
-	r.answered = true
-	if r.index >= 0 {
-		heap.Remove(&c.deadlines, r.index)
-	}
-	c.out.Answer(r)
-}
-
-// Seen tells of an entry that was applied: how many inline bytes it carried, and what State says is outstanding.
+// Seen tells of an entry that was applied: how many inline bytes it carried, and how many no archive holds after it.
 func (c *Core) Seen(now time.Duration, inlineBytes int, outstanding int64) {
 	c.now = now
 	c.budget.seen(now, inlineBytes)
-	c.inlineOff = outstanding >= c.cfg.MaxOutstanding
+	c.full = outstanding >= c.cfg.MaxOutstanding
 }
 
-// Advanced tells that another agent's batches moved a partition: held batches may have their turn.
+// Stage follows the stages of etcd's quota: noInline keeps data out of the journal; with noProduce nothing is flushed,
+// and what has waited for maxStall is refused.
+func (c *Core) Stage(now time.Duration, noInline, noProduce bool) {
+	c.now = now
+	c.noInline, c.noProduce = noInline, noProduce
+	c.overflow()
+	c.plan()
+}
+
+// Advanced tells that somebody's batches moved a partition: held batches may have their turn.
 func (c *Core) Advanced(now time.Duration, p Partition) {
 	c.now = now
 	if c.releaseHeld(p) {
+		c.overflow()
 		c.plan()
 	}
+}
+
+// Resynced tells that State was replaced by a newer one: any partition may have moved.
+func (c *Core) Resynced(now time.Duration) {
+	c.now = now
+	for _, p := range c.held.partitions() {
+		c.releaseHeld(p)
+	}
+	c.overflow()
+	c.plan()
 }
 
 // Tick lets time pass.
@@ -413,34 +240,36 @@ func (c *Core) Tick(now time.Duration) {
 	for len(c.deadlines) > 0 && c.deadlines[0].Deadline <= now {
 		r := c.deadlines[0]
 		for i := range r.Items {
-			if it := &r.Items[i]; !it.done {
-				it.done = true
-				it.Result = Result{Err: ErrTimeout, Base: -1}
-				r.open--
-			}
+			c.result(&r.Items[i], Result{Err: ErrTimeout, Base: -1, Time: -1, LogStart: -1})
 		}
-		c.answer(r)
 	}
 	c.releaseOverdue()
+	if now >= c.stallEnds() {
+		c.refuse(ErrStalled)
+	}
+	c.overflow()
 	c.plan()
 }
 
 // NextWake is when Tick must be called at the latest; ok is false when nothing waits for time.
 func (c *Core) NextWake() (at time.Duration, ok bool) {
-	at = min(c.objectDue(), c.nextHeld())
+	at = min(c.objectDue(), c.held.nextDue(), c.stallEnds())
 	if len(c.deadlines) > 0 {
 		at = min(at, c.deadlines[0].Deadline)
 	}
 	return at, at != forever
 }
 
-// End ends the session and refuses what has not been proposed.
+// End ends the session for good and refuses what has not been proposed, and everything that comes from now on.
 func (c *Core) End(now time.Duration) {
+	c.now, c.ended = now, true
 	c.Lost(now, c.session)
-	c.refuseBuffered()
+	c.refuse(ErrEnded)
 }
 
 // Idle reports whether nothing is buffered, held, uploading or unresolved.
-func (c *Core) Idle() bool { return c.bytes == 0 && c.inAir == nil && len(c.flushes) == 0 }
+func (c *Core) Idle() bool {
+	return c.bytes == 0 && c.inAir == nil && len(c.flushes) == 0 && c.abandoned == 0
+}
 
 func addSequence(seq, n int32) int32 { return state.AddSequence(seq, n) }

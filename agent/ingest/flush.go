@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"cmp"
+	"context"
 	"slices"
+	"time"
 
 	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
@@ -16,63 +18,109 @@ type Flush struct {
 	N       uint64         // the object's number in its session, 0 = inline
 	items   []*Item        // in section order
 	bytes   int
+	opened  time.Duration // arrival of the first item
 	state   flushState
 	hedge   bool
 	size    uint64   // of the object
 	offsets []uint64 // of its sections
-	err     error
-	key     string // of the object
+	err     error    // of the upload
+
+	// Of the shell:
+	key    string // of the object
+	closed time.Duration
+	ctx    context.Context // of the upload
+	cancel context.CancelFunc
 }
 
 type flushState uint8
 
 const (
-	uploading flushState = iota
+	uploading flushState = iota // or, before it has a number, ready to be uploaded
 	uploaded
-	failed
 	proposed
+	abandoned // its session was lost while it was uploading
 )
 
-// newFlush sorts a buffer's items. Within a partition, producers come in the order of their first batch.
-func newFlush(b *buffer) *Flush {
-	type producerOf struct {
-		p   Partition
-		pid int64
+// seal makes a flush of a buffer and empties it.
+func (c *Core) seal(b *buffer) *Flush {
+	f := &Flush{bytes: b.bytes, opened: b.opened}
+	if b.items > 0 {
+		f.items = make([]*Item, 0, b.items)
 	}
-	first := make(map[producerOf]int, len(b.items))
-	for i, it := range b.items {
-		k := producerOf{it.Partition, it.pid}
-		if _, ok := first[k]; !ok {
-			first[k] = i
+	if len(b.parts) > 1 {
+		slices.SortFunc(b.parts, func(x, y *partState) int {
+			return cmp.Or(cmp.Compare(x.id.Topic, y.id.Topic), cmp.Compare(x.id.Index, y.id.Index))
+		})
+	}
+	for _, p := range b.parts {
+		start := len(f.items)
+		for it := p.chain[b.lane].first; it != nil; {
+			f.items = append(f.items, it)
+			it, it.next = it.next, nil
+		}
+		p.chain[b.lane] = chain{}
+		groupProducers(f.items[start:])
+	}
+	clear(b.parts)
+	b.parts, b.items, b.bytes = b.parts[:0], 0, 0
+	return f
+}
+
+// groupProducers brings the batches of one producer together, for that makes their description short. No batch passes
+// an earlier one of its connection or of its producer: where it would, its producer's group is opened a second time.
+func groupProducers(items []*Item) {
+	mixed := false
+	for _, it := range items {
+		if it.pid != items[0].pid {
+			mixed = true
+			break
 		}
 	}
-	slices.SortStableFunc(b.items, func(x, y *Item) int {
-		if c := cmp.Compare(x.Partition.Topic, y.Partition.Topic); c != 0 {
-			return c
+	if !mixed {
+		return
+	}
+	groups := int32(0)
+	ofProducer, ofConn := map[int64]int32{}, map[uint64]int32{}
+	for _, it := range items {
+		g, ok := ofProducer[it.pid]
+		if !ok || g < ofConn[it.request.Conn] {
+			groups++
+			g = groups
+			ofProducer[it.pid] = g
 		}
-		if c := cmp.Compare(x.Partition.Index, y.Partition.Index); c != 0 {
-			return c
-		}
-		return cmp.Compare(first[producerOf{x.Partition, x.pid}], first[producerOf{y.Partition, y.pid}])
-	})
-	return &Flush{items: b.items, bytes: b.bytes}
+		ofConn[it.request.Conn], it.group = g, g
+	}
+	slices.SortStableFunc(items, func(x, y *Item) int { return cmp.Compare(x.group, y.group) })
 }
 
 // Bytes is how many bytes of batches the flush holds, Batches how many batches.
 func (f *Flush) Bytes() int   { return f.bytes }
 func (f *Flush) Batches() int { return len(f.items) }
 
+// sections counts the partitions.
+func (f *Flush) sections() int {
+	n := 0
+	for i, it := range f.items {
+		if i == 0 || f.items[i-1].Partition != it.Partition {
+			n++
+		}
+	}
+	return n
+}
+
 // Sections is the flush in the form of a segment. The chunks alias the batches.
 func (f *Flush) Sections() []segment.Section {
-	var list []segment.Section
+	list := make([]segment.Section, 0, f.sections())
+	chunks := f.inlineChunks() // all sections' share one array
 	for i, it := range f.items {
 		if i == 0 || f.items[i-1].Partition != it.Partition {
 			list = append(list, segment.Section{
 				Topic: it.TopicID, Partition: it.Partition.Index, BaseOffset: -1, MaxTimestamp: it.maxTime,
+				Chunks: chunks[i:i:i],
 			})
 		}
 		s := &list[len(list)-1]
-		s.Chunks = append(s.Chunks, it.Data)
+		s.Chunks = chunks[i-len(s.Chunks) : i+1 : i+1]
 		s.Batches++
 		s.Records += int(it.records)
 		s.MaxTimestamp = max(s.MaxTimestamp, it.maxTime)
@@ -91,7 +139,15 @@ func (f *Flush) inlineChunks() [][]byte {
 
 // command is the flush as AppendBatches. The first max timestamp is absolute; the proposer makes it relative.
 func (f *Flush) command() *pb.Command {
-	a := &pb.AppendBatches{Flush: f.N, Hedge: f.hedge, Size: f.size}
+	n, sections := len(f.items), f.sections()
+	a := &pb.AppendBatches{
+		Flush: f.N, Hedge: f.hedge, Size: f.size,
+		Topics: make([]uint64, 0, sections), Partitions: make([]uint32, 0, sections),
+		Offsets: make([]uint64, 0, sections), Runs: make([]uint32, 0, sections),
+		ProducerIds: make([]int64, 0, sections), ProducerEpochs: make([]int32, 0, sections),
+		Sequences: make([]int32, 0, sections), Batches: make([]uint32, 0, sections),
+		Records: make([]uint32, 0, n), Bytes: make([]uint32, 0, n), MaxTimestamps: make([]int64, 0, n),
+	}
 	offset, last := uint64(0), int64(0)
 	for i, it := range f.items {
 		var prev *Item

@@ -1,24 +1,11 @@
 package ingest
 
 import (
-	"container/heap"
+	"cmp"
+	"container/list"
+	"slices"
 	"time"
 )
-
-// Sequences. The agent holds back a batch that came before its turn: another connection or agent may bring the one
-// before it within a moment, and State would refuse it. The expectation is State's, advanced by what is pending here.
-
-type producerKey struct {
-	partition Partition
-	pid       int64
-}
-
-// expectation is what follows the batches of a producer that are pending here.
-type expectation struct {
-	epoch   int16
-	next    int32
-	pending int
-}
 
 type connPartition struct {
 	conn      uint64
@@ -27,187 +14,126 @@ type connPartition struct {
 
 // heldQueue is a connection's batches of one partition that wait behind one that is early.
 type heldQueue struct {
+	connPartition
 	items []*Item
 	until time.Duration // the first one goes on then, whatever State will say
+	due   *list.Element
 }
 
-// early reports whether the batch's sequence lies ahead of what its partition expects.
-func (c *Core) early(it *Item) bool {
-	if it.pid < 0 {
-		return false
-	}
-	if e := c.expected[producerKey{it.Partition, it.pid}]; e != nil {
-		if it.epoch != e.epoch {
-			return it.epoch > e.epoch && it.seq != 0
-		}
-		return ahead(it.seq, e.next)
-	}
-	next, known, fresh := c.prod.Next(it.Partition, it.pid, it.epoch)
-	if !known {
-		return fresh && it.seq != 0
-	}
-	return ahead(it.seq, next)
+// heldBatches are all held queues. Every queue waits equally long, so that a list is enough to know the next one.
+type heldBatches struct {
+	queues map[connPartition]*heldQueue
+	at     map[Partition][]*heldQueue // oldest first
+	due    *list.List                 // of *heldQueue, by until
+	count  int                        // batches
 }
 
-// ahead compares on the ring of sequences: seq lies within half of it behind next.
-func ahead(seq, next int32) bool {
-	d := uint32(seq-next) & 0x7fffffff
-	return d != 0 && d < 1<<30
+func newHeldBatches() heldBatches {
+	return heldBatches{queues: map[connPartition]*heldQueue{}, at: map[Partition][]*heldQueue{}, due: list.New()}
 }
 
-func (c *Core) expect(it *Item) {
-	if it.pid < 0 {
-		return
-	}
-	k := producerKey{it.Partition, it.pid}
-	e := c.expected[k]
-	if e == nil {
-		e = &expectation{epoch: it.epoch, next: it.seq}
-		c.expected[k] = e
-	}
-	e.pending++
-	next := addSequence(it.seq, it.records)
-	if it.epoch > e.epoch || it.epoch == e.epoch && (it.seq == e.next || ahead(next, e.next)) {
-		e.epoch, e.next = it.epoch, next
+func (h *heldBatches) open(k connPartition, until time.Duration) *heldQueue {
+	q := &heldQueue{connPartition: k, until: until}
+	q.due = h.due.PushBack(q)
+	h.queues[k] = q
+	h.at[k.partition] = append(h.at[k.partition], q)
+	return q
+}
+
+func (h *heldBatches) close(q *heldQueue) {
+	h.due.Remove(q.due)
+	delete(h.queues, q.connPartition)
+	rest := slices.DeleteFunc(h.at[q.partition], func(x *heldQueue) bool { return x == q })
+	if h.at[q.partition] = rest; len(rest) == 0 {
+		delete(h.at, q.partition)
 	}
 }
 
-func (c *Core) unexpect(it *Item) {
-	if it.pid < 0 {
-		return
+func (h *heldBatches) nextDue() time.Duration {
+	if e := h.due.Front(); e != nil {
+		return e.Value.(*heldQueue).until
 	}
-	k := producerKey{it.Partition, it.pid}
-	if e := c.expected[k]; e != nil {
-		if e.pending--; e.pending == 0 {
-			delete(c.expected, k)
-		}
-	}
+	return forever
 }
 
-// hold keeps an early batch, or one behind such, back. It reports whether it did.
-func (c *Core) hold(conn uint64, it *Item) bool {
-	k := connPartition{conn, it.Partition}
-	q := c.held[k]
+// partitions lists those with held batches in a fixed order, so that a replay takes the same way.
+func (h *heldBatches) partitions() []Partition {
+	keys := make([]Partition, 0, len(h.at))
+	for p := range h.at {
+		keys = append(keys, p)
+	}
+	slices.SortFunc(keys, func(a, b Partition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Index, b.Index))
+	})
+	return keys
+}
+
+// hold keeps an early batch, or one behind such, back. It reports whether it did. When too many are held, no new queue
+// is opened: State refuses what is early, and the client tries again.
+func (c *Core) hold(it *Item) bool {
+	k := connPartition{it.request.Conn, it.Partition}
+	q := c.held.queues[k]
 	if q == nil {
-		if !c.early(it) {
+		if c.held.count >= maxHeld || !c.early(it) {
 			return false
 		}
-		q = &heldQueue{until: c.now + maxHold}
-		c.held[k] = q
+		q = c.held.open(k, c.now+maxHold)
 	}
 	q.items = append(q.items, it)
-	c.heldCount++
+	c.held.count++
 	return true
 }
 
 // releaseHeld lets go what has its turn in a partition, on every connection, until nothing moves any more.
 func (c *Core) releaseHeld(p Partition) bool {
-	if c.heldCount == 0 {
+	if c.held.count == 0 {
 		return false
 	}
-	any := false
+	released := false
 	for moved := true; moved; {
 		moved = false
-		for _, k := range c.heldKeys(p) {
-			q := c.held[k]
+		for _, q := range slices.Clone(c.held.at[p]) {
 			for len(q.items) > 0 && !c.early(q.items[0]) {
-				c.pop(k, q)
-				moved, any = true, true
+				c.pop(q)
+				moved, released = true, true
 			}
 		}
 	}
-	return any
+	return released
 }
 
-// heldKeys lists the held queues of a partition in the order of their connections, so that a replay takes the same way.
-func (c *Core) heldKeys(p Partition) []connPartition {
-	var keys []connPartition
-	for k := range c.held {
-		if k.partition == p {
-			keys = append(keys, k)
-		}
-	}
-	sortKeys(keys)
-	return keys
-}
-
-// pop admits the first item of a queue. What follows gets a new second.
-func (c *Core) pop(k connPartition, q *heldQueue) {
+// pop admits the first item of a queue. What follows may wait for another gap, and gets a second of its own.
+func (c *Core) pop(q *heldQueue) {
 	it := q.items[0]
+	q.items[0] = nil
 	q.items = q.items[1:]
-	c.heldCount--
-	q.until = c.now + maxHold
+	c.held.count--
 	if len(q.items) == 0 {
-		delete(c.held, k)
+		c.held.close(q)
+	} else {
+		q.until = c.now + maxHold
+		c.held.due.MoveToBack(q.due)
 	}
 	c.admit(it)
 }
 
 // releaseOverdue lets the first batch of each overdue queue go: State refuses it, and the client hears why.
 func (c *Core) releaseOverdue() {
-	if c.heldCount == 0 {
-		return
-	}
-	var keys []connPartition
-	for k, q := range c.held {
-		if c.now >= q.until {
-			keys = append(keys, k)
-		}
-	}
-	sortKeys(keys)
-	for _, k := range keys {
-		if q := c.held[k]; q != nil && c.now >= q.until {
-			c.pop(k, q)
-			c.releaseHeld(k.partition)
-		}
+	for c.held.nextDue() <= c.now {
+		q := c.held.due.Front().Value.(*heldQueue)
+		c.pop(q)
+		c.releaseHeld(q.partition)
 	}
 }
 
-func (c *Core) nextHeld() time.Duration {
-	at := forever
-	for _, q := range c.held {
-		at = min(at, q.until)
-	}
-	return at
-}
-
-func (c *Core) failHeld(err error) {
-	var keys []connPartition
-	for k := range c.held {
-		keys = append(keys, k)
-	}
-	sortKeys(keys)
-	for _, k := range keys {
-		q := c.held[k]
-		delete(c.held, k)
-		c.heldCount -= len(q.items)
+func (c *Core) refuseHeld(err error) {
+	for e := c.held.due.Front(); e != nil; e = c.held.due.Front() {
+		q := e.Value.(*heldQueue)
+		c.held.close(q)
+		c.held.count -= len(q.items)
 		for _, it := range q.items {
-			c.resolve(it, Result{Err: err, Base: -1})
+			c.settle(it, Result{Err: err, Base: -1, Time: -1, LogStart: -1})
+			c.free(it)
 		}
 	}
 }
-
-// deadlineHeap orders the requests that are not answered by their deadline.
-type deadlineHeap []*Request
-
-func (h deadlineHeap) Len() int           { return len(h) }
-func (h deadlineHeap) Less(i, j int) bool { return h[i].Deadline < h[j].Deadline }
-func (h deadlineHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *deadlineHeap) Push(x any) {
-	r := x.(*Request)
-	r.index = len(*h)
-	*h = append(*h, r)
-}
-func (h *deadlineHeap) Pop() any {
-	old := *h
-	r := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	r.index = -1
-	return r
-}
-
-var _ heap.Interface = (*deadlineHeap)(nil)

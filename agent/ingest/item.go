@@ -17,17 +17,32 @@ type Partition struct {
 type Item struct {
 	Partition Partition
 	TopicID   state.TopicID
-	Data      batch.Batch // stays unchanged until the item is resolved
+	Data      batch.Batch // stays unchanged until the request is released
+	Turn      *Turn       // what State said of the batch's producer a moment ago; nil = not asked
 	Result    Result      // set when the item is resolved
 
 	request *Request
+	part    *partState // while it is pending
+	next    *Item      // in its partition's chain
+	exp     *expectation
 	pid     int64
-	epoch   int16
+	maxTime int64
 	seq     int32
 	records int32
-	maxTime int64
+	group   int32 // see groupProducers
+	epoch   int16
 	lane    lane
 	done    bool
+}
+
+// read takes over what the batch's header says, so that the bytes are not looked at again.
+func (it *Item) read(r *Request) {
+	it.request = r
+	it.pid, it.epoch, it.seq = it.Data.ProducerID(), it.Data.ProducerEpoch(), it.Data.BaseSequence()
+	it.records, it.maxTime = it.Data.NumRecords(), it.Data.MaxTimestamp()
+	if it.pid < 0 {
+		it.pid, it.epoch, it.seq = -1, -1, -1
+	}
 }
 
 // Result of an item. Err is nil when State judged the batch; then Code, Base, Time and LogStart are State's.
@@ -47,59 +62,8 @@ type Request struct {
 
 	answer, release func() // of the shell
 
-	open     int // items without a result
-	buffered int // items whose bytes are still in use
-	answered bool
-	index    int // in the deadline heap, -1 = not in it
-}
-
-// lane is a way to the journal.
-type lane uint8
-
-const (
-	nowhere lane = iota
-	inlineLane
-	objectLane
-)
-
-// buffer collects items of one lane until it becomes a flush.
-type buffer struct {
-	items  []*Item
-	bytes  int
-	opened time.Duration
-	parts  map[Partition]int // items per partition
-	runs   int               // upper bound of producer runs, for the entry's size
-}
-
-func (b *buffer) add(now time.Duration, it *Item) {
-	if len(b.items) == 0 {
-		b.opened = now
-		b.parts = map[Partition]int{}
-	}
-	b.items = append(b.items, it)
-	b.bytes += len(it.Data)
-	b.parts[it.Partition]++
-	b.runs++
-}
-
-// entryBytes estimates, from above, what the buffer's command takes in an entry.
-func (b *buffer) entryBytes() int { return 64 + len(b.parts)*20 + b.runs*30 }
-
-// split takes items off the front until they reach a number of bytes or their entry its size; the rest stays.
-func (b *buffer) split(bytes, entry int) buffer {
-	var front buffer
-	for i, it := range b.items {
-		if i > 0 && (front.bytes+len(it.Data) > bytes || front.entryBytes() >= entry) {
-			rest := b.items[i:]
-			opened := b.opened
-			*b = buffer{}
-			for _, it := range rest {
-				b.add(opened, it)
-			}
-			return front
-		}
-		front.add(b.opened, it)
-	}
-	*b = buffer{}
-	return front
+	bytes int
+	open  int // items without a result
+	used  int // items whose bytes are in use
+	index int // in the deadline heap, -1 = not in it
 }

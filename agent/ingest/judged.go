@@ -24,14 +24,19 @@ func (f *Flush) Judged(o session.Outcome, s *state.State) ([]Result, error) {
 		// Refused as a whole: nothing was appended.
 		return nil, fmt.Errorf("%w: %s", ErrNoSession, o.Result.Code)
 	}
-	list := make([]Result, len(o.Result.Batches))
+	if got, want := len(o.Result.Batches), len(f.items); got != want {
+		return nil, fmt.Errorf("%w: %d verdicts for %d batches", ErrUnknown, got, want)
+	}
+	list := make([]Result, len(f.items))
+	start, of := int64(-1), Partition{}
 	for i, b := range o.Result.Batches {
-		list[i] = Result{Code: b.Code, Base: b.Base, Time: b.Time, LogStart: -1}
-		if t := s.TopicByNumber(f.items[i].Partition.Topic); t != nil {
-			if p := t.Partition(f.items[i].Partition.Index); p != nil {
-				list[i].LogStart = p.LogStart
+		if id := f.items[i].Partition; i == 0 || id != of {
+			start, of = -1, id
+			if p := partitionOf(s, id); p != nil {
+				start = p.LogStart
 			}
 		}
+		list[i] = Result{Code: b.Code, Base: b.Base, Time: b.Time, LogStart: start}
 	}
 	return list, nil
 }
@@ -39,27 +44,36 @@ func (f *Flush) Judged(o session.Outcome, s *state.State) ([]Result, error) {
 // Expected is what State says of a producer in a partition, in the terms of Producers.
 func Expected(s *state.State, part Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
 	fresh = pid > s.HighestExpiredProducerID()
-	if t := s.TopicByNumber(part.Topic); t != nil {
-		if x := t.Partition(part.Index); x != nil {
-			seq, known = x.ProducerNext(pid, epoch)
-		}
+	if p := partitionOf(s, part); p != nil {
+		seq, known = p.ProducerNext(pid, epoch)
 	}
 	return seq, known, fresh
 }
 
-func appends(body *pb.Entry) bool {
+func partitionOf(s *state.State, id Partition) *state.Partition {
+	if t := s.TopicByNumber(id.Topic); t != nil {
+		return t.Partition(id.Index)
+	}
+	return nil
+}
+
+// concerns reports whether an entry is one that Core.Applied must hear of: it holds batches, or moves inline bytes to an
+// archive.
+func concerns(body *pb.Entry) bool {
 	for _, c := range body.Commands {
-		if c.GetAppendBatches() != nil {
+		switch c.Kind.(type) {
+		case *pb.Command_AppendBatches, *pb.Command_Archived:
 			return true
 		}
 	}
 	return false
 }
 
-// Applied tells of an entry that was applied and what State says is outstanding then. Only entries with batches matter.
+// Applied tells of an entry that was applied and what State says is outstanding then. Only entries with batches, and
+// those that record an archive, matter.
 func (c *Core) Applied(now time.Duration, body *pb.Entry, outstanding int64) {
 	c.Seen(now, len(body.Inline), outstanding)
-	if c.heldCount == 0 {
+	if c.held.count == 0 {
 		return
 	}
 	for _, cmd := range body.Commands {

@@ -13,14 +13,16 @@ import (
 )
 
 // maxTimeout bounds what a client may ask for as its timeout.
-const maxTimeout = 10 * time.Minute
+const (
+	maxTimeout   = 10 * time.Minute
+	leastTimeout = 30 * time.Second // where the client has none
+)
 
 // Produce implements api.Ingest: it validates every part in the caller's goroutine and hands the good ones to the core.
 func (g *Ingest) Produce(_ context.Context, call *api.ProduceCall) {
 	now := time.Now().UnixMilli()
-	timeout := min(max(call.Timeout, 0), maxTimeout)
-	r := &Request{Conn: call.Conn, Items: make([]Item, 0, len(call.Parts)), Deadline: g.now() + timeout}
-	parts := make([]int, 0, len(call.Parts)) // of each item
+	r := &Request{Conn: call.Conn, Items: make([]Item, 0, len(call.Parts)), Deadline: g.now() + timeoutOf(call)}
+	parts := make([]int32, 0, len(call.Parts)) // of each item
 	for i := range call.Parts {
 		p := &call.Parts[i]
 		b, err := prepare(p, call.AllowZstd, now)
@@ -29,27 +31,17 @@ func (g *Ingest) Produce(_ context.Context, call *api.ProduceCall) {
 			continue
 		}
 		r.Items = append(r.Items, Item{Partition: Partition{p.Topic, p.Partition}, Data: b})
-		parts = append(parts, i)
+		parts = append(parts, int32(i))
 	}
 	if len(r.Items) == 0 {
 		call.Done()
 		return
 	}
-	g.o.View.Read(func(s *state.State) {
-		for i := range r.Items {
-			if t := s.TopicByNumber(r.Items[i].Partition.Topic); t != nil {
-				r.Items[i].TopicID = t.ID
-			}
-		}
-	})
-	frame := call.Frame
-	if frame != nil {
+	g.lookUp(r)
+	r.release = func() {}
+	if frame := call.Frame; frame != nil {
 		frame.Retain()
-	}
-	r.release = func() {
-		if frame != nil {
-			frame.Release()
-		}
+		r.release = frame.Release
 	}
 	r.answer = func() {
 		for i := range r.Items {
@@ -57,18 +49,36 @@ func (g *Ingest) Produce(_ context.Context, call *api.ProduceCall) {
 		}
 		call.Done()
 	}
-	g.mu.Lock()
-	ended := g.mu.ended
-	g.mu.Unlock()
-	if ended {
-		for _, i := range parts {
-			call.Parts[i].Err, call.Parts[i].BaseOffset = api.ErrDraining, -1
-		}
-		r.release()
-		call.Done()
-		return
-	}
 	g.step(func(c *Core, at time.Duration) { c.Produce(at, r) })
+}
+
+// timeoutOf is how long the client wants to wait. Only acks=all has a timeout in Kafka; with acks=0 its end would even
+// close the connection.
+func timeoutOf(call *api.ProduceCall) time.Duration {
+	t := min(max(call.Timeout, 0), maxTimeout)
+	if call.Acks != -1 {
+		t = max(t, leastTimeout)
+	}
+	return t
+}
+
+// lookUp asks State for what the core needs, once for all items, so that the core's lock is not held meanwhile.
+func (g *Ingest) lookUp(r *Request) {
+	turns := make([]Turn, len(r.Items))
+	g.o.View.Read(func(s *state.State) {
+		for i := range r.Items {
+			it := &r.Items[i]
+			t := s.TopicByNumber(it.Partition.Topic)
+			if t == nil {
+				continue
+			}
+			it.TopicID = t.ID
+			if pid := it.Data.ProducerID(); pid >= 0 {
+				it.Turn = &turns[i]
+				it.Turn.Next, it.Turn.Known, it.Turn.Fresh = Expected(s, it.Partition, pid, it.Data.ProducerEpoch())
+			}
+		}
+	})
 }
 
 // prepare validates a batch and makes it what its topic stores.
@@ -152,6 +162,8 @@ func edgeError(err error) error {
 		{ErrUnknown, api.ErrOutcomeUnknown},
 		{ErrUpload, api.ErrStoreUnavailable},
 		{ErrFull, api.ErrMemory},
+		{ErrStalled, api.ErrMemory},
+		{ErrEnded, api.ErrDraining},
 		{ErrNoSession, api.ErrNotProposed},
 	} {
 		if errors.Is(err, m.from) {
