@@ -25,11 +25,10 @@ import (
 
 // matrix is one cluster that is killed at some steps.
 type matrix struct {
-	base    plan
-	steps   []step
-	sizes   func(*rand.Rand) int
-	running *binary.Process
-	fired   map[string]int
+	base  plan
+	steps []step
+	sizes func(*rand.Rand) int
+	fired map[string]int
 }
 
 // patience bounds the wait for a plan to fire. A checkpoint's job is free a TTL after its holder died.
@@ -59,44 +58,59 @@ func (m *matrix) kill(t *testing.T, p plan) {
 	m.fired[string(p.Step)+side]++
 }
 
-// run kills at every step on both sides, `rounds` times, in an order that the seed gives, then checks everything.
+// run kills `rounds` times at every step on both sides. Each round has a cluster of its own: what one round does to its
+// cluster is thirty deaths already, and the step that a base is comes seldom once State has grown.
 func (m *matrix) run(t *testing.T, rounds int) {
+	m.fired = map[string]int{}
+	for n := range rounds {
+		t.Run(fmt.Sprintf("round %d", n), func(t *testing.T) {
+			m.base.Cluster = fmt.Sprintf("crash-%d", n)
+			m.round(t)
+		})
+	}
+	t.Logf("kills: %s", m.kills())
+}
+
+// round kills at every step, in an order that the seed gives, and checks everything.
+func (m *matrix) round(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 1))
 	t.Logf("seed %d", seed)
 	m.base.Port = uint16(binary.FreePort(t))
 	m.base.Dir = t.TempDir()
-	m.base.Cluster = "crash"
-	m.fired = map[string]int{}
 	l := startLoad(t, fmt.Sprintf("127.0.0.1:%d", m.base.Port), m.sizes)
-	for range rounds {
-		var plans []plan
-		for _, s := range m.steps {
-			for _, after := range []bool{false, true} {
-				p := m.base
-				p.Step, p.After, p.Nth = s, after, 1
-				if s.often() {
-					p.Nth += random.IntN(3)
-				}
-				plans = append(plans, p)
+	var plans []plan
+	for _, s := range m.steps {
+		for _, after := range []bool{false, true} {
+			p := m.base
+			p.Step, p.After, p.Nth = s, after, 1
+			if s.often() {
+				p.Nth += random.IntN(3)
 			}
-		}
-		random.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
-		for _, p := range plans {
-			if p.Step == closeSession { // there must be one to close
-				before := p
-				before.Step, before.After = openSession, true
-				m.kill(t, before)
-			}
-			m.kill(t, p)
+			plans = append(plans, p)
 		}
 	}
+	random.Shuffle(len(plans), func(i, j int) { plans[i], plans[j] = plans[j], plans[i] })
+	for _, p := range plans {
+		if p.Step == closeSession { // there must be one to close
+			before := p
+			before.Step, before.After = openSession, true
+			m.kill(t, before)
+		}
+		m.kill(t, p)
+	}
+	m.check(t, l)
+}
+
+// check lets a last agent live, ends the load, reads everything back, and runs fsck.
+func (m *matrix) check(t *testing.T, l *load) {
+	t.Helper()
 	last := m.start(t, m.base)
 	l.stop(t)
 	l.verify(t)
 	require.NoError(t, last.Stop(), last.Output())
 	m.fsck(t)
-	t.Logf("%d records; kills: %s", l.mu.sent, m.kills())
+	t.Logf("%d records", l.mu.sent)
 }
 
 func (m *matrix) kills() string {
@@ -160,4 +174,37 @@ func TestBothLanes(t *testing.T) {
 		steps: append([]step{putSegment, appendObject, appendInline}, checkpointSteps...), sizes: mixed,
 	}
 	m.run(t, *kills)
+}
+
+// The embedded etcd dies with its agent.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	m := &matrix{
+		base:  plan{Inline: 4 << 10},
+		steps: []step{putSegment, appendObject, appendInline, openSession, pointer, trim, compact}, sizes: mixed,
+	}
+	m.run(t, *kills)
+}
+
+// A cluster's first moments: whoever comes next finishes what a dead process began.
+func TestBootstrap(t *testing.T) {
+	t.Parallel()
+	m := &matrix{base: plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10}, sizes: small, fired: map[string]int{}}
+	for n := range *kills {
+		for _, s := range bootstrapSteps {
+			for _, after := range []bool{false, true} {
+				p := m.base
+				p.Step, p.After, p.Nth = s, after, 1
+				t.Run(fmt.Sprintf("%d %s", n, p), func(t *testing.T) {
+					m.base.Cluster = fmt.Sprintf("first-%d-%s-%t", n, s, after)
+					m.base.Port, m.base.Dir = uint16(binary.FreePort(t)), t.TempDir()
+					p.Cluster, p.Port, p.Dir = m.base.Cluster, m.base.Port, m.base.Dir
+					l := startLoad(t, fmt.Sprintf("127.0.0.1:%d", p.Port), m.sizes)
+					m.kill(t, p)
+					m.check(t, l)
+				})
+			}
+		}
+	}
+	t.Logf("kills: %s", m.kills())
 }
