@@ -72,16 +72,38 @@ func (h *heldBatches) partitions() []Partition {
 // is opened: State refuses what is early, and the client tries again.
 func (c *Core) hold(it *Item) bool {
 	k := connPartition{it.request.Conn, it.Partition}
-	q := c.held.queues[k]
+	q, at := c.held.queues[k], 0
+	if q != nil {
+		at = q.place(it)
+	}
+	if at == 0 && !c.early(it) {
+		return false
+	}
 	if q == nil {
-		if c.held.count >= maxHeld || !c.early(it) {
+		if c.held.count >= maxHeld {
 			return false
 		}
 		q = c.held.open(k, c.now+maxHold)
 	}
-	q.items = append(q.items, it)
+	q.items = slices.Insert(q.items, at, it)
 	c.held.count++
 	return true
+}
+
+// place is where an item belongs in the queue: before the batches of its producer that follow it. A client whose first
+// batch was refused sends it again on the connection on which its later ones are held; behind them, it would keep them
+// and itself from their turn.
+func (q *heldQueue) place(it *Item) int {
+	at := len(q.items)
+	for i := len(q.items) - 1; i >= 0 && it.pid >= 0; i-- {
+		if x := q.items[i]; x.pid == it.pid && x.epoch == it.epoch {
+			if !ahead(x.seq, it.seq) {
+				break
+			}
+			at = i
+		}
+	}
+	return at
 }
 
 // releaseHeld lets go what has its turn in a partition, on every connection, until nothing moves any more.
