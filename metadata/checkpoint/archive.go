@@ -20,7 +20,7 @@ const (
 	version      = 1
 	headerSize   = 12
 	indexSize    = 48
-	trailerSize  = 40
+	trailerSize  = 44
 	archiveMagic = "WADIARCH"
 	baseMagic    = "WADIBASE"
 	rootMagic    = "WADIROOT"
@@ -75,6 +75,7 @@ func buildArchive(from, to int64, entries []journal.Entry) objstore.Body {
 	index = binary.BigEndian.AppendUint64(index, offset)
 	index = binary.BigEndian.AppendUint64(index, uint64(len(entries)))
 	index = binary.BigEndian.AppendUint32(index, sum)
+	index = binary.BigEndian.AppendUint32(index, version)
 	index = binary.BigEndian.AppendUint32(index, crc32.Checksum(index[start:], castagnoli))
 	return objstore.NewBody(append(chunks, index)...)
 }
@@ -97,9 +98,17 @@ func readIndex(ctx context.Context, store objstore.Store, key string, size uint6
 	if len(tail) < headerSize+trailerSize {
 		return nil, fmt.Errorf("archive %s of %d bytes: %w", key, size, ErrFormat)
 	}
+	if n == size {
+		if err := checkHeader(archiveMagic, tail); err != nil {
+			return nil, fmt.Errorf("archive %s: %w", key, err)
+		}
+	}
 	t := tail[len(tail)-trailerSize:]
 	if crc32.Checksum(t[:trailerSize-4], castagnoli) != binary.BigEndian.Uint32(t[trailerSize-4:]) {
 		return nil, fmt.Errorf("archive %s: trailer checksum: %w", key, ErrFormat)
+	}
+	if v := binary.BigEndian.Uint32(t[36:]); v != version {
+		return nil, fmt.Errorf("archive %s: version %d, this program reads %d: %w", key, v, version, ErrFormat)
 	}
 	x := &archiveIndex{
 		from: int64(binary.BigEndian.Uint64(t)), to: int64(binary.BigEndian.Uint64(t[8:])), end: binary.BigEndian.Uint64(t[16:]),

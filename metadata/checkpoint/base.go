@@ -131,5 +131,10 @@ func ReadRoot(ctx context.Context, store objstore.Store, key string) (*pb.Root, 
 	if r.Base == nil {
 		return nil, fmt.Errorf("root %s has no base: %w", key, ErrFormat)
 	}
+	for _, a := range r.Archives {
+		if a.Object == nil {
+			return nil, fmt.Errorf("root %s: an archive without an object: %w", key, ErrFormat)
+		}
+	}
 	return r, nil
 }

@@ -56,8 +56,9 @@ type Effects interface {
 	Trim(position int64)
 	// Compact discards etcd's history below a revision: Core.Compacted.
 	Compact(revision int64)
-	// Clean deletes the objects of dropped roots that no kept one and no run needs: Core.Cleaned.
-	Clean(dropped []*pb.KeptRoot, next Written)
+	// Clean deletes the objects of dropped roots that no kept one and no run needs; with sweep it looks at every
+	// checkpoint object for what predecessors left behind: Core.Cleaned.
+	Clean(dropped []*pb.KeptRoot, next Written, sweep bool)
 }
 
 // ErrHeld: another session holds the job.
@@ -86,17 +87,40 @@ type Core struct {
 	now     time.Duration
 	session bool
 
-	phase   phase
-	at      time.Duration // when the next attempt or trim request is due
-	last    Last
-	written Written
-	dropped []*pb.KeptRoot
+	phase    phase
+	at       time.Duration // when the next attempt or trim request is due
+	failures int           // in a row
+	last     Last
+	written  Written
+	dropped  []*pb.KeptRoot
+	sweep    bool // something may have been left behind
 
-	bytes      int64         // of the journal since the last mark of a checkpoint that succeeded
-	dirty      bool          // an entry that a checkpoint should hold came since then
-	since      time.Duration // when the first of those came
-	sinceMark  int64         // bytes that came after the mark of the checkpoint under way
-	dirtyAfter bool
+	all    account // since the newest mark that archives reach
+	mark   int64   // position of the newest mark, while no archive reaches it
+	behind account // since that mark
+}
+
+// account is what came since some mark.
+type account struct {
+	bytes int64
+	dirty bool          // an entry that a checkpoint should hold
+	since time.Duration // when the first of those came
+}
+
+func (a *account) add(now time.Duration, size int, dirty bool) {
+	a.bytes += int64(size)
+	if dirty && !a.dirty {
+		a.dirty, a.since = true, now
+	}
+}
+
+// Entry is an applied entry as far as checkpoints care.
+type Entry struct {
+	Position int64
+	Size     int   // of its value
+	Dirty    bool  // it carries anything but marks and archive records
+	Mark     bool  // it is a mark, whoever proposed it
+	Archived int64 // archives reach up to this position now, as far as the entry says; 0 = it says nothing
 }
 
 // NewCore makes a core without a session.
@@ -108,42 +132,25 @@ func (c *Core) Opened(now time.Duration) {
 }
 
 func (c *Core) Lost(now time.Duration) {
-	c.now, c.session, c.phase = now, false, without
-	c.restore()
+	c.now, c.session, c.phase, c.failures = now, false, without, 0
 }
 
-// restore takes what a checkpoint that failed would have covered back into account.
-func (c *Core) restore() {
-	c.bytes += c.sinceMark
-	c.sinceMark = 0
-	if c.dirtyAfter {
-		c.touch()
-	}
-	c.dirtyAfter = false
-}
-
-func (c *Core) touch() {
-	if !c.dirty {
-		c.dirty, c.since = true, c.now
-	}
-}
-
-// Seen tells of an applied entry: its size, and whether it carries anything but marks and archive records.
-func (c *Core) Seen(now time.Duration, size int, dirty bool) {
+// Seen tells of an applied entry. What is due follows from the entries alone, whoever makes the checkpoints and however
+// they end, so that a new holder knows what its predecessor left undone.
+func (c *Core) Seen(now time.Duration, e Entry) {
 	c.now = now
-	if c.phase >= writing && c.phase <= pointing {
-		c.sinceMark += int64(size)
-		c.dirtyAfter = c.dirtyAfter || dirty
-		return
+	c.all.add(now, e.Size, e.Dirty)
+	c.behind.add(now, e.Size, e.Dirty)
+	if e.Mark {
+		c.mark, c.behind = e.Position, account{}
 	}
-	c.bytes += int64(size)
-	if dirty {
-		c.touch()
+	if c.mark != 0 && e.Archived >= c.mark {
+		c.all, c.mark = c.behind, 0
 	}
 }
 
 func (c *Core) due() bool {
-	return c.dirty && (c.bytes >= c.limits.JournalBytes || c.now-c.since >= c.limits.Interval)
+	return c.all.dirty && (c.all.bytes >= c.limits.JournalBytes || c.now-c.all.since >= c.limits.Interval)
 }
 
 // Tick lets time pass.
@@ -174,7 +181,7 @@ func (c *Core) baseDue() bool {
 	if c.last.Root == nil {
 		return true
 	}
-	archived, base := c.bytes, int64(0)
+	archived, base := c.all.bytes, int64(0)
 	for _, a := range c.last.Root.Archives {
 		if a.To > c.last.Root.Base.Position {
 			archived += int64(a.Object.Size)
@@ -186,10 +193,17 @@ func (c *Core) baseDue() bool {
 	return archived >= max(c.limits.BaseBytes, base/2)
 }
 
-// fail gives the checkpoint up for now. The job is asked for again first: what failed may be that it was lost.
-func (c *Core) fail() {
-	c.phase, c.at = without, c.now+c.limits.Retry
-	c.restore()
+// fail gives the checkpoint up for now. The job is asked for again first: what failed may be that it was lost. The pause
+// grows with the failures in a row: every attempt adds a mark to the journal.
+func (c *Core) fail(err error) {
+	pause := c.limits.Retry
+	if errors.Is(err, ErrHeld) {
+		c.failures = 0
+	} else {
+		pause = max(pause, min(pause<<min(c.failures, 10), c.limits.Interval))
+		c.failures++
+	}
+	c.phase, c.at = without, c.now+pause
 }
 
 // Acquired takes the outcome of Acquire.
@@ -199,10 +213,10 @@ func (c *Core) Acquired(now time.Duration, last Last, err error) {
 		return
 	}
 	if err != nil {
-		c.fail()
+		c.fail(err)
 		return
 	}
-	c.last = last
+	c.last, c.sweep = last, true
 	if last.Root == nil {
 		c.phase, c.at = resting, now
 		return
@@ -218,11 +232,10 @@ func (c *Core) Marked(now time.Duration, err error) {
 		return
 	}
 	if err != nil {
-		c.fail()
+		c.fail(err)
 		return
 	}
 	c.phase = writing
-	c.sinceMark, c.dirtyAfter = 0, false
 	c.out.Write(c.last)
 }
 
@@ -233,7 +246,11 @@ func (c *Core) Wrote(now time.Duration, w Written, err error) {
 		return
 	}
 	if err != nil {
-		c.fail()
+		c.fail(err)
+		return
+	}
+	if p := c.last.Pointer; p != nil && w.Pointer.Position <= p.Position {
+		c.fail(errors.New("positions only grow"))
 		return
 	}
 	c.dropped = c.keep(&w)
@@ -267,12 +284,10 @@ func (c *Core) Pointed(now time.Duration, revision int64, err error) {
 		return
 	}
 	if err != nil {
-		c.fail()
+		c.fail(err)
 		return
 	}
 	c.last = Last{Pointer: c.written.Pointer, Revision: revision, Root: c.written.Root}
-	c.bytes, c.dirty = c.sinceMark, c.dirtyAfter
-	c.since, c.sinceMark, c.dirtyAfter = now, 0, false
 	c.phase = recording
 	c.out.Record(c.written.Root)
 }
@@ -285,7 +300,7 @@ func (c *Core) Recorded(now time.Duration, err error) {
 		return
 	}
 	if err != nil {
-		c.fail()
+		c.fail(err)
 		return
 	}
 	if first {
@@ -304,7 +319,7 @@ func (c *Core) Trimmed(now time.Duration, more bool, err error) {
 	}
 	switch {
 	case err != nil:
-		c.fail()
+		c.fail(err)
 	case more:
 		c.at = now + c.limits.TrimPause
 	default:
@@ -320,20 +335,20 @@ func (c *Core) Compacted(now time.Duration, err error) {
 		return
 	}
 	if err != nil {
-		c.fail()
+		c.fail(err)
 		return
 	}
 	c.phase = cleaning
-	c.out.Clean(c.dropped, c.written)
+	c.out.Clean(c.dropped, c.written, c.sweep)
 }
 
-// Cleaned takes the outcome of Clean. What it could not delete stays an orphan for fsck to name.
+// Cleaned takes the outcome of Clean. What it could not delete the next one looks for.
 func (c *Core) Cleaned(now time.Duration, err error) {
 	c.now = now
 	if c.phase != cleaning {
 		return
 	}
-	c.phase, c.at, c.dropped = resting, now, nil
+	c.phase, c.at, c.dropped, c.sweep, c.failures = resting, now, nil, err != nil, 0
 	if err != nil {
 		c.at = now + c.limits.Retry
 	}

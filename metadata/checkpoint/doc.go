@@ -12,10 +12,10 @@
 //
 // All objects start with an 8-byte magic and a 4-byte version, big-endian, as all numbers here:
 //
-//	archive  "WADIARCH" version | entry values, back to back | index: 48 bytes per entry | trailer: 40 bytes
+//	archive  "WADIARCH" version | entry values, back to back | index: 48 bytes per entry | trailer: 44 bytes
 //	  index    position int64 | head int64 | session int64 | seq uint64 | offset uint64 | length uint32 | CRC-32C uint32
 //	  trailer  first position after (from) int64 | last position (to) int64 | index offset uint64 | entries uint64 |
-//	           CRC-32C of index uint32 | CRC-32C of the trailer so far uint32
+//	           CRC-32C of index uint32 | version uint32 | CRC-32C of the trailer so far uint32
 //	base     "WADIBASE" version | records: length uint32, CRC-32C uint32, BaseRecord; a part holds whole records
 //	root     "WADIROOT" version | CRC-32C uint32 of what follows | Root
 package checkpoint

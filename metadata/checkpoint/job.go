@@ -22,8 +22,9 @@ import (
 // View is the live State.
 type View interface {
 	Read(func(*state.State))
-	// Freeze may be called from an observer only: the snapshot is that of the entry being observed.
-	Freeze() (s *state.State, head int64, etcdCluster uint64)
+	// Freeze and EtcdCluster may be called from an observer only: the snapshot is that of the entry being observed.
+	Freeze() *state.State
+	EtcdCluster() uint64
 }
 
 // Proposer appends commands.
@@ -47,9 +48,8 @@ type JobOptions struct {
 }
 
 const (
-	jobName    = "checkpoint"
-	stepLimit  = 5 * time.Minute // of writing; the other steps take one TTL
-	trimAtOnce = 500             // keys per delete request: more stall appends
+	jobName   = "checkpoint"
+	stepLimit = 5 * time.Minute // of writing and cleaning; the other steps take one TTL
 )
 
 // Job is an agent's part in checkpoints: it records digests at marks, and holds the job when nobody else does. It is an
@@ -75,10 +75,29 @@ type Steps struct {
 	view View
 	// Of the view's goroutine and the step under way, which follow each other.
 	mark markState
+	hold holding
 }
 
 // NewSteps starts nothing.
-func NewSteps(o JobOptions) *Steps { return &Steps{o: o} }
+func NewSteps(o JobOptions) *Steps {
+	j := &Steps{o: o}
+	j.mark.taken = make(chan struct{})
+	return j
+}
+
+// holding is what the holder knows of its job.
+type holding struct {
+	sync.Mutex
+	revision int64   // create revision of the job's key
+	trim     trimmer // of the step under way
+}
+
+// holds is true while the job's key is the one that this session found on its own lease, or put.
+func (j *Steps) holds() kv.Compare {
+	j.hold.Lock()
+	defer j.hold.Unlock()
+	return kv.Compare{Key: j.o.Keys.Job(jobName), Target: kv.CreateRevision, Want: j.hold.revision}
+}
 
 // markState is what was kept of the mark that this agent proposed last.
 type markState struct {
@@ -96,6 +115,7 @@ type markState struct {
 	id      string
 	incarn  uint32
 	session layout.Session
+	taken   chan struct{} // closed and replaced when entry changes
 }
 
 // NewJob starts nothing; see Run.
@@ -119,16 +139,18 @@ func (j *Job) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			id, _, open := j.o.Session.Current()
+			if !open {
+				id = 0
+			}
 			j.step(func(c *Core, now time.Duration) {
-				if open && j.mu.session != id {
+				if j.mu.session != id {
 					if j.mu.session != 0 {
 						c.Lost(now)
+						j.Forget()
 					}
-					j.mu.session = id
-					c.Opened(now)
-				} else if !open && j.mu.session != 0 {
-					j.mu.session = 0
-					c.Lost(now)
+					if j.mu.session = id; open {
+						c.Opened(now)
+					}
 				}
 				c.Tick(now)
 			})
@@ -156,7 +178,7 @@ func (j *Job) step(f func(*Core, time.Duration)) {
 
 // Applied implements view.Observer.
 func (j *Job) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
-	dirty, digest := j.Observe(e, body, res)
+	seen, digest := j.Observe(e, body, res)
 	if digest != nil {
 		j.mu.Lock()
 		ctx := j.mu.ctx
@@ -169,26 +191,37 @@ func (j *Job) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 		}
 		j.mu.Unlock()
 	}
-	j.step(func(c *Core, now time.Duration) { c.Seen(now, len(e.Value), dirty) })
+	j.step(func(c *Core, now time.Duration) { c.Seen(now, seen) })
 }
 
-// Observe takes what a checkpoint needs of an entry that was just applied: whether it is one that a checkpoint should
-// hold, and after a mark the digest to show, if this agent has a session.
-func (j *Steps) Observe(e journal.Entry, body *pb.Entry, res *state.Results) (dirty bool, digest *OwnDigest) {
-	marked := false
+// Observe takes what a checkpoint needs of an entry that was just applied: what the core is to hear of it, and after a
+// mark the digest to show, if this agent has a session.
+func (j *Steps) Observe(e journal.Entry, body *pb.Entry, res *state.Results) (seen Entry, digest *OwnDigest) {
+	seen = Entry{Position: e.Position, Size: len(e.Value)}
 	for i, c := range body.Commands {
-		switch c.GetKind().(type) {
+		ok := i < len(res.Commands) && res.Commands[i].Code == state.OK
+		switch k := c.GetKind().(type) {
 		case *pb.Command_Mark:
-			marked = marked || i < len(res.Commands) && res.Commands[i].Code == state.OK
+			seen.Mark = seen.Mark || ok
 		case *pb.Command_Archived:
+			if ok {
+				seen.Archived = k.Archived.To
+			}
 		default:
-			dirty = true
+			seen.Dirty = true
 		}
 	}
-	if marked {
+	if seen.Mark {
 		digest = j.marked(e, body)
 	}
-	return dirty, digest
+	return seen, digest
+}
+
+// Forget lets go of the snapshot of a checkpoint that will not be.
+func (j *Steps) Forget() {
+	j.mark.Lock()
+	defer j.mark.Unlock()
+	j.mark.frozen = nil
 }
 
 // OwnDigest is what a session shows of State at a mark.
@@ -207,20 +240,22 @@ func (j *Steps) marked(e journal.Entry, body *pb.Entry) *OwnDigest {
 	m := &j.mark
 	m.Lock()
 	defer m.Unlock()
+	ours := m.wanted && e.Session == own
 	var digest state.Digest
 	j.view.Read(func(s *state.State) {
 		digest = s.Digest()
-		if m.wanted && e.Session == own {
+		if ours {
 			m.pending, m.level, m.id, m.incarn = s.PendingMarks(), s.FeatureLevel(), s.ClusterID(), s.Incarnation()
 		}
 	})
-	if m.wanted && e.Session == own {
-		m.entry, m.digest, m.session, m.atMs, m.frozen = e.Position, digest, own, body.AtMs, nil
-		frozen, head, etcd := j.view.Freeze()
-		m.head, m.etcd = head, etcd
+	if ours {
+		m.entry, m.head, m.digest, m.session, m.atMs, m.frozen = e.Position, e.Head, digest, own, body.AtMs, nil
+		m.etcd = j.view.EtcdCluster()
 		if m.base {
-			m.frozen = frozen
+			m.frozen = j.view.Freeze() // only then: what is shared with a snapshot is copied at its next change
 		}
+		close(m.taken)
+		m.taken = make(chan struct{})
 	}
 	if !open {
 		return nil
@@ -253,9 +288,10 @@ func (j *Steps) PutDigest(ctx context.Context, d *OwnDigest) error {
 // goroutines of its own.
 type jobShell Job
 
-// do queues an effect with a deadline; its answer goes to the core.
+// do queues an effect with a deadline; its answer goes to the core, unless the session that it was for is over: then the
+// core has given the step up, and may be waiting for another one of the kind.
 func (x *jobShell) do(limit time.Duration, name string, f func(ctx context.Context) (answer func(*Core, time.Duration), err error)) {
-	j := (*Job)(x)
+	j, asked := (*Job)(x), x.mu.session
 	x.mu.effects = append(x.mu.effects, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
@@ -263,7 +299,11 @@ func (x *jobShell) do(limit time.Duration, name string, f func(ctx context.Conte
 		if err != nil && !errors.Is(err, ErrHeld) && !errors.Is(err, context.Canceled) {
 			j.o.Log.Warn("checkpoint step failed", "step", name, "error", err)
 		}
-		j.step(answer)
+		j.step(func(c *Core, now time.Duration) {
+			if j.mu.session == asked {
+				answer(c, now)
+			}
+		})
 	})
 }
 
@@ -282,20 +322,26 @@ func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 		return Last{}, ErrHeld
 	}
 	job, pointer := j.o.Keys.Job(jobName), j.o.Keys.Checkpoint()
-	res, err := j.o.KV.Txn(ctx, kv.Txn{
-		If:   []kv.Compare{{Key: job, Target: kv.CreateRevision, Want: 0}},
-		Then: []kv.Op{kv.Put(job, []byte(own.String()), int64(own)), kv.Get(pointer)},
-		Else: []kv.Op{kv.Get(job), kv.Get(pointer)},
-	})
+	gets := []kv.Op{kv.Get(job), kv.Get(pointer)}
+	// A plain read first: whoever does not get the job asks every few seconds, and this writes nothing to etcd's log.
+	res, err := j.o.KV.Txn(ctx, kv.Txn{Then: gets})
+	if err == nil && len(res.Gets[0]) == 0 {
+		res, err = j.o.KV.Txn(ctx, kv.Txn{
+			If:   []kv.Compare{{Key: job, Target: kv.CreateRevision, Want: 0}},
+			Then: append([]kv.Op{kv.Put(job, []byte(own.String()), int64(own))}, gets...),
+			Else: gets,
+		})
+	}
 	if err != nil {
 		return Last{}, fmt.Errorf("acquire job: %w", err)
 	}
-	found := res.Gets[len(res.Gets)-1]
-	if !res.Succeeded {
-		if holder := res.Gets[0]; len(holder) != 1 || holder[0].Lease != int64(own) {
-			return Last{}, ErrHeld
-		}
+	holder, found := res.Gets[0], res.Gets[1]
+	if len(holder) != 1 || holder[0].Lease != int64(own) {
+		return Last{}, ErrHeld
 	}
+	j.hold.Lock()
+	j.hold.revision = holder[0].CreateRevision
+	j.hold.Unlock()
 	if len(found) == 0 {
 		return Last{}, nil
 	}
@@ -338,13 +384,13 @@ func (j *Steps) Mark(ctx context.Context, base bool) error {
 func (m *markState) wait(ctx context.Context, position int64) error {
 	for {
 		m.Lock()
-		entry := m.entry
+		entry, taken := m.entry, m.taken
 		m.Unlock()
 		if entry == position {
 			return nil
 		}
 		select {
-		case <-time.After(time.Millisecond):
+		case <-taken:
 		case <-ctx.Done():
 			return fmt.Errorf("mark at position %d: %w", position, ctx.Err())
 		}
@@ -369,24 +415,13 @@ func (x *jobShell) Point(last Last, next Written) {
 
 // Point moves the pointer. An unknown outcome is an error: the next attempt reads what is there.
 func (j *Steps) Point(ctx context.Context, last Last, next Written) (int64, error) {
-	own, _, _ := j.o.Session.Current()
 	value, err := proto.Marshal(next.Pointer)
 	if err != nil {
 		return 0, fmt.Errorf("move pointer: %w", err)
 	}
-	pointer, job := j.o.Keys.Checkpoint(), j.o.Keys.Job(jobName)
-	held, err := j.o.KV.Range(ctx, kv.RangeRequest{Key: job})
-	if err != nil {
-		return 0, fmt.Errorf("move pointer: %w", err)
-	}
-	if len(held.KVs) != 1 || held.KVs[0].Lease != int64(own) {
-		return 0, ErrHeld
-	}
+	pointer := j.o.Keys.Checkpoint()
 	res, err := j.o.KV.Txn(ctx, kv.Txn{
-		If: []kv.Compare{
-			{Key: pointer, Target: kv.ModRevision, Want: last.Revision},
-			{Key: job, Target: kv.CreateRevision, Want: held.KVs[0].CreateRevision},
-		},
+		If:   []kv.Compare{{Key: pointer, Target: kv.ModRevision, Want: last.Revision}, j.holds()},
 		Then: []kv.Op{kv.Put(pointer, value, 0)},
 	})
 	if err != nil {
@@ -436,42 +471,17 @@ func (x *jobShell) Trim(position int64) {
 	})
 }
 
-// Trim deletes up to trimAtOnce entries at or before a position. The keys of one session are in the order of their
-// positions, but sessions are not: all keys are looked at.
+// Trim deletes some entries at or before a position, if the job is still held.
 func (j *Steps) Trim(ctx context.Context, position int64) (more bool, err error) {
-	if position == 0 {
-		return false, nil
-	}
-	var ops []kv.Op
-	key, end := j.o.Keys.JournalPrefix(), j.o.Keys.Head()
-	for {
-		res, err := j.o.KV.Range(ctx, kv.RangeRequest{Key: key, End: end, Limit: 2 * trimAtOnce, KeysOnly: true, Serializable: true})
-		if err != nil {
-			return false, fmt.Errorf("trim: %w", err)
-		}
-		for _, x := range res.KVs {
-			if x.ModRevision <= position {
-				if len(ops) == trimAtOnce {
-					more = true
-					break
-				}
-				ops = append(ops, kv.Delete(x.Key))
-			}
-		}
-		if more || !res.More || len(res.KVs) == 0 {
-			break
-		}
-		key = res.KVs[len(res.KVs)-1].Key + "\x00"
-	}
-	for len(ops) > 0 {
-		// etcd takes at most 128 operations in a txn.
-		n := min(len(ops), 100)
-		if _, err := j.o.KV.Txn(ctx, kv.Txn{Then: ops[:n]}); err != nil {
-			return false, fmt.Errorf("trim: %w", err)
-		}
-		ops = ops[n:]
-	}
-	return more, nil
+	guard := j.holds()
+	j.hold.Lock()
+	t := j.hold.trim
+	j.hold.Unlock()
+	more, err = t.step(ctx, j.o.KV, j.o.Keys, position, guard)
+	j.hold.Lock()
+	j.hold.trim = t
+	j.hold.Unlock()
+	return more, err
 }
 
 func (x *jobShell) Compact(revision int64) {
@@ -493,10 +503,10 @@ func (j *Steps) Compact(ctx context.Context, revision int64) error {
 	return nil
 }
 
-func (x *jobShell) Clean(dropped []*pb.KeptRoot, next Written) {
+func (x *jobShell) Clean(dropped []*pb.KeptRoot, next Written, sweep bool) {
 	j := (*Job)(x)
-	x.do(j.o.TTL, "clean", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		err := j.Steps.Clean(ctx, dropped, next)
+	x.do(stepLimit, "clean", func(ctx context.Context) (func(*Core, time.Duration), error) {
+		err := j.Steps.Clean(ctx, dropped, next, sweep)
 		return func(c *Core, now time.Duration) { c.Cleaned(now, err) }, err
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
-	"wadi/metadata/state"
 	"wadi/objstore"
 )
 
@@ -30,6 +29,9 @@ func (j *Steps) Write(ctx context.Context, last Last) (Written, error) {
 	if last.Root != nil {
 		root.Base = last.Root.Base
 	}
+	if frozen == nil && root.Base == nil {
+		return Written{}, errors.New("the first checkpoint has no snapshot to make a base of")
+	}
 	if frozen != nil {
 		if root.Base, err = writeBase(ctx, j.o.Store, j.o.Objects, frozen, head, own); err != nil {
 			return Written{}, err
@@ -48,7 +50,11 @@ func (j *Steps) Write(ctx context.Context, last Last) (Written, error) {
 	return Written{Pointer: p, Root: root}, nil
 }
 
-// writeArchives stores every entry since the last checkpoint, one archive for each mark on the way.
+// archiveBytes is the size past which an archive ends at the next mark. Marks of attempts that failed lie close together
+// and share one.
+const archiveBytes = 32 << 20
+
+// writeArchives stores every entry since the last checkpoint, up to the mark at position, in archives that end at marks.
 func (j *Steps) writeArchives(
 	ctx context.Context, last Last, position int64, pending []int64, own layout.Session,
 ) ([]*pb.ArchiveRef, error) {
@@ -66,16 +72,20 @@ func (j *Steps) writeArchives(
 		return nil, err
 	}
 	var refs []*pb.ArchiveRef
+	n, size := 0, 0
 	for _, to := range pending {
 		if to <= from || to > position {
 			continue
 		}
-		n := 0
 		for n < len(entries) && entries[n].Position <= to {
+			size += len(entries[n].Value)
 			n++
 		}
 		if n == 0 || entries[n-1].Position != to {
 			return nil, fmt.Errorf("the journal has no entry at mark %d: %w", to, journal.ErrGap)
+		}
+		if to < position && size < archiveBytes {
+			continue
 		}
 		end := entries[n-1].Head
 		body := buildArchive(from, to, entries[:n])
@@ -87,7 +97,7 @@ func (j *Steps) writeArchives(
 			Object: &pb.ObjectRef{Key: key, Size: uint64(body.Size()), Crc32C: body.CRC32C},
 			From:   from, To: to, Entries: int64(n), Session: int64(own), Head: end,
 		})
-		from, entries = to, entries[n:]
+		from, entries, n, size = to, entries[n:], 0, 0
 	}
 	if from != position {
 		return nil, fmt.Errorf("the archives end at %d, the mark is at %d: %w", from, position, journal.ErrGap)
@@ -108,74 +118,4 @@ func neededArchives(last Last, written []*pb.ArchiveRef, base int64, pending []i
 		}
 	}
 	return list
-}
-
-// Clean deletes the objects of dropped roots that neither a kept root nor, for archives, a run in State needs. Only what
-// this session or a closed one wrote is touched: a live session's object may be one that it still writes about.
-func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written) error {
-	if len(dropped) == 0 {
-		return nil
-	}
-	kept := map[string]bool{}
-	for _, k := range next.Pointer.Kept {
-		root, err := ReadRoot(ctx, j.o.Store, k.Key)
-		if errors.Is(err, objstore.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, key := range objectsOf(k.Key, root) {
-			kept[key] = true
-		}
-	}
-	var keys []string
-	for _, k := range dropped {
-		root, err := ReadRoot(ctx, j.o.Store, k.Key)
-		if errors.Is(err, objstore.ErrNotFound) {
-			continue // cleaned before
-		}
-		if err != nil {
-			return err
-		}
-		for _, key := range objectsOf(k.Key, root) {
-			if !kept[key] && j.mayDelete(key) {
-				keys = append(keys, key)
-			}
-		}
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	return j.o.Store.Delete(ctx, keys)
-}
-
-// objectsOf are a root's objects, the root itself last: as long as it is there, a repeat finds the others.
-func objectsOf(rootKey string, root *pb.Root) []string {
-	var keys []string
-	for _, p := range root.Base.Parts {
-		keys = append(keys, p.Key)
-	}
-	for _, a := range root.Archives {
-		keys = append(keys, a.Object.Key)
-	}
-	return append(keys, rootKey)
-}
-
-func (j *Steps) mayDelete(key string) bool {
-	name, err := j.o.Objects.ParseCheckpoint(key)
-	if err != nil {
-		return false
-	}
-	own, _, _ := j.o.Session.Current()
-	may := true
-	j.view.Read(func(s *state.State) {
-		if v, ok := s.Session(name.Session); ok && v.Closed == 0 && name.Session != own {
-			may = false
-		}
-		if name.Kind == layout.Archive && s.HasArchive(name.Session, name.Head) {
-			may = false
-		}
-	})
-	return may
 }

@@ -205,10 +205,16 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 
 // HasArchive reports whether runs lie in the archive of that name.
 func (s *State) HasArchive(session layout.Session, head int64) bool {
+	o, ok := s.FindArchive(session, head)
+	return ok && o.Refs > 0
+}
+
+// FindArchive finds an archive by its name, if runs lie in it or once did.
+func (s *State) FindArchive(session layout.Session, head int64) (Object, bool) {
 	for _, a := range s.archives {
-		if o := s.objects.get(a.Object); o != nil && o.Session == session && o.N == uint64(head) && o.Refs > 0 {
-			return true
+		if o := s.objects.get(a.Object); o != nil && o.Session == session && o.N == uint64(head) {
+			return *o, true
 		}
 	}
-	return false
+	return Object{}, false
 }

@@ -168,11 +168,14 @@ func (v *View) Read(f func(*state.State)) {
 
 // Freeze takes a snapshot of State. It may only be called from an Observer's Applied, so that the snapshot is that of
 // the entry.
-func (v *View) Freeze() (s *state.State, head int64, etcdCluster uint64) {
+func (v *View) Freeze() *state.State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.core.State().Freeze(), v.core.Head(), v.core.EtcdCluster()
+	return v.core.State().Freeze()
 }
+
+// EtcdCluster is the id of the etcd cluster that the view follows. It may only be called from an Observer.
+func (v *View) EtcdCluster() uint64 { return v.core.EtcdCluster() }
 
 // Inline returns the inline bytes of the entry at a position while they are in memory, else nil: then an archive holds
 // them. The caller must not change them.
