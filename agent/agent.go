@@ -275,6 +275,9 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	run(viewCtx, p.members.Run)
 	run(viewCtx, func(ctx context.Context) error { return a.measure(ctx, p) })
 	run(ingestCtx, p.ingest.Run)
+	run(viewCtx, func(ctx context.Context) error {
+		return followQuota(ctx, a.o.KV, quotaPoll, a.o.Log, func(s stage) { p.ingest.Stage(s.noInline, s.noProduce) })
+	})
 	run(sessionCtx, p.session.Run)
 	run(sessionCtx, p.job.Run)
 	run(sessionCtx, func(ctx context.Context) error { return closeSessions(ctx, p, a.o.Config.SessionTTL, a.o.Log) })

@@ -22,6 +22,7 @@ const (
 	// etcdDefaultQuota is etcd's own when it does not say.
 	etcdDefaultQuota = 2 << 30
 	wantedQuota      = 8 << 30
+	quotaPoll        = 2 * time.Second
 )
 
 // stageOf judges by the bytes in use; etcd raises NOSPACE by the file's size, which a file near the quota cannot lower.

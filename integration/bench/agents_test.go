@@ -13,11 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"wadi/agent"
 	"wadi/integration/binary"
 	"wadi/integration/etcd"
+	"wadi/integration/kafka"
 	"wadi/integration/minio"
 	"wadi/internal/config"
 	"wadi/internal/listen"
@@ -37,14 +37,15 @@ func TestMain(m *testing.M) {
 // target is an agent under load and where to read its metrics.
 type target struct {
 	address string
-	http    string
+	http    string          // "" = none
+	process *binary.Process // nil = this one
 }
 
 // dev is `wadi dev`: embedded etcd, files, every write synced.
 func dev(b *testing.B) target {
 	b.Helper()
 	t := target{address: local(b), http: local(b)}
-	binary.Start(b, binary.Spec{
+	t.process = binary.Start(b, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(b), Ready: "ready", Dir: b.TempDir(),
 		Args: []string{"dev", "--listen", t.address, "--data-dir", b.TempDir(), "--http", t.http},
 	})
@@ -62,10 +63,10 @@ func onMinIO(b *testing.B) target {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	binary.Start(b, binary.Spec{
-		Name: "wadi agent", Path: binary.Path(b), Args: []string{"agent", "--config", file}, Env: bucket.Env(), Dir: b.TempDir(),
+	t.process = binary.Start(b, binary.Spec{
+		Name: "wadi agent", Path: binary.Path(b), Ready: "ready", Dir: b.TempDir(),
+		Args: []string{"agent", "--config", file}, Env: bucket.Env(),
 	})
-	ready(b, t)
 	return t
 }
 
@@ -143,19 +144,10 @@ func onS3Profile(b *testing.B, seed uint64) target {
 
 func local(b *testing.B) string { return "127.0.0.1:" + strconv.Itoa(binary.FreePort(b)) }
 
-// ready waits until the agent says that it serves.
-func ready(b *testing.B, t target) {
-	b.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + t.http + "/readyz")
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-	}
-	b.Fatal("the agent is not ready after 30 s")
+// apacheKafka is the peer: one KRaft node with its defaults, which do not sync writes to the disk.
+func apacheKafka(b *testing.B) target {
+	k := kafka.Start(b)
+	return target{address: k.Address, process: k.Process}
 }
 
 // figures are the agent's metrics by name, labels included as Prometheus prints them.
@@ -163,12 +155,18 @@ type figures map[string]float64
 
 func read(b *testing.B, t target) figures {
 	b.Helper()
+	f := figures{}
+	if t.process != nil {
+		f["cpu"] = cpuSeconds(b, t.process.Pid())
+	}
+	if t.http == "" {
+		return f
+	}
 	resp, err := http.Get("http://" + t.http + "/metrics")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer resp.Body.Close()
-	f := figures{}
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), " ")
@@ -186,6 +184,30 @@ func (f figures) since(before figures, name, part string) float64 {
 		if (k == name || strings.HasPrefix(k, name+"{")) && strings.Contains(k, part) {
 			sum += v - before[k]
 		}
+	}
+	return sum
+}
+
+// cpuSeconds is what a process has used so far, in user and kernel mode, from /proc/PID/stat.
+func cpuSeconds(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name before may hold spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		b.Fatalf("/proc/%d/stat: %q", pid, text)
+	}
+	const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Go runs on
+	sum := 0.0
+	for _, f := range fields[11:13] {
+		ticks, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += ticks / ticksPerSecond
 	}
 	return sum
 }

@@ -1,0 +1,79 @@
+// Package kafka runs Apache Kafka itself, one KRaft node from the jars that pom.xml names, so that Wadi can be measured
+// and compared beside it in the same run.
+package kafka
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"wadi/integration/binary"
+)
+
+// Broker is a running Apache Kafka.
+type Broker struct {
+	Address string // host:port for clients
+	Process *binary.Process
+}
+
+// Start brings the jars if they are not there, formats a log directory and runs a broker until the test ends. Without
+// Java or Maven the test is skipped, or fails where the tools are required.
+func Start(t testing.TB) *Broker {
+	t.Helper()
+	java, err := exec.LookPath("java")
+	if err != nil {
+		binary.Need(t, err)
+	}
+	jars := filepath.Join(binary.Root(), ".tools", "kafka")
+	bring(t, jars)
+	dir := t.TempDir()
+	client, controller := binary.FreePort(t), binary.FreePort(t)
+	file := filepath.Join(dir, "server.properties")
+	text := fmt.Sprintf(`process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:%[2]d
+listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
+advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=%[3]s
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+`, client, controller, filepath.Join(dir, "log"))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	classes := filepath.Join(jars, "*")
+	format := exec.Command(java, "-cp", classes, "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", file)
+	if out, err := format.CombinedOutput(); err != nil {
+		t.Fatalf("format Kafka's log directory: %v\n%s", err, out)
+	}
+	b := &Broker{Address: fmt.Sprintf("127.0.0.1:%d", client)}
+	b.Process = binary.Start(t, binary.Spec{
+		Name: "Apache Kafka", Path: java, Dir: dir, Ready: "Kafka Server started", Within: 2 * time.Minute,
+		Args: []string{"-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-Dorg.slf4j.simpleLogger.logFile=System.out", "-cp", classes, "kafka.Kafka", file},
+	})
+	return b
+}
+
+// bring copies the jars into a git-ignored folder, once.
+func bring(t testing.TB, jars string) {
+	t.Helper()
+	if found, err := filepath.Glob(filepath.Join(jars, "kafka_*.jar")); err == nil && len(found) > 0 {
+		return
+	}
+	mvn, err := exec.LookPath("mvn")
+	if err != nil {
+		binary.Need(t, err)
+	}
+	cmd := exec.Command(mvn, "-q", "-B", "-f", filepath.Join(binary.Root(), "integration", "kafka", "pom.xml"),
+		"dependency:copy-dependencies", "-DoutputDirectory="+jars)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		binary.Need(t, fmt.Errorf("bring Apache Kafka's jars: %w\n%s", err, out))
+	}
+}
