@@ -108,6 +108,9 @@ func (m *matrix) check(t *testing.T, l *load) {
 	last := m.start(t, m.base)
 	l.stop(t)
 	l.verify(t)
+	if m.base.Etcd != "" {
+		m.fsck(t) // beside the live agent
+	}
 	require.NoError(t, last.Stop(), last.Output())
 	m.fsck(t)
 	t.Logf("%d records", l.mu.sent)
@@ -207,4 +210,39 @@ func TestBootstrap(t *testing.T) {
 		}
 	}
 	t.Logf("kills: %s", m.kills())
+}
+
+// Kills between the steps, whenever.
+func TestAnytime(t *testing.T) {
+	t.Parallel()
+	m := &matrix{base: plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10}, sizes: mixed}
+	m.often(t, 10**kills, func(t *testing.T, agent *binary.Process) { agent.Kill() })
+}
+
+// Regression R1: an agent that is asked to stop under load has answered for everything that it took, ends with 0, and
+// its successor goes on from there.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	m := &matrix{base: plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10}, sizes: mixed}
+	m.often(t, 5**kills, func(t *testing.T, agent *binary.Process) {
+		begin := time.Now()
+		require.NoError(t, agent.Stop(), agent.Output())
+		require.Less(t, time.Since(begin), 8*time.Second)
+	})
+}
+
+// often ends n agents, each after a random time, and checks everything.
+func (m *matrix) often(t *testing.T, n int, end func(*testing.T, *binary.Process)) {
+	m.base.Cluster, m.base.Port, m.base.Dir = "anytime", uint16(binary.FreePort(t)), t.TempDir()
+	l := startLoad(t, fmt.Sprintf("127.0.0.1:%d", m.base.Port), m.sizes)
+	for range n {
+		agent := m.start(t, m.base)
+		select {
+		case <-agent.Done():
+			t.Fatalf("the agent ended by itself\n%s", agent.Output())
+		case <-time.After(time.Duration(100+rand.IntN(1400)) * time.Millisecond):
+		}
+		end(t, agent)
+	}
+	m.check(t, l)
 }

@@ -37,7 +37,7 @@ type Options struct {
 }
 
 // attempts bounds how often a check starts over because agents moved the checkpoint under it.
-const attempts = 4
+const attempts = 3
 
 // ErrNoCluster: etcd has no cluster of that name.
 var ErrNoCluster = errors.New("no such cluster in etcd")
