@@ -275,6 +275,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	run(viewCtx, p.members.Run)
 	run(viewCtx, func(ctx context.Context) error { return a.measure(ctx, p) })
 	run(ingestCtx, p.ingest.Run)
+	run(ingestCtx, func(ctx context.Context) error { return watchLease(ctx, p, a.o.Config.SessionTTL) })
 	run(viewCtx, func(ctx context.Context) error {
 		return followQuota(ctx, a.o.KV, quotaPoll, a.o.Log, func(s stage) { p.ingest.Stage(s.noInline, s.noProduce) })
 	})

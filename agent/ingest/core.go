@@ -100,6 +100,7 @@ type Core struct {
 	full        bool // as many inline bytes as may be are outstanding
 	noInline    bool // the stage of etcd's quota
 	noProduce   bool
+	mute        bool // the journal does not answer
 
 	expected  map[producerKey]*expectation
 	idleExp   []*expectation // to be used again
@@ -182,6 +183,8 @@ func (c *Core) Produce(now time.Duration, r *Request) {
 		switch {
 		case c.ended:
 			c.refuseItem(it, ErrEnded)
+		case c.mute:
+			c.refuseItem(it, ErrNoSession)
 		case c.bytes+int64(len(it.Data)) > c.cfg.MaxBuffered || c.held.count >= 2*maxHeld:
 			c.refuseItem(it, ErrFull)
 		default:
@@ -213,6 +216,29 @@ func (c *Core) Stage(now time.Duration, noInline, noProduce bool) {
 	c.noInline, c.noProduce = noInline, noProduce
 	c.overflow()
 	c.plan()
+}
+
+// Silent tells whether etcd has said nothing for as long as the session's lease lives. Then no client waits here: what
+// has not got as far as an upload is refused, what may land is answered as unknown although its bytes stay on their way,
+// and what comes is refused until etcd answers again. Other agents may well reach it, and they know what has landed.
+func (c *Core) Silent(now time.Duration, silent bool) {
+	c.now = now
+	if c.mute == silent || c.ended {
+		return
+	}
+	c.mute = silent
+	if !silent {
+		return
+	}
+	c.refuse(ErrNoSession)
+	for _, f := range append([]*Flush{c.inAir}, c.flushes...) {
+		if f == nil {
+			continue
+		}
+		for _, it := range f.items {
+			c.result(it, Result{Err: ErrUnknown, Base: -1, Time: -1, LogStart: -1})
+		}
+	}
 }
 
 // Advanced tells that somebody's batches moved a partition: held batches may have their turn.

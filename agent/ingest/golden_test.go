@@ -22,6 +22,7 @@ import (
 //	advanced <topic>/<partition>
 //	outstanding bytes=
 //	stage [no-inline] [no-produce]
+//	silent [over]
 //	pass <duration>
 //	end
 func TestTranscripts(t *testing.T) {
@@ -75,6 +76,8 @@ func TestTranscripts(t *testing.T) {
 				r.c.Seen(r.now, 0, n)
 			case "stage":
 				r.c.Stage(r.now, d.HasArg("no-inline"), d.HasArg("no-produce"))
+			case "silent":
+				r.c.Silent(r.now, !d.HasArg("over"))
 			case "pass":
 				r.pass(duration(t, arg(0)))
 			default:

@@ -121,6 +121,12 @@ func (g *Ingest) Stage(noInline, noProduce bool) {
 	g.step(func(c *Core, now time.Duration) { c.Stage(now, noInline, noProduce) })
 }
 
+// Silent tells whether etcd has said nothing for as long as a session lives. While that lasts nothing is taken: a batch
+// is refused with api.ErrNotProposed, or answered with api.ErrOutcomeUnknown when it was on its way before.
+func (g *Ingest) Silent(silent bool) {
+	g.step(func(c *Core, now time.Duration) { c.Silent(now, silent) })
+}
+
 // Idle reports whether everything that came in was answered and nothing is on its way.
 func (g *Ingest) Idle() bool {
 	g.mu.Lock()
