@@ -111,10 +111,31 @@ func (p *producing) check(part *kmsg.ProduceRequestTopicPartition) error {
 		return refuse(kerr.InvalidRequiredAcks, "acks must be -1, 0 or 1") // Semantics line 15.
 	case p.body.TransactionID != nil:
 		return errTransactions
-	case len(part.Records) == 0:
-		return refuse(kerr.InvalidRecord, "a partition must have exactly one record batch")
-	case len(part.Records) > batch.HeaderSize && batch.Batch(part.Records).Magic() == 2 && batch.Batch(part.Records).Transactional():
+	}
+	if err := checkOneBatch(part.Records); err != nil {
+		return err
+	}
+	if b := batch.Batch(part.Records); len(b) > batch.HeaderSize && b.Magic() == 2 && b.Transactional() && !b.Control() {
 		return refuse(kerr.InvalidTxnState, "a transactional batch without a transactional id")
+	}
+	return nil
+}
+
+// checkOneBatch refuses what is not one whole batch of magic 2 with INVALID_RECORD, as Apache Kafka does: clients would
+// send it again and again on CORRUPT_MESSAGE. What is wrong within one batch is found by its validation.
+func checkOneBatch(records []byte) error {
+	const magicAt = 16
+	if len(records) > magicAt && (records[magicAt] == 0 || records[magicAt] == 1) {
+		return refuse(kerr.InvalidRecord, "message format %d is not served", records[magicAt])
+	}
+	_, rest, err := batch.Split(records)
+	if err == nil && len(rest) > 0 {
+		if _, _, behind := batch.Split(rest); behind == nil {
+			return errNotOneBatch
+		}
+	}
+	if errors.Is(err, batch.ErrShort) {
+		return errNotOneBatch
 	}
 	return nil
 }

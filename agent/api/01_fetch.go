@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/server"
+	"wadi/internal/batch"
 	"wadi/metadata/state"
 )
 
@@ -40,10 +41,12 @@ func (a *API) fetch(ctx context.Context, req *server.Request) {
 func (a *API) read(ctx context.Context, req *server.Request, f *fetching) {
 	body := f.body
 	call := &FetchCall{
-		MinBytes: int(max(0, body.MinBytes)), MaxBytes: min(int(max(0, body.MaxBytes)), a.d.Config.MaxFetchBytes),
-		MaxWait: time.Duration(max(0, body.MaxWaitMillis)) * time.Millisecond, ReadCommitted: body.IsolationLevel == 1,
+		MaxBytes: min(int(max(0, body.MaxBytes)), a.d.Config.MaxFetchBytes),
+		MaxWait:  time.Duration(max(0, body.MaxWaitMillis)) * time.Millisecond, ReadCommitted: body.IsolationLevel == 1,
 		Drain: req.Conn.Drain(), Parts: f.parts,
 	}
+	// More than the answer may hold would never come together: a client's odd limits must not cost it the whole wait.
+	call.MinBytes = min(int(max(0, body.MinBytes)), call.MaxBytes)
 	if f.failed {
 		call.MinBytes, call.MaxWait = 0, 0 // Semantics line 34: any error answers at once.
 	}
@@ -117,9 +120,34 @@ func (f *fetching) finish(call *FetchCall) {
 			continue
 		}
 		slot.records = part.Records
+		if f.reply.version < 10 {
+			slot.withoutZstd()
+		}
 		if call.ReadCommitted { // Semantics line 44: null for read_uncommitted, an empty array if none.
 			slot.aborted = part.Aborted
 			slot.listAborted = true
+		}
+	}
+}
+
+// withoutZstd ends the records before the first batch in zstd, which a client of a version below 10 cannot read
+// (semantics line 20). Where that batch is the first, the client is told.
+func (p *fetchedPartition) withoutZstd() {
+	for i, chunk := range p.records {
+		for at := 0; at < len(chunk); {
+			b, _, err := batch.Split(chunk[at:])
+			if err != nil {
+				return // It is not for this place to find out: the client's CRC check will.
+			}
+			if b.Codec() != batch.Zstd {
+				at += len(b)
+				continue
+			}
+			if i == 0 && at == 0 {
+				p.code = kerr.UnsupportedCompressionType.Code
+			}
+			p.records = append(p.records[:i:i], chunk[:at])
+			return
 		}
 	}
 }

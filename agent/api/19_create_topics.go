@@ -140,6 +140,8 @@ func (a *API) validate(ctx context.Context, topics []newTopic) {
 				t.err = err
 			case s.Topic(t.name) != nil:
 				t.err = refusedTopic(t.name, state.TopicExists)
+			case s.Collides(t.name):
+				t.err = refusedTopic(t.name, state.NameCollision)
 			case s.Topics() >= state.MaxTopics || s.Partitions()+int(t.partitions) > state.MaxPartitions:
 				t.err = refusedTopic(t.name, state.TooMany)
 			}

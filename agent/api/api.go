@@ -113,5 +113,6 @@ var (
 	errFencedEpoch  = refuse(kerr.FencedLeaderEpoch, "the leader epoch is 0")
 	errUnknownID    = refuse(kerr.UnknownTopicID, "no topic has this id")
 	errDuplicate    = refuse(kerr.InvalidRequest, "comes twice in one request")
+	errNotOneBatch  = refuse(kerr.InvalidRecord, "a partition must have exactly one whole record batch")
 	errTransactions = refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served yet")
 )

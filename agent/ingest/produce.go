@@ -102,6 +102,9 @@ func prepare(p *api.ProducePart, zstd bool, now int64) (batch.Batch, error) {
 		if b, err = batch.Recompress(b, codec, nil); err != nil {
 			return nil, fmt.Errorf("recompress for the topic: %w", err)
 		}
+		if len(b) > cfg.MaxMessageBytes { // The limit is on what is stored (Semantics line 18).
+			return nil, fmt.Errorf("%w: %d bytes in the topic's codec, %d allowed", batch.ErrTooLarge, len(b), cfg.MaxMessageBytes)
+		}
 	}
 	if cfg.LogAppendTime {
 		b.SetLogAppendTime(now)

@@ -25,7 +25,7 @@ func frame(key, version int16, correlation int32, tags, body []byte) []byte {
 // and the connection goes on with the version it was told.
 func TestLine1ApiVersionsAboveOurs(t *testing.T) {
 	c := dial(t, shared(t))
-	for _, body := range [][]byte{nil, {0xff, 0xff, 0xff, 0xff, 0xff}, {1, 4, 'a', 'b', 'c', 4, '1', '.', '0', 0}} {
+	for _, body := range [][]byte{nil, {0xff, 0xff, 0xff, 0xff, 0xff}, {0, 4, 'a', 'b', 'c', 4, '1', '.', '0', 0}} {
 		c.write(frame(18, 5, 77, nil, body))
 		id, b := c.reply()
 		require.Equal(t, int32(77), id)

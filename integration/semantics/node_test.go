@@ -173,3 +173,13 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// eventually waits for what agents come to know of each other in their own time.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}

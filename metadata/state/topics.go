@@ -131,6 +131,12 @@ func (s *State) Topic(name string) *Topic {
 	return nil
 }
 
+// Collides reports whether a live topic of another name makes name impossible: one that differs in '.' and '_' only.
+func (s *State) Collides(name string) bool {
+	t := s.TopicByNumber(s.byCollision[collisionKey(name)])
+	return t != nil && t.Name != name
+}
+
 // TopicByID finds a live topic by UUID.
 func (s *State) TopicByID(id TopicID) *Topic {
 	if n, ok := s.byID[id]; ok {
