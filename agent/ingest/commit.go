@@ -30,8 +30,8 @@ func (c *Core) Uploaded(now time.Duration, f *Flush, size uint64, offsets []uint
 }
 
 // advance proposes the uploaded flushes at the front, in the order in which they closed, and ends those whose upload
-// failed: nothing of them lands, and the others go on. A flush waits for an inline commit in flight, which may hold
-// earlier batches of its partitions.
+// failed: nothing of them lands, and the others go on. An inline commit in flight may hold earlier batches of their
+// partitions; it was proposed first, and proposals keep their order.
 func (c *Core) advance() {
 	kept, waiting := c.flushes[:0], false
 	for _, f := range c.flushes {
@@ -39,7 +39,7 @@ func (c *Core) advance() {
 		case f.state == uploaded && f.err != nil:
 			c.fail(f, f.err)
 			continue
-		case f.state == uploaded && !waiting && c.inAir == nil:
+		case f.state == uploaded && !waiting:
 			f.state = proposed
 			c.out.Propose(f, f.command(), nil)
 		case f.state != proposed:

@@ -77,9 +77,11 @@ func (c *Core) expect(it *Item) {
 }
 
 func (c *Core) newExpectation(it *Item) *expectation {
-	e := &expectation{}
+	var e *expectation
 	if n := len(c.idleExp); n > 0 {
 		e, c.idleExp = c.idleExp[n-1], c.idleExp[:n-1]
+	} else {
+		e = new(expectation)
 	}
 	*e = expectation{epoch: it.epoch, next: it.seq}
 	if t := it.Turn; t != nil && t.Known {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"wadi/internal/batch"
@@ -31,10 +30,16 @@ func header(size int, pid int64, epoch int16, seq, records int32, maxTime int64)
 // plain is a batch without a producer id.
 func plain(size int) batch.Batch { return header(size, -1, -1, -1, 1, 1000) }
 
+// failer is what testing.TB and rapid.T have in common.
+type failer interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // rig steps a core by hand and writes down what it decides. It breaks the test when a request is answered or released
 // twice, released before it was answered, or a flush is proposed out of order.
 type rig struct {
-	t      testing.TB
+	t      failer
 	c      *Core
 	now    time.Duration
 	out    strings.Builder
@@ -44,9 +49,11 @@ type rig struct {
 	next   map[producerKey]int32
 	lastN  map[layout.Session]uint64
 	bytes  map[*Flush]int // inline bytes that were proposed
+
+	onUpload, onPropose func(*Flush) // in place of flying
 }
 
-func newRig(t testing.TB, cfg Config) *rig {
+func newRig(t failer, cfg Config) *rig {
 	r := &rig{
 		t: t, names: map[*Request]string{}, ends: map[*Request][2]int{}, flying: map[string]*Flush{},
 		next: map[producerKey]int32{}, lastN: map[layout.Session]uint64{}, bytes: map[*Flush]int{},
@@ -88,6 +95,10 @@ func (r *rig) describe(f *Flush) string {
 }
 
 func (r *rig) Upload(f *Flush) {
+	if r.onUpload != nil {
+		r.onUpload(f)
+		return
+	}
 	r.logf("upload %d.%d%s", f.Session, f.N, r.describe(f))
 	r.flying[fmt.Sprintf("upload %d.%d", f.Session, f.N)] = f
 }
@@ -109,6 +120,10 @@ func (r *rig) Propose(f *Flush, cmd *pb.Command, inline [][]byte) {
 	}
 	for _, b := range inline {
 		r.bytes[f] += len(b)
+	}
+	if r.onPropose != nil {
+		r.onPropose(f)
+		return
 	}
 	r.logf("propose %s%s", name, r.describe(f))
 	r.flying["commit "+name] = f
