@@ -77,8 +77,11 @@ func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
 		return fmt.Errorf("etcd cannot be opened: %w", err)
 	}
 	defer func() { err = errors.Join(err, metadata.Close()) }()
-	store, err := openStore(ctx, c.Store)
-	if err != nil {
+	store, err := awaitStore(ctx, c.Store, log)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // a signal ended the wait
+	case err != nil:
 		return err
 	}
 	defer func() { err = errors.Join(err, objstore.Close(store)) }()

@@ -29,6 +29,12 @@ func openStore(ctx context.Context, storeURL string) (objstore.Store, error) {
 	return openStoreAs(ctx, storeURL, open.Options{})
 }
 
+// awaitStore is openStore for an agent, which may come up before its store does.
+func awaitStore(ctx context.Context, storeURL string, log *slog.Logger) (objstore.Store, error) {
+	store, err := open.Await(ctx, storeURL, open.Options{}, log)
+	return store, cannotOpen(storeURL, err)
+}
+
 // openForReading opens a store without becoming one of its writers: looking leaves no trace.
 func openForReading(ctx context.Context, storeURL string) (objstore.Store, error) {
 	return openStoreAs(ctx, storeURL, open.Options{ReadOnly: true})
@@ -36,10 +42,14 @@ func openForReading(ctx context.Context, storeURL string) (objstore.Store, error
 
 func openStoreAs(ctx context.Context, storeURL string, o open.Options) (objstore.Store, error) {
 	store, err := open.Open(ctx, storeURL, o)
-	if err != nil {
-		return nil, fmt.Errorf("the object store %s cannot be opened: %w", config.Redact(storeURL), err)
+	return store, cannotOpen(storeURL, err)
+}
+
+func cannotOpen(storeURL string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return store, nil
+	return fmt.Errorf("the object store %s cannot be opened: %w", config.Redact(storeURL), err)
 }
 
 // errorsOnly drops everything below an error, and the one error that is none: etcd writes its storage version while a
