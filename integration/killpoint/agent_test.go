@@ -33,7 +33,8 @@ type plan struct {
 	Port    uint16
 	Etcd    string // URL; "" = embedded, under Dir
 	Dir     string
-	Inline  int // inline.max.bytes
+	Store   string // URL; "" = files under Dir
+	Inline  int    // inline.max.bytes
 
 	Step  step // "" = live until SIGTERM
 	After bool
@@ -46,6 +47,13 @@ func (p plan) String() string {
 		side = "after"
 	}
 	return fmt.Sprintf("%s call %d of %s", side, p.Nth, p.Step)
+}
+
+func (p plan) storeURL() string {
+	if p.Store != "" {
+		return p.Store
+	}
+	return "file://" + filepath.Join(p.Dir, "objects")
 }
 
 const planVariable = "KILLPOINT_PLAN"
@@ -95,7 +103,7 @@ func runAgent(p plan) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, metadata.Close()) }()
-	store, err := open.Open(ctx, "file://"+filepath.Join(p.Dir, "objects"), open.Options{})
+	store, err := open.Open(ctx, p.storeURL(), open.Options{})
 	if err != nil {
 		return err
 	}
@@ -121,7 +129,7 @@ func runAgent(p plan) (err error) {
 
 func agentConfig(p plan) (config.Config, error) {
 	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: []config.Given{
-		{Key: "cluster", Value: p.Cluster}, {Key: "etcd.endpoints", Value: p.Etcd}, {Key: "store", Value: "file://" + p.Dir},
+		{Key: "cluster", Value: p.Cluster}, {Key: "etcd.endpoints", Value: p.Etcd}, {Key: "store", Value: p.storeURL()},
 		{Key: "listeners", Value: fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", p.Port)}, {Key: "kafka.num.partitions", Value: "4"},
 		{Key: "inline.max.bytes", Value: fmt.Sprint(p.Inline)}, {Key: "flush.puts.per.second", Value: "0"},
 	}})

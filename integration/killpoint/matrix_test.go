@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sort"
 	"strings"
 	"syscall"
@@ -18,9 +17,10 @@ import (
 
 	"wadi/integration/binary"
 	"wadi/integration/etcd"
+	"wadi/integration/minio"
 	"wadi/metadata/fsck"
 	"wadi/objstore"
-	"wadi/objstore/file"
+	"wadi/objstore/open"
 )
 
 // matrix is one cluster that is killed at some steps.
@@ -107,10 +107,10 @@ func (m *matrix) check(t *testing.T, l *load) {
 	t.Helper()
 	last := m.start(t, m.base)
 	l.stop(t)
-	l.verify(t)
 	if m.base.Etcd != "" {
 		m.fsck(t) // beside the live agent
 	}
+	l.verify(t)
 	require.NoError(t, last.Stop(), last.Output())
 	m.fsck(t)
 	t.Logf("%d records", l.mu.sent)
@@ -131,7 +131,7 @@ func (m *matrix) fsck(t *testing.T) {
 	metadata, err := openEtcd(t.Context(), m.base)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, metadata.Close()) }()
-	store, err := file.OpenReadOnly(filepath.Join(m.base.Dir, "objects"))
+	store, err := open.Open(t.Context(), m.base.storeURL(), open.Options{ReadOnly: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, objstore.Close(store)) }()
 	r, err := fsck.Run(t.Context(), fsck.Options{KV: metadata, Store: store, Cluster: m.base.Cluster})
@@ -175,6 +175,23 @@ func TestBothLanes(t *testing.T) {
 	m := &matrix{
 		base:  plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10},
 		steps: append([]step{putSegment, appendObject, appendInline}, checkpointSteps...), sizes: mixed,
+	}
+	m.run(t, *kills)
+}
+
+// The objects are in a bucket: what a dead process uploaded meets what its successor uploads.
+func TestBucket(t *testing.T) {
+	server := minio.Start(t)
+	for _, variable := range server.Env() { // for the agents and for fsck here
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	m := &matrix{
+		base: plan{
+			Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10,
+			Store: server.URL(server.NewBucket(t) + "/streams"),
+		},
+		steps: []step{putSegment, appendObject, putArchive, putBase, putRoot, clean}, sizes: mixed,
 	}
 	m.run(t, *kills)
 }
