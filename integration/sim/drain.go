@@ -18,11 +18,15 @@ func (w *World) drain() {
 		w.violated("20 s after the last batch: %d inline bytes in no archive, pointer at %v, State at %d", w.oracle.st.InlineOutstanding(),
 			w.oracle.pointer, w.oracle.st.Position())
 	}
-	w.runUntil(w.now + 4*ttl) // what is still on its way lands
+	if w.err == nil {
+		w.runUntil(w.now + 4*ttl) // what is still on its way lands
+	}
 	if !w.until(10*time.Second, w.quiet) {
 		w.violated("at the end: %s", w.stuck())
 	}
-	w.final()
+	if w.err == nil {
+		w.final()
+	}
 }
 
 // until lets time pass until a condition holds, at most for a while.
@@ -85,9 +89,6 @@ func (w *World) archived() bool {
 
 // final compares all replicas, a fresh one included, and reads everything from everywhere.
 func (w *World) final() {
-	if w.err != nil {
-		return
-	}
 	if err := w.oracle.st.Check(); err != nil {
 		w.violated("%v", err)
 	}
@@ -108,6 +109,8 @@ func (w *World) final() {
 			a.start()
 			if !w.until(20*time.Second, w.quiet) {
 				w.violated("after a restart: %s", w.stuck())
+			}
+			if w.err != nil {
 				return
 			}
 			if err := sameBase(a.view.State(), w.oracle.st); err != nil {
@@ -136,7 +139,7 @@ func (w *World) readAll(a *agent, partition int32) {
 		err = a.read(partition, true, 1<<30)
 		done = true
 	})
-	if !w.until(60*time.Second, func() bool { return done }) || err != nil {
+	if !w.until(60*time.Second, func() bool { return done }) || done && err != nil {
 		w.violated("agent %d cannot read partition %d: %v", a.id, partition, err)
 	}
 }

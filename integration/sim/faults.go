@@ -17,11 +17,13 @@ func (w *World) drawFaults() (f faults) {
 		&f.late, &f.requestLost, &f.answerLost, &f.watchLost, &f.watchRepeat, &f.watchLate, &f.watchCut,
 		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost,
 	} {
-		switch w.rng.IntN(4) {
-		case 0:
+		switch n := w.rng.IntN(20); {
+		case n < 5:
 			*p = 0.003
-		case 1:
+		case n < 9:
 			*p = 0.03
+		case n < 10:
+			*p = 0.2
 		}
 	}
 	return f

@@ -1,0 +1,122 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var (
+	mutate     = flag.Bool("mutations", false, "check that planted defects are found (minutes)")
+	mutateOnly = flag.String("mutation", "", "only the mutations whose name contains this")
+)
+
+// mutation plants one defect in the product by text, for a build of its own.
+type mutation struct {
+	name     string
+	file     string // from the module's root
+	old, new string // old occurs exactly once
+}
+
+var mutations = []mutation{
+	{"state takes duplicates for new batches", "metadata/state/producers.go",
+		"return Duplicate, base, ms", "_, _ = base, ms\n\t\t\treturn OK, -1, -1"},
+	{"state accepts gaps in a sequence", "metadata/state/producers.go",
+		"return Duplicate, base, ms\n\t\t}\n\t\treturn OutOfOrderSequence, -1, -1", "return Duplicate, base, ms\n\t\t}\n\t\treturn OK, -1, -1"},
+	{"state does not count inline runs of archives", "metadata/state/objects.go",
+		"refs += e.runs", "refs += e.runs / 2"},
+	{"a base forgets what an epoch holds", "metadata/state/base.go",
+		"Runs: e.runs, Bytes: e.bytes}", "Runs: e.runs}"},
+	{"session acknowledges when the append returns", "metadata/session/core.go",
+		"\t\tf.position, f.value = position, nil\n", "\t\tf.position, f.value = position, nil\n" +
+			"\t\tfor i, p := range f.proposals {\n\t\t\tif a := p.Command.GetAppendBatches(); a != nil && p.Done != nil {\n" +
+			"\t\t\t\tp.Done(Outcome{Position: position, Result: &state.Result{Batches: make([]state.BatchResult, len(a.Records))}})\n" +
+			"\t\t\t\tf.proposals[i] = &Proposal{Command: p.Command}\n\t\t\t}\n\t\t}\n"},
+	{"session uses a sequence again after an unknown outcome", "metadata/session/core.go",
+		"case kv.Definite(err) && f.sends == 1:", "case f.sends == 1:"},
+	{"session calls every lost append not proposed", "metadata/session/core.go",
+		"f.sends == 1 && errors.Is(err, journal.ErrSessionLost)", "true"},
+	{"a new session leaves the keys of the old ones", "metadata/session/session.go",
+		"then = append(then, kv.Delete(keys.SessionKey(old)))", "_ = old"},
+	{"appends do not compare the session", "metadata/journal/journal.go",
+		"{Key: session, Target: kv.CreateRevision, Want: a.Revision},", ""},
+	{"the view ignores gaps of the head", "metadata/view/core.go",
+		"if e.Head != c.head+1 {", "if false {"},
+	{"the view takes a late head read for a rollback", "metadata/view/core.go",
+		"c.sameEtcd(h, c.readFloor)", "c.sameEtcd(h, c.floor())"},
+	{"the view passes barriers early", "metadata/view/core.go",
+		"c.targets[0].position <= c.st.Position()", "true"},
+	{"the view never reads the head by itself", "metadata/view/core.go",
+		"Pulse: time.Second", "Pulse: time.Hour"},
+	{"a listing misses an entry and nobody counts", "metadata/journal/snapshot.go",
+		"if int64(len(list)) != want {", "if len(list) > 1 {\n\t\tlist = append(list[:1], list[2:]...)\n\t}\n\tif false {"},
+	{"trimming goes up to the new checkpoint", "metadata/checkpoint/core.go",
+		"w.Pointer.TrimPosition = c.last.Pointer.Position", "w.Pointer.TrimPosition = w.Pointer.Position"},
+	{"the pointer moves without a compare", "metadata/checkpoint/job.go",
+		"{Key: pointer, Target: kv.ModRevision, Want: last.Revision},", ""},
+	{"archives are cleaned although runs lie in them", "metadata/checkpoint/write.go",
+		"name.Kind == layout.Archive && s.HasArchive(name.Session, name.Head)", "false"},
+	{"archives are dropped from the root before State has them", "metadata/checkpoint/write.go",
+		"if a.To > base || unrecorded {", "_ = unrecorded\n\t\tif a.To > base {"},
+}
+
+// TestMutations plants defects, one at a time, and expects some hundred runs to find each.
+func TestMutations(t *testing.T) {
+	if !*mutate {
+		t.Skip("opt in with -mutations")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutations {
+		if !strings.Contains(m.name, *mutateOnly) {
+			continue
+		}
+		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+			overlay := m.plant(t, root)
+			cmd := exec.Command("go", "test", "-overlay", overlay, "-run", "TestSeeds", "-count", "1", ".",
+				"-seeds", "400", "-first")
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatalf("not found: %s", out)
+			}
+			at := bytes.Index(out, []byte("seed "))
+			if at < 0 {
+				t.Fatalf("the planted defect does not build or panics: %s", out)
+			}
+			line, _, _ := bytes.Cut(out[at:], []byte("\n"))
+			t.Logf("found: %s", line)
+		})
+	}
+}
+
+// plant writes the changed file and an overlay that puts it in the place of the original.
+func (m mutation) plant(t *testing.T, root string) string {
+	original := filepath.Join(root, m.file)
+	text, err := os.ReadFile(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.old); n != 1 {
+		t.Fatalf("%s has %d places for this defect: the mutation must follow the code", m.file, n)
+	}
+	changed := filepath.Join(t.TempDir(), "changed.go")
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), m.old, m.new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(path, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
