@@ -139,6 +139,20 @@ func (l *load) follow(ctx context.Context, c *kgo.Client) {
 	}
 }
 
+// begun waits until every producer has had an answer.
+func (l *load) begun(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		seen := map[byte]bool{}
+		for name := range l.mu.acked {
+			seen[name[0]] = true
+		}
+		return len(seen) == producers
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
 // stop ends producing and waits for the answer to everything.
 func (l *load) stop(t *testing.T) {
 	t.Helper()

@@ -23,7 +23,6 @@ const (
 	openSession  step = "open-session"
 	keepAlive    step = "keep-alive"
 	closeSession step = "close-session" // of the predecessor
-	initProducer step = "init-producer"
 )
 
 // A checkpoint, in order.
@@ -111,8 +110,6 @@ func stepsOfEntry(value []byte) []step {
 			steps = append(steps, openSession)
 		case *pb.Command_CloseSession:
 			steps = append(steps, closeSession)
-		case *pb.Command_InitProducer:
-			steps = append(steps, initProducer)
 		case *pb.Command_Mark:
 			steps = append(steps, mark)
 		case *pb.Command_Archived:
