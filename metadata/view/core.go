@@ -69,6 +69,9 @@ func LimitsFor(ttl time.Duration) Limits {
 	return Limits{Behind: ttl / 3, CutOff: ttl, Pulse: time.Second}
 }
 
+// repair is what can be done about an etcd that was rolled back.
+const repair = "restore the newest etcd data, or rebuild it with `wadi recover`"
+
 // ErrUnreachable: etcd did not answer a barrier.
 var ErrUnreachable = errors.New("metadata unreachable")
 
@@ -163,8 +166,8 @@ func (c *Core) Loaded(now time.Duration, l Loaded) {
 	}
 	if l.State != nil {
 		if l.State.Position() < c.st.Position() || l.Head < c.head {
-			c.stop(fmt.Errorf("checkpoint at position %d is older than what was applied (%d): %w",
-				l.State.Position(), c.st.Position(), journal.ErrRolledBack))
+			c.stop(fmt.Errorf("checkpoint at position %d is older than what was applied (%d): %w; %s",
+				l.State.Position(), c.st.Position(), journal.ErrRolledBack, repair))
 			return
 		}
 		c.guard.Lock()
@@ -192,11 +195,14 @@ func (c *Core) LoadFailed(now time.Duration, err error) {
 		return
 	}
 	c.loading = false
-	if permanent(err) {
+	switch {
+	case errors.Is(err, journal.ErrRolledBack):
+		c.stop(fmt.Errorf("%w; %s", err, repair))
+	case permanent(err):
 		c.stop(err)
-		return
+	default:
+		c.backOff()
 	}
-	c.backOff()
 }
 
 func permanent(err error) bool {
@@ -223,7 +229,8 @@ func (c *Core) WatchBatch(now time.Duration, gen uint64, b journal.Batch) {
 	}
 	switch {
 	case errors.Is(b.Err, kv.ErrFuture):
-		c.stop(fmt.Errorf("%w: %w", journal.ErrRolledBack, b.Err))
+		c.stop(fmt.Errorf("%w: %d entries up to position %d were applied, etcd has not come that far: %w; %s",
+			journal.ErrRolledBack, c.head, c.st.Position(), b.Err, repair))
 		return
 	case errors.Is(b.Err, kv.ErrCompacted) || errors.Is(b.Err, journal.ErrGap):
 		c.load()
@@ -354,9 +361,8 @@ func (c *Core) sameEtcd(h journal.Head, f floor) bool {
 		c.stop(fmt.Errorf("etcd cluster id changed from %x to %x: %w; restore the etcd that the cluster belongs to, or "+
 			"rebuild it with `wadi recover`", c.cluster, h.EtcdCluster, journal.ErrRolledBack))
 	case h.Version < f.head || h.Revision < f.position:
-		c.stop(fmt.Errorf("etcd counts %d entries at revision %d, but %d entries up to position %d were applied: %w; "+
-			"restore the newest etcd data, or rebuild it with `wadi recover`",
-			h.Version, h.Revision, f.head, f.position, journal.ErrRolledBack))
+		c.stop(fmt.Errorf("etcd counts %d entries at revision %d, but %d entries up to position %d were applied: %w; %s",
+			h.Version, h.Revision, f.head, f.position, journal.ErrRolledBack, repair))
 	default:
 		c.cluster = h.EtcdCluster
 		return true

@@ -389,7 +389,7 @@ func TestRollback(t *testing.T) {
 				t.Errorf("the barrier: %d, %v", r.out.done[7], r.out.outcomes[7])
 			}
 			_, err := r.c.Health()
-			if !strings.Contains(err.Error(), "rolled back") {
+			if !strings.Contains(err.Error(), "rolled back") || !strings.Contains(err.Error(), "`wadi recover`") {
 				t.Errorf("the sentence: %v", err)
 			}
 			r.out.words = nil
