@@ -19,6 +19,7 @@ type Link struct {
 		sync.Mutex
 		open  chan struct{} // closed while the link is whole
 		ended bool
+		down  bool
 		conns map[net.Conn]struct{}
 	}
 }
@@ -56,11 +57,20 @@ func (x *Link) Cut() {
 func (x *Link) Heal() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.mu.down = false
 	select {
 	case <-x.mu.open:
 	default:
 		close(x.mu.open)
 	}
+}
+
+// Down closes all connections and every new one, as when nobody listens, until Heal.
+func (x *Link) Down() {
+	x.mu.Lock()
+	x.mu.down = true
+	x.mu.Unlock()
+	x.Reset()
 }
 
 // Reset closes all connections of the moment.
@@ -89,18 +99,18 @@ func (x *Link) whole() {
 	<-open
 }
 
-// keep adds connections; false when the link has ended.
+// keep adds connections; false when the link has ended or is down.
 func (x *Link) keep(conns ...net.Conn) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, c := range conns {
-		if x.mu.ended {
+		if x.mu.ended || x.mu.down {
 			c.Close()
 			continue
 		}
 		x.mu.conns[c] = struct{}{}
 	}
-	return !x.mu.ended
+	return !x.mu.ended && !x.mu.down
 }
 
 func (x *Link) accept() {
@@ -109,10 +119,9 @@ func (x *Link) accept() {
 		if err != nil {
 			return // closed
 		}
-		if !x.keep(near) {
-			return
+		if x.keep(near) {
+			x.wg.Go(func() { x.serve(near) })
 		}
-		x.wg.Go(func() { x.serve(near) })
 	}
 }
 

@@ -131,13 +131,16 @@ func recreate(t *testing.T, raw []*Raw) {
 			}
 		}
 		for _, r := range raw {
-			fp, err := r.Fetch(ctx, topic, 0, 0, time.Second)
-			if err != nil || fp.Err != nil || len(fp.Records) != 3 {
-				t.Fatalf("life %d: %+v, %v", life, fp, err)
-			}
-			for i, rec := range fp.Records {
-				if want := fmt.Sprintf("life %d, %d", life, i); string(rec.Value) != want {
-					t.Errorf("offset %d holds %q, want %q", i, rec.Value, want)
+			for next := int64(0); next < 3; {
+				fp, err := r.Fetch(ctx, topic, 0, next, time.Second)
+				if err != nil || fp.Err != nil || len(fp.Records) == 0 {
+					t.Fatalf("life %d: %+v, %v", life, fp, err)
+				}
+				for _, rec := range fp.Records {
+					if want := fmt.Sprintf("life %d, %d", life, next); string(rec.Value) != want || rec.Offset != next {
+						t.Errorf("offset %d holds %q, want %q at %d", rec.Offset, rec.Value, want, next)
+					}
+					next++
 				}
 			}
 		}
