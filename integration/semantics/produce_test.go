@@ -274,14 +274,23 @@ func TestLine22NoOffsetWithAnError(t *testing.T) {
 			"unknown topic": produceAt(c, version, topic{name: "line22-not-there"}, plain("v")),
 			"damaged":       produceAt(c, version, to, damaged),
 			"too large":     produceAt(c, version, to, plain(string(make([]byte, 200)))),
-			"gap":           produceAt(c, version, to, idempotent(producerID(c), 0, 9, "v")),
+			"acks":          produceWithAcks(c, version, to, 9),
 		} {
 			require.NotZero(t, p.ErrorCode, "%s, version %d", name, version)
 			require.Equal(t, int64(-1), p.BaseOffset, "%s, version %d", name, version)
 			require.Equal(t, int64(-1), p.LogAppendTime, "%s, version %d", name, version)
 		}
 	}
+	gap := produce(c, to, idempotent(producerID(c), 0, 9, "v"))
+	require.Equal(t, []int64{45, -1, -1}, []int64{int64(gap.ErrorCode), gap.BaseOffset, gap.LogAppendTime})
 	require.Zero(t, end(c, to))
+}
+
+func produceWithAcks(c *client, version int16, to topic, acks int16) produced {
+	c.t.Helper()
+	req := produceRequest(plain("v"), to)
+	req.Acks = acks
+	return ask[*kmsg.ProduceResponse](c, version, req).Topics[0].Partitions[0]
 }
 
 // Semantics line 30: from version 13 on a topic is named by its id. One that is gone is answered with 100, and nothing is
