@@ -13,10 +13,10 @@ import (
 
 // Clean deletes the objects of dropped roots, or with sweep all checkpoint objects, that neither a kept root nor, for
 // archives, a run needs. Only what this session or a closed one wrote is touched: a live session's object may be one
-// that it still writes about, an unknown one's is for fsck to name.
-func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written, sweep bool) error {
+// that it still writes about, an unknown one's is for fsck to name. again tells that a live session's were met.
+func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written, sweep bool) (again bool, err error) {
 	if len(dropped) == 0 && !sweep {
-		return nil
+		return false, nil
 	}
 	kept := map[string]bool{}
 	oldest := next.Pointer.Position
@@ -27,21 +27,20 @@ func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written,
 			continue
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, key := range objectsOf(k.Key, root) {
 			kept[key] = true
 		}
 	}
 	var candidates []string
-	var err error
 	if sweep {
 		candidates, err = j.all(ctx)
 	} else {
 		candidates, err = j.dropped(ctx, dropped)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	return j.remove(ctx, candidates, kept, oldest)
 }
@@ -92,7 +91,9 @@ func objectsOf(rootKey string, root *pb.Root) []string {
 }
 
 // remove deletes the candidates that may go, in order.
-func (j *Steps) remove(ctx context.Context, candidates []string, kept map[string]bool, oldest int64) error {
+func (j *Steps) remove(
+	ctx context.Context, candidates []string, kept map[string]bool, oldest int64,
+) (again bool, err error) {
 	own, _, _ := j.o.Session.Current()
 	var keys []string
 	j.view.Read(func(s *state.State) {
@@ -107,17 +108,20 @@ func (j *Steps) remove(ctx context.Context, candidates []string, kept map[string
 					continue
 				}
 			}
-			if v, ok := s.Session(name.Session); name.Session == own || ok && v.Closed != 0 {
+			switch v, ok := s.Session(name.Session); {
+			case name.Session == own || ok && v.Closed != 0:
 				keys = append(keys, key)
+			case ok:
+				again = true
 			}
 		}
 	})
 	for len(keys) > 0 {
 		n := min(len(keys), 1000)
 		if err := j.o.Store.Delete(ctx, keys[:n]); err != nil {
-			return fmt.Errorf("delete checkpoint objects: %w", err)
+			return again, fmt.Errorf("delete checkpoint objects: %w", err)
 		}
 		keys = keys[n:]
 	}
-	return nil
+	return again, nil
 }

@@ -57,7 +57,8 @@ type Effects interface {
 	// Compact discards etcd's history below a revision: Core.Compacted.
 	Compact(revision int64)
 	// Clean deletes the objects of dropped roots that no kept one and no run needs; with sweep it looks at every
-	// checkpoint object for what predecessors left behind: Core.Cleaned.
+	// checkpoint object for what predecessors left behind: Core.Cleaned, which hears whether something has to wait until
+	// its writer's session is closed.
 	Clean(dropped []*pb.KeptRoot, next Written, sweep bool)
 }
 
@@ -342,13 +343,14 @@ func (c *Core) Compacted(now time.Duration, err error) {
 	c.out.Clean(c.dropped, c.written, c.sweep)
 }
 
-// Cleaned takes the outcome of Clean. What it could not delete the next one looks for.
-func (c *Core) Cleaned(now time.Duration, err error) {
+// Cleaned takes the outcome of Clean. What it could not delete, or not yet, the next one looks for.
+func (c *Core) Cleaned(now time.Duration, again bool, err error) {
 	c.now = now
 	if c.phase != cleaning {
 		return
 	}
-	c.phase, c.at, c.dropped, c.sweep, c.failures = resting, now, nil, err != nil, 0
+	c.phase, c.at, c.dropped, c.failures = resting, now, nil, 0
+	c.sweep = again || err != nil
 	if err != nil {
 		c.at = now + c.limits.Retry
 	}

@@ -506,7 +506,7 @@ func (j *Steps) Compact(ctx context.Context, revision int64) error {
 func (x *jobShell) Clean(dropped []*pb.KeptRoot, next Written, sweep bool) {
 	j := (*Job)(x)
 	x.do(stepLimit, "clean", func(ctx context.Context) (func(*Core, time.Duration), error) {
-		err := j.Steps.Clean(ctx, dropped, next, sweep)
-		return func(c *Core, now time.Duration) { c.Cleaned(now, err) }, err
+		again, err := j.Steps.Clean(ctx, dropped, next, sweep)
+		return func(c *Core, now time.Duration) { c.Cleaned(now, again, err) }, err
 	})
 }
