@@ -30,15 +30,17 @@ func (a *agent) tickJob() {
 	id, _, open := a.sess.Session()
 	a.jobStep(func() {
 		now := a.mono()
-		if open && a.jobOf != id {
+		if !open {
+			id = 0
+		}
+		if a.jobOf != id {
 			if a.jobOf != 0 {
 				a.job.Lost(now)
+				a.steps.Forget()
 			}
-			a.jobOf = id
-			a.job.Opened(now)
-		} else if !open && a.jobOf != 0 {
-			a.jobOf = 0
-			a.job.Lost(now)
+			if a.jobOf = id; open {
+				a.job.Opened(now)
+			}
 		}
 		a.job.Tick(now)
 	})
@@ -50,11 +52,14 @@ type jobEffects agent
 // do runs a step; its answer goes to the core.
 func (x *jobEffects) do(name string, step func(s *checkpoint.Steps) (answer func(), err error)) {
 	a := (*agent)(x)
+	asked := a.jobOf
 	a.jobFx = append(a.jobFx, func() {
 		a.spawn(func() {
 			answer, err := step(a.steps)
 			a.w.note("checkpoint agent=%d %s err=%v", a.id, name, err)
-			a.jobStep(answer)
+			if a.jobOf == asked { // else the core has given the step up
+				a.jobStep(answer)
+			}
 		})
 	})
 }
@@ -108,10 +113,10 @@ func (x *jobEffects) Compact(revision int64) {
 	})
 }
 
-func (x *jobEffects) Clean(dropped []*pb.KeptRoot, next checkpoint.Written) {
+func (x *jobEffects) Clean(dropped []*pb.KeptRoot, next checkpoint.Written, sweep bool) {
 	x.do("clean", func(s *checkpoint.Steps) (func(), error) {
-		err := s.Clean(past, dropped, next)
-		return func() { x.job.Cleaned((*agent)(x).mono(), err) }, err
+		again, err := s.Clean(past, dropped, next, sweep)
+		return func() { x.job.Cleaned((*agent)(x).mono(), again, err) }, err
 	})
 }
 
@@ -120,7 +125,6 @@ type jobView struct{ a *agent }
 
 func (v jobView) Read(f func(*state.State)) { f(v.a.view.State()) }
 
-func (v jobView) Freeze() (*state.State, int64, uint64) {
-	c := v.a.view
-	return c.State().Freeze(), c.Head(), c.EtcdCluster()
-}
+func (v jobView) Freeze() *state.State { return v.a.view.State().Freeze() }
+
+func (v jobView) EtcdCluster() uint64 { return v.a.view.EtcdCluster() }

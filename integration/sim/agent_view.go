@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"wadi/agent/ingest"
+	"wadi/internal/layout"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
@@ -57,16 +58,21 @@ func (x *viewEffects) Applying(e journal.Entry, body *pb.Entry) {
 func (x *viewEffects) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 	a := x.a()
 	a.w.oracle.checkState(fmt.Sprintf("agent %d", a.id), a.view.State())
+	for i, r := range res.Commands {
+		if c := body.Commands[i].GetCloseSession(); c != nil && r.Code == state.OK {
+			a.sessStep(func(core *session.Core) { core.Closed(a.instant(), layout.Session(c.Session)) })
+		}
+	}
 	if id, _, _ := a.sess.Session(); id == e.Session {
 		sum := journal.Checksum(e.Value)
 		a.sessStep(func(c *session.Core) { c.Applied(a.instant(), e.Session, e.Seq, sum, res) })
 	}
 	a.ingStep(func(c *ingest.Core) { c.Applied(a.mono(), body, a.view.State().InlineOutstanding()) })
-	dirty, digest := a.steps.Observe(e, body, res)
+	seen, digest := a.steps.Observe(e, body, res)
 	if digest != nil {
 		a.spawn(func() { _ = a.steps.PutDigest(background, digest) }) // shown or not: nothing waits for it yet
 	}
-	a.jobStep(func() { a.job.Seen(a.mono(), len(e.Value), dirty) })
+	a.jobStep(func() { a.job.Seen(a.mono(), seen) })
 }
 
 func (x *viewEffects) Replaced() {
