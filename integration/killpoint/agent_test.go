@@ -58,6 +58,9 @@ func (p plan) storeURL() string {
 
 const planVariable = "KILLPOINT_PLAN"
 
+// started is printed when signals are heard.
+const started = "agent started"
+
 // TestMain runs the agent when it was started with a plan, else the tests.
 func TestMain(m *testing.M) {
 	text := os.Getenv(planVariable)
@@ -89,6 +92,7 @@ var limits = checkpoint.Limits{
 func runAgent(p plan) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	fmt.Fprintln(os.Stderr, started)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	c, err := agentConfig(p)
 	if err != nil {

@@ -38,7 +38,9 @@ func (m *matrix) start(t *testing.T, p plan) *binary.Process {
 	t.Helper()
 	text, err := json.Marshal(p)
 	require.NoError(t, err)
-	return binary.Start(t, binary.Spec{Name: "agent", Path: os.Args[0], Env: []string{planVariable + "=" + string(text)}})
+	return binary.Start(t, binary.Spec{
+		Name: "agent", Path: os.Args[0], Env: []string{planVariable + "=" + string(text)}, Ready: started,
+	})
 }
 
 // kill starts an agent with a plan and waits until that has fired.

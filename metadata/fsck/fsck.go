@@ -102,7 +102,7 @@ func (c *checker) report() *Report {
 
 // check does one attempt. Its order is from the cheap to the expensive, and from what explains to what follows from it.
 func (c *checker) check(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{c.identity, c.load, c.replay} {
+	for _, step := range []func(context.Context) error{c.identity, c.load, c.digests, c.replay} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
 
 	"wadi/agent"
 	"wadi/internal/config"
@@ -22,6 +23,7 @@ import (
 	"wadi/metadata/journal"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/memkv"
+	pb "wadi/metadata/metadatapb"
 	"wadi/objstore"
 	"wadi/objstore/mem"
 )
@@ -88,8 +90,8 @@ func work(t *testing.T) fixture {
 		}
 	}
 	for range 6 {
-		produce(30)
 		before := f.pointer(t)
+		produce(30)
 		require.Eventually(t, func() bool { return f.pointer(t) > before }, 10*time.Second, time.Millisecond)
 	}
 	produce(5)
@@ -115,6 +117,20 @@ func (f fixture) check(t *testing.T) *fsck.Report {
 // keyOf finds an object whose key holds part, the n-th from the end.
 func (f fixture) keyOf(t *testing.T, part string, n int) string {
 	t.Helper()
+	keys := f.keysOf(t, part)
+	require.Greater(t, len(keys), n, part)
+	return keys[len(keys)-1-n]
+}
+
+func (f fixture) oldest(t *testing.T, part string) string {
+	t.Helper()
+	keys := f.keysOf(t, part)
+	require.NotEmpty(t, keys)
+	return keys[0]
+}
+
+func (f fixture) keysOf(t *testing.T, part string) []string {
+	t.Helper()
 	var keys []string
 	list, err := f.store.List(t.Context(), cluster+"/", "", 1000)
 	require.NoError(t, err)
@@ -124,8 +140,7 @@ func (f fixture) keyOf(t *testing.T, part string, n int) string {
 			keys = append(keys, o.Key)
 		}
 	}
-	require.Greater(t, len(keys), n, part)
-	return keys[len(keys)-1-n]
+	return keys
 }
 
 // change replaces an object's bytes behind everybody's back.
@@ -205,7 +220,7 @@ func TestDamage(t *testing.T) {
 			return fsck.LostRecords, ""
 		}, nil},
 		{"archive flipped", func(t *testing.T, f fixture) (fsck.Kind, string) {
-			key := f.keyOf(t, "/archive/", 4)
+			key := f.oldest(t, "/archive/") // only inline runs need it still
 			f.change(t, key, func(b []byte) []byte { b[100] ^= 1; return b })
 			return fsck.DamagedObject, key
 		}, []fsck.Kind{fsck.LostRecords}},
@@ -238,6 +253,14 @@ func TestDamage(t *testing.T) {
 			key := layout.ClusterFile(cluster)
 			f.change(t, key, func(b []byte) []byte { return []byte(`{"cluster":"test","cluster_id":"other","incarnation":1}`) })
 			return fsck.Identity, key
+		}, nil},
+		{"an agent that computed another digest", func(t *testing.T, f fixture) (fsck.Kind, string) {
+			value, err := proto.Marshal(&pb.MarkDigest{Position: f.pointer(t), Digest: []byte("another")})
+			require.NoError(t, err)
+			key := layout.NewEtcd(cluster).Digest(777)
+			_, err = f.kv.Txn(t.Context(), kv.Txn{Then: []kv.Op{kv.Put(key, value, 0)}})
+			require.NoError(t, err)
+			return fsck.BadState, key
 		}, nil},
 		{"journal entry gone", func(t *testing.T, f fixture) (fsck.Kind, string) {
 			keys := layout.NewEtcd(cluster)

@@ -162,3 +162,35 @@ func (c *checker) readRoots(ctx context.Context, p *pb.Pointer) error {
 	}
 	return err
 }
+
+// digests compares what agents computed at a mark: with each other, and with the checkpoint that was made there. Agents
+// that differ serve different offsets for the same records.
+func (c *checker) digests(ctx context.Context) error {
+	prefix := c.keys.DigestsPrefix()
+	got, err := c.o.KV.Range(ctx, kv.RangeRequest{Key: prefix, End: kv.PrefixEnd(prefix)})
+	if err != nil {
+		return fmt.Errorf("read digests: %w", err)
+	}
+	type claim struct {
+		digest string
+		whose  string
+	}
+	at := map[int64]claim{}
+	for _, r := range c.roots {
+		at[r.root.Position] = claim{string(r.root.Digest), r.kept.Key}
+	}
+	for _, x := range got.KVs {
+		d := &pb.MarkDigest{}
+		if err := proto.Unmarshal(x.Value, d); err != nil {
+			c.finding(BadState, x.Key, "its value cannot be read: %v", err)
+			continue
+		}
+		other, ok := at[d.Position]
+		if !ok {
+			at[d.Position] = claim{string(d.Digest), x.Key}
+		} else if other.digest != string(d.Digest) {
+			c.finding(BadState, x.Key, "its digest at position %d is %x, that of %s is %x", d.Position, d.Digest, other.whose, other.digest)
+		}
+	}
+	return nil
+}
