@@ -13,7 +13,10 @@ import (
 
 // Clean deletes the objects of dropped roots, or with sweep all checkpoint objects, that neither a kept root nor, for
 // archives, a run needs. Only what this session or a closed one wrote is touched: a live session's object may be one
-// that it still writes about, an unknown one's is for fsck to name. again tells that a live session's were met.
+// that it still writes about, an unknown one's is for fsck to name. Nothing newer than next is touched either: a call
+// that takes long may see the objects of checkpoints that came after it, its own agent's included, and does not know which
+// of them are kept. Those it does touch, no later checkpoint can come to need: it takes over from the kept ones or writes
+// anew. again tells that something has to wait.
 func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written, sweep bool) (again bool, err error) {
 	if len(dropped) == 0 && !sweep {
 		return false, nil
@@ -42,7 +45,7 @@ func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written,
 	if err != nil {
 		return false, err
 	}
-	return j.remove(ctx, candidates, kept, oldest)
+	return j.remove(ctx, candidates, kept, oldest, next.Pointer.Head)
 }
 
 // all are the checkpoint objects of the incarnation, roots last.
@@ -92,7 +95,7 @@ func objectsOf(rootKey string, root *pb.Root) []string {
 
 // remove deletes the candidates that may go, in order.
 func (j *Steps) remove(
-	ctx context.Context, candidates []string, kept map[string]bool, oldest int64,
+	ctx context.Context, candidates []string, kept map[string]bool, oldest, newestHead int64,
 ) (again bool, err error) {
 	own, _, _ := j.o.Session.Current()
 	var keys []string
@@ -100,6 +103,10 @@ func (j *Steps) remove(
 		for _, key := range candidates {
 			name, err := j.o.Objects.ParseCheckpoint(key)
 			if err != nil || kept[key] {
+				continue
+			}
+			if name.Head > newestHead {
+				again = true
 				continue
 			}
 			if name.Kind == layout.Archive {
