@@ -58,21 +58,20 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	jrnl := journal.New(o.KV, keys)
 	for n := 1; ; n++ {
 		c := &checker{o: o, keys: keys, journal: jrnl}
-		err := c.check(ctx)
-		moved, moveErr := c.moved(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err == nil && c.mu.report.Clean():
-			return c.report(), nil
-		case moveErr != nil:
-			return nil, errors.Join(err, moveErr)
-		case moved && n < attempts: // what is missing may have been dropped meanwhile, as it should be
-			continue
-		case err != nil:
+		if err := c.check(ctx); err != nil {
 			return nil, err
 		}
-		return c.report(), nil
+		if c.mu.report.Clean() || n == attempts {
+			return c.report(), nil
+		}
+		moved, err := c.moved(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !moved {
+			return c.report(), nil
+		}
+		// What is missing may have been dropped meanwhile, as it should be.
 	}
 }
 

@@ -77,6 +77,8 @@ type Counts struct {
 func (r *Report) Clean() bool { return len(r.Findings) == 0 }
 
 func (r *Report) sort() {
+	// Empty lists, not null, for who reads the JSON.
+	r.Findings, r.Leftovers = append([]Item{}, r.Findings...), append([]Item{}, r.Leftovers...)
 	order := func(a, b Item) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Detail, b.Detail))
 	}
