@@ -1,6 +1,9 @@
 package checkpoint
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
 	"testing"
 
 	"wadi/internal/layout"
@@ -18,3 +21,10 @@ func registerSession(t *testing.T, store kv.KV, id layout.Session) int64 {
 	}
 	return rev
 }
+
+func hashOf(b []byte) []byte {
+	h := sha256.Sum256(b)
+	return h[:]
+}
+
+func crcOf(b []byte) []byte { return binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli)) }
