@@ -26,6 +26,7 @@ func survive(t *testing.T, l *Load, name string, limit time.Duration, fault func
 func TestFaultsUnderLoad(t *testing.T) {
 	c := Start(t, Options{})
 	l := StartLoad(c, ledByAll(t, c, "load", 6), LoadOptions{})
+	roamer := Roam(t, c, newTopic(t, c, "roam", 1), 1)
 	for round := range rounds(1, 10) {
 		for _, a := range c.Agents {
 			// F1: the process is gone without a word, and comes back.
@@ -53,6 +54,8 @@ func TestFaultsUnderLoad(t *testing.T) {
 		}
 	}
 	t.Log(l.Finish())
+	v := roamer.Finish()
+	t.Logf("the roaming producer, with %d tries and a longest wait of %v: %v", roamer.Tries(), roamer.Acks.Take(), v)
 	defaults(t, c)
 }
 

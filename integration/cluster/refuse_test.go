@@ -71,6 +71,7 @@ func saysWhy(t *testing.T, a *Agent, words ...string) {
 
 // TestEtcdWiped: a bucket that holds a cluster is never taken for an empty one.
 func TestEtcdWiped(t *testing.T) {
+	t.Parallel()
 	c := Prepare(t, Options{Agents: 3, Settings: largeInline})
 	running, stopped, late := c.Agents[0], c.Agents[1], c.Agents[2]
 	running.Start()
@@ -99,6 +100,7 @@ func TestEtcdWiped(t *testing.T) {
 
 // TestEtcdRolledBack: F13. Who has seen more than etcd shows stops, and so does who starts and finds that the bucket has.
 func TestEtcdRolledBack(t *testing.T) {
+	t.Parallel()
 	c := Prepare(t, Options{Agents: 2, Settings: largeInline})
 	running, late := c.Agents[0], c.Agents[1]
 	running.Start()
@@ -118,6 +120,7 @@ func TestEtcdRolledBack(t *testing.T) {
 
 // TestWrongCombinations: R7. Nothing is ever made up for what is missing.
 func TestWrongCombinations(t *testing.T) {
+	t.Parallel()
 	c := Prepare(t, Options{Agents: 2, Settings: largeInline})
 	a, probe := c.Agents[0], c.Agents[1]
 	with := func(metadata, store string) {
@@ -174,6 +177,7 @@ func notReady(t *testing.T, a *Agent) {
 
 // TestStartsBeforeItsServices: L4. An agent waits for etcd and the store as long as it takes, and does not serve.
 func TestStartsBeforeItsServices(t *testing.T) {
+	t.Parallel()
 	c := Prepare(t, Options{Agents: 1, Links: true})
 	a := c.Agents[0]
 	a.ToEtcd.Cut()

@@ -1,17 +1,21 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestAgentsShareTopics runs what needs a healthy cluster on one.
 func TestAgentsShareTopics(t *testing.T) {
+	t.Parallel()
 	c := Start(t, Options{})
 	raw := make([]*Raw, len(c.Agents))
 	for i, a := range c.Agents {
@@ -22,6 +26,7 @@ func TestAgentsShareTopics(t *testing.T) {
 	t.Run("one producer over all agents", func(t *testing.T) { spreadProducer(t, c, raw) })
 	t.Run("a retry elsewhere gets the original offset", func(t *testing.T) { retryElsewhere(t, raw) })
 	t.Run("delete and create again", func(t *testing.T) { recreate(t, raw) })
+	t.Run("delete and create again under load", func(t *testing.T) { recreateUnderLoad(t, c, raw) })
 }
 
 // createProduceFetch: what one agent has acknowledged is there at the next, without a wait or a retry in between.
@@ -148,5 +153,87 @@ func recreate(t *testing.T, raw []*Raw) {
 			t.Fatal(err)
 		}
 		before = topic
+	}
+}
+
+// recreateUnderLoad: F23. A producer and a consumer that know the topic by its name go on over its lives. What was
+// acknowledged in an earlier life is not in a later one.
+func recreateUnderLoad(t *testing.T, c *Cluster, raw []*Raw) {
+	const name = "lives"
+	ctx, stop := context.WithCancel(t.Context())
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(c.Addresses()...), kgo.DefaultProduceTopic(name), kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(-1), kgo.WithLogger(logOf(t, "producer")),
+		kgo.ConsumeTopics(name), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var mu sync.Mutex
+	acked := map[string]bool{}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			r := &kgo.Record{Value: fmt.Appendf(nil, "record-%d", n)}
+			client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
+				// Records may fail when the topic goes away under them; what is acknowledged counts.
+				if err == nil {
+					mu.Lock()
+					acked[string(r.Value)] = true
+					mu.Unlock()
+				}
+			})
+			time.Sleep(2 * time.Millisecond)
+		}
+	})
+	running.Go(func() {
+		for ctx.Err() == nil {
+			client.PollFetches(ctx) // reads whatever life it meets; how it gets along is checked by its going on
+		}
+	})
+	defer running.Wait()
+	defer stop()
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(acked)
+	}
+	before := map[string]bool{}
+	for life := range rounds(3, 20) {
+		topic, err := raw[life%3].Create(within(t, 10*time.Second), name, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for start, began := count(), time.Now(); count() < start+50; time.Sleep(5 * time.Millisecond) {
+			if time.Since(began) > stuck {
+				t.Fatalf("life %d: %d records in %v", life, count()-start, time.Since(began))
+			}
+		}
+		for _, r := range raw {
+			end, err := r.Latest(within(t, 5*time.Second), topic, 0)
+			if err != nil || end < 50 {
+				t.Fatalf("life %d ends at %d, %v", life, end, err)
+			}
+			for next := int64(0); next < end; {
+				fp, err := r.Fetch(within(t, 5*time.Second), topic, 0, next, time.Second)
+				if err != nil || fp.Err != nil || len(fp.Records) == 0 {
+					t.Fatalf("life %d at %d: %v, %v", life, next, err, fp.Err)
+				}
+				for _, rec := range fp.Records {
+					if rec.Offset != next || before[string(rec.Value)] {
+						t.Fatalf("life %d: offset %d, where %d comes next, holds %s; acknowledged in an earlier life: %v",
+							life, rec.Offset, next, rec.Value, before[string(rec.Value)])
+					}
+					next++
+				}
+			}
+		}
+		if err := raw[(life+1)%3].Delete(within(t, 10*time.Second), name); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		before = maps.Clone(acked)
+		mu.Unlock()
 	}
 }
