@@ -184,6 +184,9 @@ func (a *agent) assemble(id bootstrap.Identity) {
 	a.tick(80*time.Millisecond, func() { a.view.Tick(a.mono()); a.lookAtHealth() })
 	a.tick(40*time.Millisecond, a.tickJob)
 	a.tick(ttl/5, a.closeSessions)
+	a.tick(ttl/20, func() {
+		a.ingStep(func(c *ingest.Core) { c.Silent(a.mono(), a.mono() >= a.sess.AliveUntil()) })
+	})
 	a.tick(time.Second, a.sweepProcs)
 }
 

@@ -156,6 +156,11 @@ func (a *agent) produce(c *rpc) {
 			Partition: ingest.Partition{Topic: topic.Number, Index: at.batch.stream.partition}, TopicID: topic.ID,
 			Data: append([]byte(nil), at.data...),
 		}
+		if at.data.ProducerID() >= 0 {
+			t := &ingest.Turn{}
+			t.Next, t.Known, t.Fresh = ingest.Expected(a.view.State(), r.Items[i].Partition, at.data.ProducerID(), 0)
+			r.Items[i].Turn = t
+		}
 	}
 	a.rpcs[r] = c
 	a.ingStep(func(core *ingest.Core) { core.Produce(a.mono(), r) })

@@ -63,11 +63,21 @@ func (x *viewEffects) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 			a.sessStep(func(core *session.Core) { core.Closed(a.instant(), layout.Session(c.Session)) })
 		}
 	}
+	for i := range res.Commands {
+		if c := body.Commands[i].GetCloseSession(); c != nil && res.Commands[i].Code == state.OK {
+			a.sessStep(func(core *session.Core) { core.Closed(a.instant(), layout.Session(c.Session)) })
+		}
+	}
 	if id, _, _ := a.sess.Session(); id == e.Session {
 		sum := journal.Checksum(e.Value)
 		a.sessStep(func(c *session.Core) { c.Applied(a.instant(), e.Session, e.Seq, sum, res) })
 	}
-	a.ingStep(func(c *ingest.Core) { c.Applied(a.mono(), body, a.view.State().InlineOutstanding()) })
+	a.ingStep(func(c *ingest.Core) {
+		if len(body.Inline) > 0 {
+			c.Shares(e.Session)
+		}
+		c.Applied(a.mono(), body, a.view.State().InlineOutstanding())
+	})
 	seen, digest := a.steps.Observe(e, body, res)
 	if digest != nil {
 		a.spawn(func() { _ = a.steps.PutDigest(background, digest) }) // shown or not: nothing waits for it yet
@@ -80,7 +90,10 @@ func (x *viewEffects) Replaced() {
 	id, _, _ := a.sess.Session()
 	v, known := a.view.State().Session(id)
 	a.sessStep(func(c *session.Core) { c.Replaced(a.instant(), v.LastSeq, v.NodeID, known, v.Closed != 0) })
-	a.ingStep(func(c *ingest.Core) { c.Tick(a.mono()) })
+	a.ingStep(func(c *ingest.Core) {
+		c.Seen(a.mono(), 0, a.view.State().InlineOutstanding())
+		c.Resynced(a.mono())
+	})
 }
 
 func (x *viewEffects) BarrierDone(id uint64, err error) {

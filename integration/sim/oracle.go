@@ -184,7 +184,8 @@ func (o *oracle) judged(e journal.Entry, partition int32, data batch.Batch, r st
 		w.violated("batch %d of producer %d is doubled: attempts %d and %d", b.n, b.stream.p.id, b.logged.id, id)
 	}
 	k := connPartition{at.conn, partition}
-	if at.order <= o.landed[k] {
+	// An idempotent producer's retry may pass its own later batches that wait for it: sequences keep their order.
+	if at.order <= o.landed[k] && !b.stream.p.idempotent {
 		w.violated("connection %d partition %d: attempt %d landed after a later one", at.conn, partition, id)
 	}
 	o.landed[k] = at.order
