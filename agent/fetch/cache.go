@@ -14,13 +14,6 @@ type blockKey struct {
 	Length int64
 }
 
-// block is cached bytes. Ranges of it are patched when they are first read; see patch.go.
-type block struct {
-	data []byte
-	mu   sync.Mutex
-	runs map[int64]*patched // by offset in data
-}
-
 // cache is a bounded, single-flight LRU of blocks: concurrent readers of one key share one load, and a load that fails
 // is not remembered. What readers hold is theirs: eviction only forgets.
 type cache struct {
@@ -31,7 +24,7 @@ type cache struct {
 		lru     *list.List                 // front = newest
 		size    int64
 		loads   map[blockKey]*load
-		missed  map[uint64]struct{} // objects of which one range was loaded lately
+		missed  map[uint64]uint32 // objects of which one range was loaded lately: its offset
 	}
 }
 
@@ -54,7 +47,7 @@ func newCache(limit int64) *cache {
 	c.mu.entries = map[blockKey]*list.Element{}
 	c.mu.lru = list.New()
 	c.mu.loads = map[blockKey]*load{}
-	c.mu.missed = map[uint64]struct{}{}
+	c.mu.missed = map[uint64]uint32{}
 	return c
 }
 
@@ -73,30 +66,50 @@ func (c *cache) lookupLocked(k blockKey) *block {
 	return e.Value.(*entry).block
 }
 
-func (c *cache) insert(k blockKey, b *block) {
+// insert remembers a block and returns it, or the one that was there first: its bytes may be patched already, and two
+// blocks could share theirs.
+func (c *cache) insert(k blockKey, b *block) *block {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if old := c.lookupLocked(k); old != nil {
+		return old
+	}
 	c.insertLocked(k, b)
+	return b
 }
 
 func (c *cache) insertLocked(k blockKey, b *block) {
-	if int64(len(b.data)) > c.limit {
+	if b.cost() > c.limit {
 		return
 	}
 	if old, ok := c.mu.entries[k]; ok {
 		c.dropLocked(old)
 	}
 	c.mu.entries[k] = c.mu.lru.PushFront(&entry{k, b})
-	c.mu.size += int64(len(b.data))
+	c.mu.size += b.cost()
 	for c.mu.size > c.limit {
 		c.dropLocked(c.mu.lru.Back())
+	}
+}
+
+// blockOverhead is about what a block takes beside its bytes: entry, list element, map slot, one patched run.
+const blockOverhead = 512
+
+func (b *block) cost() int64 { return int64(len(b.data)) + blockOverhead }
+
+// drop forgets a block if it is still there.
+func (c *cache) drop(k blockKey, b *block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.mu.entries[k]; ok && e.Value.(*entry).block == b {
+		c.dropLocked(e)
 	}
 }
 
 func (c *cache) dropLocked(e *list.Element) {
 	x := c.mu.lru.Remove(e).(*entry)
 	delete(c.mu.entries, x.key)
-	c.mu.size -= int64(len(x.block.data))
+	c.mu.size -= x.block.cost()
 }
 
 // get returns the block under k, loading it when it is not there. The load runs under the context of whoever started
@@ -143,16 +156,16 @@ func (c *cache) run(ctx context.Context, k blockKey, l *load, fill func(context.
 	return l.block, l.err
 }
 
-// second reports whether a range of the object was loaded before, and remembers that one was.
-func (c *cache) second(object uint64) bool {
+// second reports whether another range of the object was asked for before, and remembers that this one was.
+func (c *cache) second(object uint64, offset uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.mu.missed[object]; ok {
-		return true
+	if first, ok := c.mu.missed[object]; ok {
+		return first != offset
 	}
 	if len(c.mu.missed) >= maxMissed {
 		clear(c.mu.missed)
 	}
-	c.mu.missed[object] = struct{}{}
+	c.mu.missed[object] = offset
 	return false
 }

@@ -2,90 +2,178 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 
 	"wadi/agent/api"
 	"wadi/internal/batch"
-	"wadi/internal/layout"
 	"wadi/metadata/state"
+	"wadi/objstore"
 )
 
-// TimeOffset implements api.Log: the first record with a timestamp of at least ms (semantics line 47). A run's maximum
-// leads to it, also where timestamps do not rise.
+// TimeOffset implements api.Log: the first record from the log start on and below limit with a timestamp of at least ms
+// (semantics line 47). A run's maximum leads to it, also where timestamps do not rise.
 func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms, limit int64) (int64, int64, error) {
-	p, ok, err := l.find(topic, partition, func(x *state.Partition) (state.Run, bool) { return x.RunAtTime(ms) })
-	if err != nil || !ok {
-		return -1, -1, err
-	}
-	offset, ts := int64(-1), int64(-1)
-	err = l.eachBatch(ctx, p, func(b batch.Batch) (bool, error) {
-		if b.MaxTimestamp() < ms {
-			return true, nil
-		}
-		o, t, found, err := batch.FirstOffsetAtOrAfter(b, ms)
-		if err != nil || !found {
-			return err == nil, err
-		}
-		offset, ts = o, t
-		return false, nil
-	})
-	if err != nil || offset >= limit {
-		return -1, -1, err
-	}
-	return offset, ts, nil
+	return l.search(ctx, topic, partition, func(x *state.Partition) search { return firstSince(x, ms, limit) })
 }
 
-// MaxTime implements api.Log: the record with the largest timestamp, the first of them.
+// MaxTime implements api.Log: the record with the largest timestamp from the log start on and below limit, the first of
+// them (KIP-734).
 func (l *Log) MaxTime(ctx context.Context, topic uint64, partition int32, limit int64) (int64, int64, error) {
-	p, ok, err := l.find(topic, partition, func(x *state.Partition) (best state.Run, found bool) {
-		x.EachRun(func(r state.Run) {
-			if r.Base < limit && (!found || r.MaxTimestamp > best.MaxTimestamp) {
-				best, found = r, true
-			}
-		})
-		return best, found
-	})
-	if err != nil || !ok {
-		return -1, -1, err
-	}
-	return l.TimeOffset(ctx, topic, partition, p.run.MaxTimestamp, limit)
+	return l.search(ctx, topic, partition, func(x *state.Partition) search { return newest(x, limit) })
 }
 
-// find picks a run of a partition and resolves its place.
-func (l *Log) find(
-	topic uint64, partition int32, pick func(*state.Partition) (state.Run, bool),
-) (p place, ok bool, err error) {
-	var keys layout.Objects = l.o.Objects()
+// search is which runs to look into, and for what: the first record of at least ms, or with best the one with the
+// largest timestamp.
+type search struct {
+	from, end int64 // offsets
+	ms        int64
+	best      bool
+	runs      []state.Run
+}
+
+// firstSince looks into the first run whose maximum is high enough. That of a run which begins below the log start may
+// be a record that is gone, so the next one counts too.
+func firstSince(x *state.Partition, ms, limit int64) search {
+	q := search{from: x.LogStart, end: min(limit, x.Next), ms: ms}
+	if r, ok := x.RunAtTime(ms); ok && r.Base >= q.from {
+		if r.Base < q.end {
+			q.runs = append(q.runs, r)
+		}
+		return q
+	}
+	whole := false
+	x.EachRun(func(r state.Run) {
+		if !whole && r.Last >= q.from && r.MaxTimestamp >= ms {
+			q.runs = append(q.runs, r)
+			whole = r.Base >= q.from
+		}
+	})
+	return q
+}
+
+// newest looks into the run with the largest maximum, and into those that only lie in the range in part: their maximum
+// may be a record outside.
+func newest(x *state.Partition, limit int64) search {
+	q := search{from: x.LogStart, end: min(limit, x.Next), ms: math.MinInt64, best: true}
+	var top state.Run
+	found := false
+	x.EachRun(func(r state.Run) {
+		switch {
+		case r.Last < q.from || r.Base >= q.end:
+		case r.Base < q.from || r.Last >= q.end:
+			q.runs = append(q.runs, r)
+		case !found || r.MaxTimestamp > top.MaxTimestamp:
+			top, found = r, true
+		}
+	})
+	if found {
+		q.runs = append(q.runs, top)
+	}
+	return q
+}
+
+func (l *Log) search(
+	ctx context.Context, topic uint64, partition int32, plan func(*state.Partition) search,
+) (offset, timestamp int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	offset, timestamp, err = l.searchOnce(ctx, topic, partition, plan)
+	if errors.Is(err, objstore.ErrNotFound) {
+		// A merge may have replaced the run.
+		if berr := l.o.View.Barrier(ctx); berr != nil {
+			return -1, -1, fmt.Errorf("%w: %w", api.ErrViewBehind, berr)
+		}
+		offset, timestamp, err = l.searchOnce(ctx, topic, partition, plan)
+		err = l.missing(err)
+	}
+	if err != nil {
+		return -1, -1, readError(err)
+	}
+	return offset, timestamp, nil
+}
+
+func (l *Log) searchOnce(
+	ctx context.Context, topic uint64, partition int32, plan func(*state.Partition) search,
+) (offset, timestamp int64, err error) {
+	var q search
+	var places []place
 	l.o.View.Read(func(s *state.State) {
 		t := s.TopicByNumber(topic)
 		if t == nil || t.Partition(partition) == nil {
 			err = api.ErrUnknownTopic
 			return
 		}
-		var r state.Run
-		if r, ok = pick(t.Partition(partition)); ok {
-			p = resolve(s, keys, r)
+		q = plan(t.Partition(partition))
+		for _, r := range q.runs {
+			places = append(places, resolve(s, r))
 		}
 	})
-	return p, ok, err
+	offset, timestamp = -1, -1
+	for i := range places {
+		x, lerr := l.src.load(ctx, &places[i])
+		if lerr != nil {
+			return -1, -1, lerr
+		}
+		o, ts, rerr := q.in(x.data)
+		if rerr != nil {
+			return -1, -1, fmt.Errorf("run at offset %d: %w", q.runs[i].Base, rerr)
+		}
+		switch {
+		case o < 0:
+		case !q.best:
+			return o, ts, nil
+		case offset < 0 || ts > timestamp || ts == timestamp && o < offset:
+			offset, timestamp = o, ts
+		}
+	}
+	return offset, timestamp, err
 }
 
-// eachBatch visits the batches of a run until visit returns false or an error.
-func (l *Log) eachBatch(ctx context.Context, p place, visit func(batch.Batch) (bool, error)) error {
-	x, err := l.src.load(ctx, p)
-	if err != nil {
-		return readError(err)
-	}
-	for rest := x.data; len(rest) > 0; {
-		b, tail, err := batch.Split(rest)
+// in looks through the batches of one run; offset -1 is none.
+func (q *search) in(data []byte) (offset, timestamp int64, err error) {
+	offset, timestamp = -1, -1
+	for len(data) > 0 {
+		b, rest, err := batch.Split(data)
 		if err != nil {
-			return fmt.Errorf("run at offset %d: %w", p.run.Base, err)
+			return -1, -1, err
 		}
-		more, err := visit(b)
-		if err != nil || !more {
-			return err
+		data = rest
+		if b.LastOffset() < q.from || b.MaxTimestamp() < q.ms || q.best && offset >= 0 && b.MaxTimestamp() <= timestamp {
+			continue
 		}
-		rest = tail
+		if b.BaseOffset() >= q.end {
+			break
+		}
+		o, ts, err := q.inBatch(b)
+		switch {
+		case err != nil:
+			return -1, -1, err
+		case o < 0:
+		case !q.best:
+			return o, ts, nil
+		case offset < 0 || ts > timestamp:
+			offset, timestamp = o, ts
+		}
 	}
-	return nil
+	return offset, timestamp, nil
+}
+
+func (q *search) inBatch(b batch.Batch) (offset, timestamp int64, err error) {
+	offset, timestamp = -1, -1
+	it := b.Iter()
+	defer it.Close()
+	for r, ok := it.Next(); ok; r, ok = it.Next() {
+		switch {
+		case r.Offset < q.from || r.Timestamp < q.ms:
+		case r.Offset >= q.end:
+			return offset, timestamp, nil
+		case !q.best:
+			return r.Offset, r.Timestamp, nil
+		case offset < 0 || r.Timestamp > timestamp:
+			offset, timestamp = r.Offset, r.Timestamp
+		}
+	}
+	return offset, timestamp, it.Err()
 }
