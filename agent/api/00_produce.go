@@ -47,7 +47,7 @@ type producing struct {
 	err   error                                 // the first one, for acks=0
 }
 
-// newProduceResponse has an entry for every entry of the request, in its order (semantics line 29). Offsets are -1
+// newProduceResponse has an entry for every entry of the request, in its order (Semantics line 29). Offsets are -1
 // until one is known to be assigned (line 22).
 func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 	resp := kmsg.NewPtrProduceResponse()
@@ -164,7 +164,7 @@ func (p *producing) fail(slot *kmsg.ProduceResponseTopicPartition, err error) {
 	}
 }
 
-// reply answers, with nothing for acks=0; closing is the only way to tell such a client of an error (semantics line 8).
+// reply answers, with nothing for acks=0; closing is the only way to tell such a client of an error (Semantics line 8).
 func (p *producing) reply() {
 	switch {
 	case p.body.Acks != 0:

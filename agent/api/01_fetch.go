@@ -70,7 +70,7 @@ type fetching struct {
 	failed bool
 }
 
-// resolve makes the reply's skeleton, in the order of the request so that clients can rotate (semantics line 31), and
+// resolve makes the reply's skeleton, in the order of the request so that clients can rotate (Semantics line 31), and
 // the parts to read.
 func (f *fetching) resolve(s *state.State, barrier error) (missing bool) {
 	f.parts, f.slots, f.failed = f.parts[:0], f.slots[:0], false
@@ -131,7 +131,7 @@ func (f *fetching) finish(call *FetchCall) {
 }
 
 // withoutZstd ends the records before the first batch in zstd, which a client of a version below 10 cannot read
-// (semantics line 20). Where that batch is the first, the client is told.
+// (Semantics line 20). Where that batch is the first, the client is told.
 func (p *fetchedPartition) withoutZstd() {
 	for i, chunk := range p.records {
 		for at := 0; at < len(chunk); {

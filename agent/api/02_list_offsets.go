@@ -13,7 +13,7 @@ import (
 	"wadi/metadata/state"
 )
 
-// Timestamps below zero ask for a place in the log (semantics line 46).
+// Timestamps below zero ask for a place in the log (Semantics line 46).
 const (
 	offsetLatest        = -1
 	offsetEarliest      = -2
@@ -131,7 +131,7 @@ func (j *offsetSearch) fromState(version int16, p *state.Partition, stale error)
 	return nil
 }
 
-// run searches inside batches (semantics line 47). None is offset -1 and timestamp -1, not the high watermark.
+// run searches inside batches (Semantics line 47). None is offset -1 and timestamp -1, not the high watermark.
 func (j *offsetSearch) run(ctx context.Context, log Log) {
 	var offset, timestamp int64
 	var err error

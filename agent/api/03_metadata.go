@@ -17,7 +17,7 @@ import (
 const autoCreateTimeout = 5 * time.Second
 
 // metadata lists brokers and topics. Leaders come from rendezvous hashing over the live brokers, and the leader epoch
-// is always 0, as no partition ever changes hands (semantics line 13).
+// is always 0, as no partition ever changes hands (Semantics line 13).
 func (a *API) metadata(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.MetadataRequest)
 	m := &describing{version: req.Version, brokers: a.d.Members.Brokers(req.Conn.Listener), ops: body.IncludeTopicAuthorizedOperations}
@@ -38,7 +38,7 @@ func (a *API) metadata(ctx context.Context, req *server.Request) (kmsg.Response,
 	return m.response(body), nil
 }
 
-// autoCreate creates the topics that were found missing by name (semantics line 10). When two agents do so at once,
+// autoCreate creates the topics that were found missing by name (Semantics line 10). When two agents do so at once,
 // one command finds the topic there, and both answer with the one id that State gave.
 func (a *API) autoCreate(ctx context.Context, m *describing) {
 	var wanted []newTopic

@@ -12,7 +12,7 @@ import (
 )
 
 // findCoordinator names the agent that everything of a group or transactional id should go to. All agents name the
-// same one, from the same members (semantics line 64).
+// same one, from the same members (Semantics line 64).
 func (a *API) findCoordinator(_ context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.FindCoordinatorRequest)
 	resp := kmsg.NewPtrFindCoordinatorResponse()

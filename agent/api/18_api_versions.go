@@ -12,7 +12,7 @@ import (
 )
 
 // apiVersions answers from the table. No feature is finalized yet: transaction.version and group.version would make
-// clients switch protocol (semantics line 4).
+// clients switch protocol (Semantics line 4).
 func apiVersions(_ context.Context, req *server.Request) (kmsg.Response, error) {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	body, ok := req.Body.(*kmsg.ApiVersionsRequest)

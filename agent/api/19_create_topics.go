@@ -15,7 +15,7 @@ import (
 	"wadi/metadata/state"
 )
 
-// createTopics checks every topic on its own and proposes the good ones together (semantics line 89).
+// createTopics checks every topic on its own and proposes the good ones together (Semantics line 89).
 func (a *API) createTopics(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.CreateTopicsRequest)
 	resp := kmsg.NewPtrCreateTopicsResponse()

@@ -14,7 +14,7 @@ import (
 )
 
 // deleteTopics marks topics as deleted; their records go in steps afterwards. The command names the topic's number, so
-// one that lands late cannot delete a topic that was created anew under the name (semantics line 91).
+// one that lands late cannot delete a topic that was created anew under the name (Semantics line 91).
 func (a *API) deleteTopics(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.DeleteTopicsRequest)
 	resp := kmsg.NewPtrDeleteTopicsResponse()

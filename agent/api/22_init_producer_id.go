@@ -16,7 +16,7 @@ import (
 // initProducerIDTimeout bounds the wait for the journal; clients ask again.
 const initProducerIDTimeout = 10 * time.Second
 
-// initProducerID gives out a producer id that nobody ever had, with epoch 0 (semantics line 69). An id and epoch that
+// initProducerID gives out a producer id that nobody ever had, with epoch 0 (Semantics line 69). An id and epoch that
 // the client names (KIP-360) matter with a transactional id alone; without one it simply gets a new id. A
 // transactional id is refused with an error that is fatal to clients, as transactions are not served yet.
 func (a *API) initProducerID(ctx context.Context, req *server.Request) (kmsg.Response, error) {

@@ -12,7 +12,7 @@ import (
 )
 
 // offsetForLeaderEpoch: the leader epoch is always 0, so epoch 0 ends at the log's end and no other epoch ever was
-// (semantics line 49).
+// (Semantics line 49).
 func (a *API) offsetForLeaderEpoch(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()

@@ -16,7 +16,7 @@ import (
 )
 
 // describeConfigs shows a topic's configs, or those of brokers that clients may depend on. Brokers have no config of
-// their own that could be changed at run time, so the cluster-wide resource "" is empty (semantics line 86).
+// their own that could be changed at run time, so the cluster-wide resource "" is empty (Semantics line 86).
 func (a *API) describeConfigs(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()

@@ -81,14 +81,14 @@ func TestCreateTopics(t *testing.T) {
 	require.Equal(t, []int16{0, 36}, []int16{r.Topics[0].ErrorCode, r.Topics[1].ErrorCode})
 	c.Read(func(s *state.State) { require.Nil(t, s.Topic("dry")) })
 
-	// A failure that nobody can tell the outcome of is not "already exists" and not success (R15, R18).
+	// A failure that nobody can tell the outcome of is not "already exists" and not success (Regressions R15, R18).
 	c.set(func() { c.proposeErr = ErrOutcomeUnknown })
 	require.Equal(t, kerr.RequestTimedOut.Code, k.ask(create(7, spec("lost", 1, 1))).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
 	c.set(func() { c.proposeErr = ErrNotProposed })
 	require.Equal(t, kerr.NotController.Code, k.ask(create(7, spec("lost", 1, 1))).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
 }
 
-// R11, semantics line 91: a topic that is created again is another one.
+// Regression R11, Semantics line 91: a topic that is created again is another one.
 func TestDeleteTopics(t *testing.T) {
 	c := newCluster(t)
 	k := c.dial()

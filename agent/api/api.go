@@ -97,7 +97,7 @@ func effective(t *state.Topic) *topicconfig.Effective {
 	return topicconfig.Of(len(t.Configs), func(i int) (string, string) { return t.Configs[i].Name, t.Configs[i].Value })
 }
 
-// checkEpoch compares the leader epoch that a client believes in with ours, which is always 0 (semantics line 41).
+// checkEpoch compares the leader epoch that a client believes in with ours, which is always 0 (Semantics line 41).
 func checkEpoch(epoch int32) error {
 	switch {
 	case epoch > 0:

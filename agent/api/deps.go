@@ -73,7 +73,7 @@ type ProduceCall struct {
 	Conn      uint64 // order is owed per (connection, partition)
 	Acks      int16  // -1, 0 or 1
 	Timeout   time.Duration
-	AllowZstd bool // the request's version may carry zstd (semantics line 20)
+	AllowZstd bool // the request's version may carry zstd (Semantics line 20)
 	// Frame holds the Records. It lives until Done; retain it to use them longer.
 	Frame *server.Frame
 	Parts []ProducePart

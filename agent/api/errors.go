@@ -57,7 +57,7 @@ var failureAPIs = [10]int16{keyProduce, keyFetch, keyListOffsets, keyMetadata, k
 // failures is the one place where an internal failure becomes a Kafka error. docs/errors.md shows the same table, and a
 // test compares them. The first row that matches counts.
 //
-// A write that can still land never gets a definite error (semantics lines 22, 28, 29): NOT_LEADER_OR_FOLLOWER only
+// A write that can still land never gets a definite error (Semantics lines 22, 28, 29): NOT_LEADER_OR_FOLLOWER only
 // where nothing was proposed. Fetch gets only what its clients know (line 36).
 var failures = []failure{
 	{ErrOutcomeUnknown, [10]*kerr.Error{
@@ -143,7 +143,7 @@ var verdicts = map[state.Code]*kerr.Error{
 	state.TooMany:              kerr.PolicyViolation,
 }
 
-// kafkaError maps err for an API. It never returns nil: a failure that nobody foresaw is an error too (R15).
+// kafkaError maps err for an API. It never returns nil: a failure that nobody foresaw is an error too (Regression R15).
 func kafkaError(api int16, err error) *kerr.Error {
 	var known *kerr.Error
 	var refused *Refused

@@ -57,7 +57,7 @@ func renderFailures() string {
 	return b.String()
 }
 
-// Every failure, wrapped, is an error for every API (R15), and the code of its row.
+// Every failure, wrapped, is an error for every API (Regression R15), and the code of its row.
 func TestFailuresAreMapped(t *testing.T) {
 	for _, f := range failures {
 		wrapped := fmt.Errorf("while doing something: %w", f.err)
@@ -84,15 +84,15 @@ func TestProduceErrorsTellTheTruth(t *testing.T) {
 		ErrMemory:                            kerr.NotLeaderForPartition,
 		ErrStoreUnavailable:                  kerr.NotLeaderForPartition,
 		&Refused{state.SessionNotOpen}:       kerr.NotLeaderForPartition,
-		&Refused{state.OutOfOrderSequence}:   kerr.OutOfOrderSequenceNumber, // line 25
-		&Refused{state.InvalidProducerEpoch}: kerr.InvalidProducerEpoch,     // line 26
-		batch.ErrCorrupt:                     kerr.CorruptMessage,           // line 16
+		&Refused{state.OutOfOrderSequence}:   kerr.OutOfOrderSequenceNumber, // Semantics line 25
+		&Refused{state.InvalidProducerEpoch}: kerr.InvalidProducerEpoch,     // Semantics line 26
+		batch.ErrCorrupt:                     kerr.CorruptMessage,           // Semantics line 16
 		batch.ErrShort:                       kerr.CorruptMessage,
 		batch.ErrInvalidRecord:               kerr.InvalidRecord,
-		batch.ErrTooLarge:                    kerr.MessageTooLarge,            // line 18
-		batch.ErrUnsupportedCodec:            kerr.UnsupportedCompressionType, // line 20
-		batch.ErrTimestamp:                   kerr.InvalidTimestamp,           // line 19
-		batch.ErrNoKey:                       kerr.InvalidRecord,              // line 21
+		batch.ErrTooLarge:                    kerr.MessageTooLarge,            // Semantics line 18
+		batch.ErrUnsupportedCodec:            kerr.UnsupportedCompressionType, // Semantics line 20
+		batch.ErrTimestamp:                   kerr.InvalidTimestamp,           // Semantics line 19
+		batch.ErrNoKey:                       kerr.InvalidRecord,              // Semantics line 21
 		&batch.RecordError{Index: 3, Err: batch.ErrNoKey}: kerr.InvalidRecord,
 		topicconfig.ErrInvalid:                            kerr.InvalidConfig,
 	} {

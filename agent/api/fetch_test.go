@@ -36,21 +36,21 @@ func TestFetchVersions(t *testing.T) {
 		require.Equal(t, b[17:], p.RecordBatches[17:])
 		require.Equal(t, int64(1), p.HighWatermark)
 		require.Equal(t, int64(1), p.LastStableOffset) // Semantics line 43: set in every reply.
-		require.Zero(t, r.SessionID)                   // Line 37: no sessions.
-		require.Nil(t, p.AbortedTransactions)          // Line 44.
+		require.Zero(t, r.SessionID)                   // Semantics line 37: no sessions.
+		require.Nil(t, p.AbortedTransactions)          // Semantics line 44.
 		require.Equal(t, int32(-1), p.DivergingEpoch.Epoch)
 		empty := k.ask(fetchFrom(version, "t", c.id("t"), 1)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
-		require.Zero(t, empty.ErrorCode) // Line 35: at the high watermark there is nothing yet, and no error.
+		require.Zero(t, empty.ErrorCode) // Semantics line 35: at the high watermark there is nothing yet, and no error.
 		require.NotNil(t, empty.RecordBatches)
-		require.Empty(t, empty.RecordBatches) // Line 33.
+		require.Empty(t, empty.RecordBatches) // Semantics line 33.
 		require.Equal(t, kerr.OffsetOutOfRange.Code, k.ask(fetchFrom(version, "t", c.id("t"), 2)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
 	}
 	committed := fetchFrom(11, "t", [16]byte{}, 0)
 	committed.IsolationLevel = 1
 	require.NotNil(t, k.ask(committed).(*kmsg.FetchResponse).Topics[0].Partitions[0].AbortedTransactions)
-	// Line 40: an unknown id is an error of its entry.
+	// Semantics line 40: an unknown id is an error of its entry.
 	require.Equal(t, kerr.UnknownTopicID.Code, k.ask(fetchFrom(13, "", [16]byte{1}, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
-	// Line 37: a session that nobody opened.
+	// Semantics line 37: a session that nobody opened.
 	session := fetchFrom(12, "t", [16]byte{}, 0)
 	session.SessionID, session.SessionEpoch = 5, 3
 	r := k.ask(session).(*kmsg.FetchResponse)
@@ -107,7 +107,7 @@ func TestFetchKeepsTheOrderAndLimits(t *testing.T) {
 	}
 }
 
-// R16: a stop answers who waits; it does not wait for their time to be over.
+// Regression R16: a stop answers who waits; it does not wait for their time to be over.
 func TestStopEndsLongPolls(t *testing.T) {
 	c := newCluster(t)
 	c.topic("t", 1)

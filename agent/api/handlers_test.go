@@ -13,7 +13,7 @@ import (
 	"wadi/metadata/state"
 )
 
-// A topic that another agent has just created is not called unknown: a barrier brings it (R12, R13). Without a barrier
+// A topic that another agent has just created is not called unknown: a barrier brings it (Regressions R12, R13). Without a barrier
 // nobody is told that it does not exist.
 func TestUnknownNeedsABarrier(t *testing.T) {
 	c := newClusterWith(t, Config{DefaultPartitions: 1})
@@ -105,7 +105,7 @@ func listOffset(version int16, topic string, ms int64) *kmsg.ListOffsetsRequest 
 	return r
 }
 
-// Semantics lines 46, 47 and 35 (a view that may be behind does not tell the latest offset).
+// Semantics lines 46, 47, 35 (a view that may be behind does not tell the latest offset).
 func TestListOffsets(t *testing.T) {
 	c := newCluster(t)
 	c.topic("t", 1)
@@ -194,7 +194,7 @@ func TestFindCoordinator(t *testing.T) {
 	require.Equal(t, kerr.CoordinatorNotAvailable.Code, k.ask(bad).(*kmsg.FindCoordinatorResponse).Coordinators[0].ErrorCode)
 }
 
-// No internal number reaches clients as success: what State refuses is an error (R15).
+// No internal number reaches clients as success: what State refuses is an error (Regression R15).
 func TestRefusedIsNeverSuccess(t *testing.T) {
 	c := newCluster(t)
 	c.topic("t", 1)

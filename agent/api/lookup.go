@@ -42,7 +42,7 @@ func (a *API) twice(ctx context.Context, look func(s *state.State, barrier error
 	a.d.View.Read(func(s *state.State) { look(s, err) })
 }
 
-// validName says why a name cannot be a topic's (semantics line 11).
+// validName says why a name cannot be a topic's (Semantics line 11).
 func validName(name string) error {
 	switch {
 	case name == "":

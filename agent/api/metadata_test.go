@@ -111,7 +111,7 @@ func TestAutoCreate(t *testing.T) {
 	require.Zero(t, k.ask(allow(0, "older", false)).(*kmsg.MetadataResponse).Topics[0].ErrorCode, "no flag before version 4")
 	require.Equal(t, int16(17), k.ask(allow(9, "old.er/", true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode)
 	k.ask(allow(9, "a.b", true))
-	require.Equal(t, int16(17), k.ask(allow(9, "a_b", true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode) // Line 11.
+	require.Equal(t, int16(17), k.ask(allow(9, "a_b", true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode) // Semantics line 11.
 
 	var wg sync.WaitGroup
 	ids := make([][16]byte, 8)

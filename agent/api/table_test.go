@@ -82,7 +82,7 @@ func TestApiVersionsChecksTheSoftware(t *testing.T) {
 		req.ClientSoftwareName, req.ClientSoftwareVersion = name, "1"
 		resp := c.ask(req).(*kmsg.ApiVersionsResponse)
 		require.Equal(t, int16(42), resp.ErrorCode, name)
-		// Line 2: an array without elements is not a null array, which breaks librdkafka.
+		// Semantics line 2: an array without elements is not a null array, which breaks librdkafka.
 		require.Equal(t, []byte{0, 42, 1}, resp.AppendTo(nil)[:3], name)
 	}
 	for _, name := range []string{"librdkafka", "a", "apache-kafka-java", "k.1"} {

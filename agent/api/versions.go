@@ -22,7 +22,7 @@ type Served struct {
 // Versions lists every API in the order of keys. Minimums are those of Apache Kafka 4 (KIP-896).
 //
 // Produce is advertised from 0 and refused below 3: librdkafka up to 2.10 takes a higher minimum for a broker that
-// cannot compress (KAFKA-18659, semantics line 5).
+// cannot compress (KAFKA-18659, Semantics line 5).
 var Versions = []Served{
 	{0, "Produce", 3, 13, 0, produceShape, newBody[kmsg.ProduceRequest]},
 	{1, "Fetch", 4, 17, 4, fetchShape, newBody[kmsg.FetchRequest]},

@@ -18,11 +18,14 @@ const (
 
 // plan is what one look at State gave for a part.
 type plan struct {
-	places []place
-	end    int64 // records from here on are not for this reader yet
-	retry  error // an error that counts only when it is still there after a barrier
-	err    error
+	from, to int   // its places
+	end      int64 // records from here on are not for this reader yet
+	retry    error // an error that counts only when it is still there after a barrier
+	err      error
 }
+
+// of are the places of a part's plan.
+func (f *fetch) of(i int) []place { return f.places[f.plans[i].from:f.plans[i].to] }
 
 // look is one look at State, over all parts of a fetch.
 type look struct {
@@ -37,11 +40,11 @@ type look struct {
 	lookup *state.Topic
 }
 
-// plan looks at State once, for all parts. It reports whether the request can be answered now (semantics line 34).
+// plan looks at State once, for all parts. It reports whether the request can be answered now (Semantics line 34).
 func (f *fetch) plan() bool {
 	l := look{blind: f.log.blind(), left: int64(f.call.MaxBytes)}
 	f.log.o.View.Read(func(s *state.State) {
-		l.state, f.position = s, s.Position()
+		l.state, f.position, f.places = s, s.Position(), f.places[:0]
 		for i := range f.call.Parts {
 			f.planPart(&l, i)
 		}
@@ -64,7 +67,7 @@ func (l *Log) blind() bool {
 
 func (f *fetch) planPart(l *look, i int) {
 	part, p := &f.call.Parts[i], &f.plans[i]
-	*p = plan{places: p.places[:0]}
+	*p = plan{from: len(f.places), to: len(f.places)}
 	part.HighWatermark, part.LastStable, part.LogStart = -1, -1, -1
 	if l.lookup == nil || l.topic != part.Topic {
 		l.topic, l.lookup = part.Topic, l.state.TopicByNumber(part.Topic)
@@ -120,13 +123,17 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 			bytes += int64(r.Length)
 		}
 	}
+	if f.places == nil {
+		f.places = make([]place, 0, max(len(runs), len(f.plans)))
+	}
 	for _, r := range runs {
 		if r.Base >= p.end {
 			break
 		}
-		p.places = append(p.places, resolve(l.state, r))
+		f.places = append(f.places, resolve(l.state, r))
 	}
-	l.runs += len(p.places)
+	p.to = len(f.places)
+	l.runs += p.to - p.from
 	bytes = min(bytes, limit)
 	l.left -= bytes
 	l.total += bytes
@@ -137,10 +144,10 @@ func (f *fetch) allCached() bool {
 		if f.plans[i].retry != nil {
 			return false
 		}
-		for j := range f.plans[i].places {
-			if p := &f.plans[i].places[j]; !f.log.src.cached(p) {
-				return false
-			}
+	}
+	for i := range f.places {
+		if !f.log.src.cached(&f.places[i]) {
+			return false
 		}
 	}
 	return true
@@ -161,7 +168,7 @@ func (f *fetch) ready() bool {
 }
 
 // confirm passes a barrier when a plan asks for it. When there is none to be had, that is the error: an agent that is
-// merely behind never sends a client to another offset (semantics line 35).
+// merely behind never sends a client to another offset (Semantics line 35).
 func (f *fetch) confirm() bool {
 	asks := false
 	for i := range f.plans {

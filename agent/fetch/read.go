@@ -23,13 +23,16 @@ func (f *fetch) answer() {
 	defer cancel()
 	f.load(ctx)
 	left, first := f.call.MaxBytes, true
+	chunks := make([][]byte, len(f.places)) // all parts' share one array
 	for i := range f.call.Parts {
 		part, p := &f.call.Parts[i], &f.plans[i]
 		if p.err != nil {
 			part.Err = p.err
 			continue
 		}
-		n, err := f.log.read(ctx, part, p, left, first)
+		places := f.of(i)
+		part.Records, chunks = chunks[:0:len(places)], chunks[len(places):]
+		n, err := f.log.read(ctx, part, places, p.end, left, first)
 		if errors.Is(err, objstore.ErrNotFound) && n == 0 {
 			n, err = f.readAgain(ctx, i, left, first)
 		}
@@ -46,14 +49,12 @@ func (f *fetch) answer() {
 func (f *fetch) load(ctx context.Context) {
 	var group errgroup.Group
 	group.SetLimit(loadsPerFetch)
-	for i := range f.plans {
-		for j := range f.plans[i].places {
-			if p := &f.plans[i].places[j]; !f.log.src.cached(p) {
-				group.Go(func() error {
-					f.log.src.load(ctx, p)
-					return nil
-				})
-			}
+	for i := range f.places {
+		if p := &f.places[i]; !f.log.src.cached(p) {
+			group.Go(func() error {
+				_, _ = f.log.src.load(ctx, p)
+				return nil
+			})
 		}
 	}
 	_ = group.Wait() // each place holds its own error
@@ -73,7 +74,7 @@ func (f *fetch) readAgain(ctx context.Context, i, left int, first bool) (int, er
 	if p.retry != nil {
 		return 0, p.retry
 	}
-	n, err := f.log.read(ctx, &f.call.Parts[i], p, left, first)
+	n, err := f.log.read(ctx, &f.call.Parts[i], f.of(i), p.end, left, first)
 	return n, f.log.missing(err)
 }
 
@@ -91,19 +92,21 @@ func (l *Log) missing(err error) error {
 }
 
 // read fills a part's Records from its runs: whole batches up to the limits, but at least one for the first part of a
-// request that has any (semantics line 31, KIP-74). It returns the bytes. After an error, what comes before is there.
-func (l *Log) read(ctx context.Context, part *api.FetchPart, p *plan, left int, first bool) (int, error) {
+// request that has any (Semantics line 31, KIP-74). It returns the bytes. After an error, what comes before is there.
+func (l *Log) read(
+	ctx context.Context, part *api.FetchPart, places []place, end int64, left int, first bool,
+) (int, error) {
 	limit, n := min(left, part.MaxBytes), 0
 	part.Records = part.Records[:0]
-	for i := range p.places {
+	for i := range places {
 		if n >= limit && !(first && n == 0) {
 			break
 		}
-		x, err := l.src.load(ctx, &p.places[i])
+		x, err := l.src.load(ctx, &places[i])
 		if err != nil {
 			return n, err
 		}
-		chunk := x.from(part.Offset, p.end, limit-n, first && n == 0)
+		chunk := x.from(part.Offset, end, limit-n, first && n == 0)
 		if len(chunk) == 0 {
 			break
 		}

@@ -13,7 +13,7 @@ import (
 	"wadi/metadata/view"
 )
 
-// Semantics line 31 (KIP-74), R14.
+// Semantics line 31 (KIP-74), Regression R14.
 func TestLimits(t *testing.T) {
 	r := newRig(t, 4, 1<<20)
 	b := one(t, 1000)
@@ -45,7 +45,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Semantics line 32: the whole batch that holds the offset. Line 35: at the high watermark nothing, without an error.
+// Semantics line 32: the whole batch that holds the offset. Semantics line 35: at the high watermark nothing, without an error.
 func TestOffsetsInside(t *testing.T) {
 	r := newRig(t, 1, 1<<20)
 	big := records(t, 10_000, 1, 2, 3, 4, 5)
@@ -144,7 +144,7 @@ func TestWaitingEnds(t *testing.T) {
 	})
 }
 
-// Semantics line 35, R13: out of range only after a barrier; an agent that cannot pass one says so.
+// Semantics line 35, Regression R13: out of range only after a barrier; an agent that cannot pass one says so.
 func TestOutOfRange(t *testing.T) {
 	r := newRig(t, 1, 1<<20)
 	b := one(t, 100)

@@ -19,7 +19,7 @@ import (
 	"wadi/objstore/fault"
 )
 
-// A missing object: a barrier, a second look, then an alarm for that range alone (R4).
+// A missing object: a barrier, a second look, then an alarm for that range alone (Regression R4).
 func TestMissingObject(t *testing.T) {
 	r := newRig(t, 2, 1<<20)
 	b := one(t, 1000)
@@ -223,7 +223,7 @@ func TestOwnFlushes(t *testing.T) {
 	}
 }
 
-// The cache keeps its bound, and evicting takes nothing away from those who read (R16).
+// The cache keeps its bound, and evicting takes nothing away from those who read (Regression R16).
 func TestEviction(t *testing.T) {
 	r := newRig(t, 1, 20_000)
 	var want [][]byte

@@ -13,7 +13,7 @@ import (
 )
 
 // TimeOffset implements api.Log: the first record from the log start on and below limit with a timestamp of at least ms
-// (semantics line 47). A run's maximum leads to it, also where timestamps do not rise.
+// (Semantics line 47). A run's maximum leads to it, also where timestamps do not rise.
 func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms, limit int64) (int64, int64, error) {
 	return l.search(ctx, topic, partition, func(x *state.Partition) search { return firstSince(x, ms, limit) })
 }

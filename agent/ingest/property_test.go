@@ -148,7 +148,7 @@ func (w *twin) settle(how string) {
 // TestCoreProperties drives the core with random producers, connections and faults. Each request is answered and
 // released exactly once, in this order, and never while its bytes are read; what reaches the journal keeps the order of
 // arrival per connection and partition; nothing is acknowledged but what the journal took, where it took it; and in the
-// end nothing is left behind (R2, R18).
+// end nothing is left behind (Regressions R2, R18).
 func TestCoreProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRig(t, Config{

@@ -45,7 +45,7 @@ func TestCallsPerFlush(t *testing.T) {
 	})
 }
 
-// A store that fails for a while fails what was sent meanwhile, and nothing else (R2, R8); an answer that was lost is
+// A store that fails for a while fails what was sent meanwhile, and nothing else (Regressions R2, R8); an answer that was lost is
 // none (the object is there: the same bytes count as stored).
 func TestStoreFaults(t *testing.T) {
 	for _, c := range []struct {
@@ -99,7 +99,7 @@ func TestStoreFaults(t *testing.T) {
 	}
 }
 
-// Nothing is acknowledged before it is stored and committed (R6, R18): with S3's latency, what an answer names is in the
+// Nothing is acknowledged before it is stored and committed (Regressions R6, R18): with S3's latency, what an answer names is in the
 // store and in State.
 func TestAcknowledgedIsDurable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

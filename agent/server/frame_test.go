@@ -41,7 +41,7 @@ func TestReadBody(t *testing.T) {
 	f.Release()
 }
 
-// R16: a buffer is reused only when nobody holds it, and a slip in counting is loud.
+// Regression R16: a buffer is reused only when nobody holds it, and a slip in counting is loud.
 func TestFrameReferences(t *testing.T) {
 	b := NewMemoryBudget(1000)
 	require.NoError(t, b.Acquire(t.Context(), 300))

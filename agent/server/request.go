@@ -92,7 +92,7 @@ type header struct {
 }
 
 // parseHeader splits b into header and body. flexible tells for a key and version whether tagged fields end the header;
-// even then the client id keeps its int16 length (semantics line 7).
+// even then the client id keeps its int16 length (Semantics line 7).
 func parseHeader(b []byte, flexible func(key, version int16) bool) (header, []byte, error) {
 	if len(b) < 10 {
 		return header{}, nil, fmt.Errorf("%w: %d bytes", ErrHeader, len(b))

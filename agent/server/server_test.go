@@ -103,7 +103,7 @@ func TestSlowFetchBlocksNoOtherConnection(t *testing.T) {
 	}
 }
 
-// Semantics lines 1 and 2: a version above ours gets version 0 with error 35 and our range, and the connection lives.
+// Semantics lines 1, 2: a version above ours gets version 0 with error 35 and our range, and the connection lives.
 func TestApiVersionsAboveOurs(t *testing.T) {
 	r := startReal(t)
 	c := r.dial()
@@ -131,7 +131,7 @@ func TestApiVersionsAboveOurs(t *testing.T) {
 	require.Len(t, resp.(*kmsg.ApiVersionsResponse).ApiKeys, len(api.Versions))
 }
 
-// Semantics line 6: no reply exists for an unsupported version or an unknown key, so the connection is closed. Line 5:
+// Semantics line 6: no reply exists for an unsupported version or an unknown key, so the connection is closed. Semantics line 5:
 // Produce below 3 is advertised and refused.
 func TestUnsupportedCloses(t *testing.T) {
 	r := start(t, server.Config{}, map[int16]server.API{0: {Produce: true, Handle: echo}, 3: {Handle: echo}})
@@ -148,7 +148,7 @@ func TestUnsupportedCloses(t *testing.T) {
 	}
 }
 
-// R16: a length prefix costs no memory and ends the connection, a long body costs what has arrived of it.
+// Regression R16: a length prefix costs no memory and ends the connection, a long body costs what has arrived of it.
 func TestLengthPrefixCostsNoMemory(t *testing.T) {
 	budget := server.NewMemoryBudget(4 << 30)
 	r := start(t, server.Config{Produce: budget}, map[int16]server.API{0: {Produce: true, Handle: echo}, 3: {Handle: echo}})
@@ -275,7 +275,7 @@ func TestMalformedBodyCloses(t *testing.T) {
 	}
 }
 
-// Semantics line 94 and R16: a stop answers what is in flight and never waits for clients to leave.
+// Semantics line 94 and Regression R16: a stop answers what is in flight and never waits for clients to leave.
 func TestDrainAnswersWhatIsInFlight(t *testing.T) {
 	got := make(chan *server.Request, 1)
 	r := start(t, server.Config{}, map[int16]server.API{3: {Handle: func(_ context.Context, req *server.Request) { got <- req }}})

@@ -75,7 +75,7 @@ func (c *Conn) writeSlots(w *wire.Writer, slots []*slot, bufs net.Buffers) (net.
 	return bufs, failed
 }
 
-// encode adds one reply: length, response header v0 or v1, body. ApiVersions always has header v0 (semantics line 2):
+// encode adds one reply: length, response header v0 or v1, body. ApiVersions always has header v0 (Semantics line 2):
 // its reader cannot know yet what the broker speaks.
 func encode(w *wire.Writer, s *slot) {
 	var flexible bool

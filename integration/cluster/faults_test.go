@@ -45,7 +45,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 			})
 		}
 		for _, a := range c.Agents {
-			// F24: a rolling restart. Stop fails the test unless the exit code is 0 (R16).
+			// F24: a rolling restart. Stop fails the test unless the exit code is 0 (Regression R16).
 			survive(t, l, fmt.Sprintf("round %d, restart %s", round, a.Name), stuck, func() {
 				took := a.Stop()
 				again := a.Start()

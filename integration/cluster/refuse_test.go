@@ -118,7 +118,7 @@ func TestEtcdRolledBack(t *testing.T) {
 	refuses(t, late, "etcd", "rolled back", "wadi recover")
 }
 
-// TestWrongCombinations: R7. Nothing is ever made up for what is missing.
+// TestWrongCombinations: Regression R7. Nothing is ever made up for what is missing.
 func TestWrongCombinations(t *testing.T) {
 	t.Parallel()
 	c := Prepare(t, Options{Agents: 2, Settings: largeInline})

@@ -72,7 +72,7 @@ func spreadProducer(t *testing.T, c *Cluster, raw []*Raw) {
 	}
 }
 
-// retryElsewhere: semantics lines 23, 24 and 25, F19.
+// retryElsewhere: Semantics lines 23, 24, 25, F19.
 func retryElsewhere(t *testing.T, raw []*Raw) {
 	ctx := within(t, 30*time.Second)
 	topic, err := raw[0].Create(ctx, "retries", 1)

@@ -15,6 +15,7 @@ import (
 	"wadi/internal/config"
 	"wadi/internal/listen"
 	"wadi/internal/metrics"
+	"wadi/metadata/checkpoint"
 	"wadi/metadata/kv/faultkv"
 	"wadi/metadata/kv/memkv"
 	"wadi/objstore/fault"
@@ -39,6 +40,7 @@ type node struct {
 	kv    *faultkv.KV
 	store *fault.Store
 	armed []*fault.Armed
+	agent *agent.Agent
 
 	cancel context.CancelFunc
 	done   chan error
@@ -49,8 +51,17 @@ type node struct {
 // settings are configuration keys that differ from the default.
 type settings map[string]string
 
+// setup says how an agent is to be run.
+type setup struct {
+	settings    settings
+	checkpoints checkpoint.Limits // the zero value means the default
+	before      func(*node)       // runs before the agent does, to arm faults
+}
+
 // start runs an agent and waits until it serves. It stops with the test.
-func (c *cluster) start(t *testing.T, s settings) *node {
+func (c *cluster) start(t *testing.T, s settings) *node { return c.startWith(t, setup{settings: s}) }
+
+func (c *cluster) startWith(t *testing.T, s setup) *node {
 	t.Helper()
 	n, err := c.launch(s)
 	if err != nil {
@@ -62,15 +73,19 @@ func (c *cluster) start(t *testing.T, s settings) *node {
 			t.Errorf("agent %s: %v", n.addr, err)
 		}
 	})
+	if err := n.serves(); err != nil {
+		t.Fatal(err)
+	}
 	return n
 }
 
-func (c *cluster) launch(s settings) (*node, error) {
+// launch runs an agent.
+func (c *cluster) launch(s setup) (*node, error) {
 	in := config.Input{OwnEtcd: true, Defaults: []config.Given{
 		{Key: "cluster", Value: "semantics"}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "s3://bucket/prefix"},
 		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
 	}}
-	for k, v := range s {
+	for k, v := range s.settings {
 		in.Defaults = append(in.Defaults, config.Given{Key: k, Value: v})
 	}
 	loaded, err := config.Load(in)
@@ -93,8 +108,11 @@ func (c *cluster) launch(s settings) (*node, error) {
 	n := &node{
 		addr: "127.0.0.1:" + strconv.Itoa(port), kv: faultkv.New(c.kv.Client()), store: fault.New(c.store), done: make(chan error, 1),
 	}
-	a, err := agent.New(agent.Options{
-		Config: loaded.Config, KV: n.kv, Store: n.store, Log: slog.New(slog.DiscardHandler), Metrics: set,
+	if s.before != nil {
+		s.before(n)
+	}
+	n.agent, err = agent.New(agent.Options{
+		Config: loaded.Config, KV: n.kv, Store: n.store, Log: slog.New(slog.DiscardHandler), Metrics: set, Checkpoint: s.checkpoints,
 		Endpoints: []listen.Endpoint{{
 			Sockets: []net.Listener{socket}, Advertised: config.Listener{Host: "127.0.0.1", Port: uint16(port)},
 		}},
@@ -104,16 +122,21 @@ func (c *cluster) launch(s settings) (*node, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
-	go func() { n.done <- a.Run(ctx) }()
+	go func() { n.done <- n.agent.Run(ctx) }()
+	return n, nil
+}
+
+// serves waits until the agent does.
+func (n *node) serves() error {
 	select {
-	case <-a.Ready():
-		return n, nil
+	case <-n.agent.Ready():
+		return nil
 	case err := <-n.done:
-		return nil, fmt.Errorf("the agent ended: %w", err)
-	case <-time.After(20 * time.Second):
-		_, why := a.Health()
-		cancel()
-		return nil, fmt.Errorf("the agent is not ready: %s", why)
+		n.done <- err
+		return fmt.Errorf("the agent ended: %w", err)
+	case <-time.After(patience):
+		_, why := n.agent.Health()
+		return fmt.Errorf("the agent is not ready: %s", why)
 	}
 }
 
@@ -155,7 +178,9 @@ func shared(t *testing.T) *node {
 	t.Helper()
 	one.Do(func() {
 		one.c = &cluster{kv: memkv.New(memkv.Config{}), store: mem.New()}
-		one.node, one.err = one.c.launch(nil)
+		if one.node, one.err = one.c.launch(setup{}); one.err == nil {
+			one.err = one.node.serves()
+		}
 	})
 	if one.err != nil {
 		t.Fatal(one.err)

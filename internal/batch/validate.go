@@ -26,7 +26,7 @@ type Rules struct {
 // A produced batch whose max timestamp is not that of its records gets the right one and a new CRC, as brokers do:
 // retention and searches by time go by it. That is the only thing Validate writes.
 //
-// The leader epoch is not looked at: clients send what they like (semantics line 17).
+// The leader epoch is not looked at: clients send what they like (Semantics line 17).
 func Validate(buf []byte, rules Rules) (Batch, error) {
 	b, rest, err := Split(buf)
 	switch {

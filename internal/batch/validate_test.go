@@ -38,7 +38,7 @@ func idempotent(b Batch) Batch {
 	return put32(53, 0)(b)
 }
 
-// Semantics lines 16, 18, 20 and regression R5: nothing that is wrong gets past Validate, and each kind of wrong has
+// Semantics lines 16, 18, 20 and Regression R5: nothing that is wrong gets past Validate, and each kind of wrong has
 // its own error.
 func TestValidateRefuses(t *testing.T) {
 	plain := testBatch(t, None, 10)
@@ -131,7 +131,7 @@ func TestKeylessIndex(t *testing.T) {
 	}
 }
 
-// Semantics line 16 and R5, record by record: each delta must be the record's index, in every codec.
+// Semantics line 16 and Regression R5, record by record: each delta must be the record's index, in every codec.
 func TestOffsetDeltas(t *testing.T) {
 	for _, codec := range codecs {
 		opts := NoProducer(codec)

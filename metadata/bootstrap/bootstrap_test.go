@@ -229,7 +229,7 @@ func (p *place) settles() {
 	}
 }
 
-// R7: what cannot be reached or is refused is said, never passed over.
+// Regression R7: what cannot be reached or is refused is said, never passed over.
 func TestUnreachable(t *testing.T) {
 	p := newPlace(t)
 	k := faultkv.New(p.kv)

@@ -665,7 +665,7 @@ func TestSessionLost(t *testing.T) {
 	})
 }
 
-// R17: two processes append under one session. The second one's result is not taken for the first one's.
+// Regression R17: two processes append under one session. The second one's result is not taken for the first one's.
 func TestForeignResult(t *testing.T) {
 	r := opened(t)
 	r.propose("a")

@@ -51,7 +51,7 @@ func (p *naiveProducer) judge(id int64, epoch int16, seq, records int32, expired
 			return Duplicate, b.base, b.ms
 		}
 	}
-	return OutOfOrderSequence, -1, -1 // Semantics lines 24 and 25
+	return OutOfOrderSequence, -1, -1 // Semantics lines 24, 25
 }
 
 func (p *naiveProducer) push(epoch int16, b naiveBatch) {
@@ -118,7 +118,7 @@ func TestProducerAgainstNaive(t *testing.T) {
 	})
 }
 
-// Semantics line 23: each of the last five batches is known, with its own offset and time. Line 24: the sixth is not.
+// Semantics line 23: each of the last five batches is known, with its own offset and time. Semantics line 24: the sixth is not.
 func TestLastFiveBatchesAreDuplicates(t *testing.T) {
 	var p *producer
 	for i := range int64(6) {
@@ -161,7 +161,7 @@ func TestSequencesWrap(t *testing.T) {
 	}
 }
 
-// Semantics line 26: an older epoch is refused whatever it sends; line 25: a newer one starts at 0. An old epoch's batch
+// Semantics line 26: an older epoch is refused whatever it sends; Semantics line 25: a newer one starts at 0. An old epoch's batch
 // is no duplicate of a new epoch's (Semantics line 27).
 func TestEpochs(t *testing.T) {
 	p := pushReal(nil, 4, naiveBatch{seq: 0, records: 2, base: 7, ms: 9})

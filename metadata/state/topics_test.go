@@ -34,7 +34,7 @@ func TestNamesCollide(t *testing.T) {
 	}
 }
 
-// Semantics line 10 and R12: of two agents that create one topic at once, one wins, the other learns its number, and
+// Semantics line 10 and Regression R12: of two agents that create one topic at once, one wins, the other learns its number, and
 // there is one id.
 func TestConcurrentCreation(t *testing.T) {
 	j := newJournal(t)
@@ -46,7 +46,7 @@ func TestConcurrentCreation(t *testing.T) {
 	}
 }
 
-// Semantics lines 12, 30 and 91, R11: a topic created again has another id and number, is empty, knows no producers, and
+// Semantics lines 12, 30, 91, Regression R11: a topic created again has another id and number, is empty, knows no producers, and
 // what is sent to the old one is not written to it.
 func TestRecreatedTopicIsNew(t *testing.T) {
 	j := newJournal(t)

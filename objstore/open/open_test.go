@@ -76,7 +76,7 @@ func TestParseRefuses(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: the error tells the password: %v", text, err)
 		}
-		// R7: an error, never another store.
+		// Regression R7: an error, never another store.
 		if s, err := open.Open(t.Context(), text, open.Options{}); err == nil || s != nil {
 			t.Errorf("%q opened %T", text, s)
 		}
