@@ -101,6 +101,7 @@ type fetch struct {
 	call     *api.FetchCall
 	deadline time.Time
 	plans    []plan
+	places   []place     // of all plans, one behind the other
 	position int64       // of State when the plans were made
 	runs     []state.Run // scratch
 
