@@ -17,10 +17,12 @@ type Batch struct {
 
 // Watch streams the entries from revision `from` on. The channel closes after ctx ends or after a Batch with Err.
 func (j *Journal) Watch(ctx context.Context, from int64) <-chan Batch {
+	ctx, cancel := context.WithCancel(ctx)
 	in := j.kv.Watch(ctx, WatchRequest(j.keys, from))
 	out := make(chan Batch)
 	go func() {
 		defer close(out)
+		defer cancel() // an error found here ends etcd's watch too
 		for r := range in {
 			b := Decode(j.keys, r)
 			if b.Err == nil && len(b.Entries) == 0 {
