@@ -1,0 +1,113 @@
+package view
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	pb "wadi/metadata/metadatapb"
+)
+
+func touching(refs ...PartitionRef) *pb.Entry {
+	a := &pb.AppendBatches{}
+	for _, r := range refs {
+		a.Topics, a.Partitions = append(a.Topics, r.Topic), append(a.Partitions, uint32(r.Partition))
+	}
+	return &pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_AppendBatches{AppendBatches: a}}}}
+}
+
+// Subscriptions come and go in any order; an entry wakes exactly those that wait for what it touches, each once.
+func TestWaiters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type polling struct {
+			refs   []PartitionRef
+			cancel func()
+			woken  int
+		}
+		var w waiters
+		w.init()
+		ref := rapid.Custom(func(t *rapid.T) PartitionRef {
+			return PartitionRef{rapid.Uint64Range(1, 3).Draw(t, "topic"), rapid.Int32Range(0, 2).Draw(t, "partition")}
+		})
+		refs := rapid.SliceOfN(ref, 0, 5) // the same one twice, too
+		var polls []*polling
+		check := func(wakes func(PartitionRef) bool) {
+			for i, p := range polls {
+				want := 0
+				for _, r := range p.refs {
+					if wakes(r) {
+						want = 1
+					}
+				}
+				if p.woken != want {
+					t.Fatalf("poll %d of %v woken %d times, not %d", i, p.refs, p.woken, want)
+				}
+				p.woken = 0
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"subscribe": func(t *rapid.T) {
+				p := &polling{refs: refs.Draw(t, "refs")}
+				p.cancel = w.subscribe(p.refs, func() { p.woken++ })
+				polls = append(polls, p)
+			},
+			"cancel": func(t *rapid.T) {
+				if len(polls) > 0 {
+					i := rapid.IntRange(0, len(polls)-1).Draw(t, "which")
+					polls[i].cancel()
+					polls = append(polls[:i], polls[i+1:]...)
+				}
+			},
+			"append": func(t *rapid.T) {
+				hit := refs.Draw(t, "hit")
+				w.notify(touching(hit...))
+				check(func(r PartitionRef) bool {
+					for _, h := range hit {
+						if h == r {
+							return true
+						}
+					}
+					return false
+				})
+			},
+			"delete": func(t *rapid.T) {
+				topic := rapid.Uint64Range(1, 3).Draw(t, "topic")
+				w.notify(&pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}}}})
+				check(func(r PartitionRef) bool { return r.Topic == topic })
+			},
+			"replace": func(*rapid.T) {
+				w.notifyAll()
+				check(func(PartitionRef) bool { return true })
+			},
+		})
+		for _, p := range polls {
+			p.cancel()
+		}
+		if len(w.mu.byPartition) != 0 || len(w.mu.byTopic) != 0 {
+			t.Fatalf("left behind: %d partitions, %d topics", len(w.mu.byPartition), len(w.mu.byTopic))
+		}
+	})
+}
+
+// BenchmarkSubscribe is what a poll of 1,000 quiet partitions pays.
+func BenchmarkSubscribe(b *testing.B) {
+	for _, beside := range []int{0, 1} {
+		var w waiters
+		w.init()
+		refs := make([]PartitionRef, 1000)
+		for i := range refs {
+			refs[i] = PartitionRef{1, int32(i)}
+		}
+		name := "alone"
+		if beside > 0 {
+			name = "beside another"
+			defer w.subscribe(refs, func() {})()
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w.subscribe(refs, func() {})()
+			}
+		})
+	}
+}
