@@ -207,9 +207,12 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	}
 	p.server = server.New(server.Config{
 		Log: a.o.Log, Produce: server.NewMemoryBudget(int64(c.Memory.Ingest)),
-		Observe: server.Observe{Request: func(name string, d time.Duration) {
-			m.RequestSeconds.WithLabelValues(name).Observe(d.Seconds())
-		}},
+		Observe: server.Observe{
+			Request:    func(name string, d time.Duration) { m.RequestSeconds.WithLabelValues(name).Observe(d.Seconds()) },
+			Panic:      func(name string) { m.RequestPanics.WithLabelValues(name).Inc() },
+			Connection: func(delta int) { m.Connections.Add(float64(delta)) },
+			Refused:    func(why string) { m.ConnectionsRefused.WithLabelValues(why).Inc() },
+		},
 	}, table)
 	return p, nil
 }

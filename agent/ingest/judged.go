@@ -45,6 +45,9 @@ func (f *Flush) Judged(o session.Outcome, s *state.State) ([]Result, error) {
 func Expected(s *state.State, part Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
 	fresh = pid > s.HighestExpiredProducerID()
 	if p := partitionOf(s, part); p != nil {
+		if p.ProducerFenced(pid, epoch) {
+			return 0, false, false // State refuses it now or later: nothing to wait for
+		}
 		seq, known = p.ProducerNext(pid, epoch)
 	}
 	return seq, known, fresh

@@ -99,7 +99,9 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 
 // A connection that waits for its reply is not idle.
 func TestWaitingIsNotIdle(t *testing.T) {
-	later := func(_ context.Context, r *Request) { time.AfterFunc(25*time.Minute, func() { answer(context.Background(), r) }) }
+	later := func(_ context.Context, r *Request) {
+		time.AfterFunc(25*time.Minute, func() { answer(context.Background(), r) })
+	}
 	served(t, Config{}, later, func(p *pipes, _ func()) {
 		c := p.dial()
 		start := time.Now()

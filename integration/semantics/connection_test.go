@@ -219,3 +219,23 @@ func TestLine8OrderOfReplies(t *testing.T) {
 	c.send(bad)
 	c.closed()
 }
+
+// Connections are counted while they are open, and those that the agent closes are counted for good.
+func TestConnectionsAreCounted(t *testing.T) {
+	n := newCluster(t).start(t, nil)
+	for i := range 3 {
+		good, bad := dial(t, n), dial(t, n)
+		good.alive()
+		bad.write(frame(77, 0, 1, nil, nil))
+		bad.closed()
+		eventually(t, "one connection is open", func() bool {
+			bad.nc.Close()
+			return n.figure(t, "wadi_connections") == 1
+		})
+		if got := n.figure(t, "wadi_connections_refused_total"); got != float64(i+1) {
+			t.Errorf("%v refused", got)
+		}
+		good.nc.Close()
+		eventually(t, "no connection is open", func() bool { return n.figure(t, "wadi_connections") == 0 })
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -123,8 +124,10 @@ func TestLine26Epochs(t *testing.T) {
 	for _, old := range [][]byte{
 		idempotent(pid, 0, 2, "next of the old epoch"), idempotent(pid, 0, 1, "b"), idempotent(pid, 2, 0, "between"),
 	} {
+		began := time.Now()
 		p := produce(c, to, old)
 		require.Equal(t, []int64{47, -1}, []int64{int64(p.ErrorCode), p.BaseOffset})
+		require.Less(t, time.Since(began), time.Second, "it was held back like a batch that comes before its turn")
 	}
 	stored(c, to, idempotent(pid, 3, 1, "d"), 3)
 	require.Equal(t, []held{{0, "a"}, {1, "b"}, {2, "c"}, {3, "d"}}, everything(c, to))

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"wadi/agent"
 	"wadi/internal/config"
 	"wadi/internal/listen"
@@ -41,6 +43,7 @@ type node struct {
 	store *fault.Store
 	armed []*fault.Armed
 	agent *agent.Agent
+	stats *prometheus.Registry
 
 	cancel context.CancelFunc
 	done   chan error
@@ -107,6 +110,7 @@ func (c *cluster) launch(s setup) (*node, error) {
 	port := socket.Addr().(*net.TCPAddr).Port
 	n := &node{
 		addr: "127.0.0.1:" + strconv.Itoa(port), kv: faultkv.New(c.kv.Client()), store: fault.New(c.store), done: make(chan error, 1),
+		stats: registry,
 	}
 	if s.before != nil {
 		s.before(n)
@@ -207,4 +211,21 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
+}
+
+// figure is a metric's value, summed over its labels.
+func (n *node) figure(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	families, err := n.stats.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.Metric {
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }

@@ -24,6 +24,10 @@ type Set struct {
 	RequestSeconds *prometheus.HistogramVec // by api: from a request's last byte to its answer's
 
 	StateBytes *prometheus.GaugeVec // by class: memory of State
+
+	Connections        prometheus.Gauge       // open now
+	ConnectionsRefused *prometheus.CounterVec // by why: closed for the client's fault, a limit or a panic
+	RequestPanics      *prometheus.CounterVec // by api: handlers that panicked, "encode" for replies
 }
 
 // Values of the path label of wadi_flush_seconds.
@@ -80,10 +84,22 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_state_bytes",
 			Help: "Memory of the state by class.",
 		}, []string{"class"}),
+		Connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_connections",
+			Help: "Kafka connections that are open.",
+		}),
+		ConnectionsRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_connections_refused_total",
+			Help: "Kafka connections that the agent closed, by reason (protocol, limit, panic).",
+		}, []string{"why"}),
+		RequestPanics: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_request_panics_total",
+			Help: "Requests whose handling panicked, by API; each cost its connection.",
+		}, []string{"api"}),
 	}
 	for _, c := range []prometheus.Collector{
 		s.ObjectRequests, s.ObjectBytes, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
-		s.FlushSeconds, s.RequestSeconds, s.StateBytes,
+		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics cannot be registered: %w", err)

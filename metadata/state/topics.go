@@ -81,6 +81,13 @@ func (p *Partition) ProducerNext(id int64, epoch int16) (seq int32, known bool) 
 	return NextSequence(st.lastSeq), true
 }
 
+// ProducerFenced reports whether the partition remembers a higher epoch of a producer id: what comes under this one is
+// refused, whatever its sequence.
+func (p *Partition) ProducerFenced(id int64, epoch int16) bool {
+	st := p.producers.get(uint64(id))
+	return st != nil && epoch < st.epoch()
+}
+
 // Partitions is the number of partitions.
 func (t *Topic) Partitions() int { return len(t.parts) }
 
