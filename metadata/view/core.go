@@ -88,6 +88,7 @@ type Core struct {
 	err     error
 
 	loading  bool
+	trouble  error         // of the last load, nil when it succeeded
 	retryAt  time.Duration // of a load or watch that failed
 	failures int
 	watching bool
@@ -127,17 +128,18 @@ func (c *Core) State() *state.State { return c.st }
 func (c *Core) Head() int64         { return c.head }
 func (c *Core) EtcdCluster() uint64 { return c.cluster }
 
-// Health judges the view at the last event's time.
+// Health judges the view at the last event's time. The error is why it stopped or, while it cannot load, what the last
+// attempt failed with.
 func (c *Core) Health() (Health, error) {
 	switch {
 	case c.err != nil:
 		return Stopped, c.err
 	case !c.caughtUp:
-		return Loading, nil
+		return Loading, c.trouble
 	case len(c.targets) > 0 && c.now-c.targets[0].since > c.limits.Behind:
-		return Behind, nil
+		return Behind, c.trouble
 	case c.now-c.lastReply > c.limits.CutOff:
-		return CutOff, nil
+		return CutOff, c.trouble
 	}
 	return Current, nil
 }
@@ -180,7 +182,7 @@ func (c *Core) Loaded(now time.Duration, l Loaded) {
 			return
 		}
 	}
-	c.failures = 0
+	c.failures, c.trouble = 0, nil
 	c.watch(l.Anchor.Head.Revision + 1)
 	c.lastReply = now
 	c.passTargets()
@@ -194,7 +196,7 @@ func (c *Core) LoadFailed(now time.Duration, err error) {
 	if c.err != nil || !c.loading {
 		return
 	}
-	c.loading = false
+	c.loading, c.trouble = false, err
 	switch {
 	case errors.Is(err, journal.ErrRolledBack):
 		c.stop(fmt.Errorf("%w; %s", err, repair))

@@ -71,6 +71,9 @@ type View struct {
 	ready  chan struct{} // closed when the view is current for the first time
 }
 
+// loadLimit bounds one attempt to load: one that hangs, on a connection that is dead without a word, must end.
+const loadLimit = 5 * time.Minute
+
 type healthReport struct {
 	health Health
 	err    error
@@ -117,7 +120,7 @@ func (v *View) Run(ctx context.Context) error {
 			_ = v.group.Wait() // effects report through events, never by an error
 			return nil
 		}
-		if _, err := v.core.Health(); err != nil {
+		if h, err := v.core.Health(); h == Stopped {
 			v.report()
 			for id := range v.barriers {
 				(*effects)(v).BarrierDone(id, err)
@@ -135,7 +138,7 @@ func (v *View) report() {
 	h, err := v.core.Health()
 	old := v.health.Load()
 	lag := v.core.lag()
-	if old.health != h || old.lag != lag {
+	if old.health != h || old.lag != lag || old.err != err {
 		v.health.Store(&healthReport{health: h, err: err, lag: lag})
 	}
 	if h == Current {
@@ -147,7 +150,7 @@ func (v *View) report() {
 	}
 }
 
-// Health tells how far the view can be trusted, and why it stopped.
+// Health tells how far the view can be trusted, and why it stopped or what keeps it from loading.
 func (v *View) Health() (Health, error) {
 	r := v.health.Load()
 	return r.health, r.err
@@ -231,10 +234,12 @@ type effects View
 func (x *effects) v() *View { return (*View)(x) }
 
 func (x *effects) Load(after, afterHead int64) {
-	v, ctx := x.v(), x.loadCtx
+	v := x.v()
 	v.group.Go(func() error {
+		ctx, cancel := context.WithTimeout(v.loadCtx, loadLimit)
+		defer cancel()
 		l, err := v.load(ctx, after, afterHead)
-		v.post(ctx, func() {
+		v.post(v.loadCtx, func() {
 			if err != nil {
 				v.core.LoadFailed(v.now(), err)
 				return
