@@ -3,6 +3,7 @@ package killpoint
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -41,6 +43,8 @@ type load struct {
 		acked map[string]place // by identity
 		errs  []error
 		read  map[place]string // identities, by the reader that runs along
+
+		churned int // topics that were created, written to and deleted
 	}
 }
 
@@ -137,6 +141,42 @@ func (l *load) follow(ctx context.Context, c *kgo.Client) {
 			l.mu.Unlock()
 		})
 	}
+}
+
+// churn creates topics, writes to them and deletes them, until producing ends. Whether a request that meets a kill does
+// what it says is not known; a topic that exists already, or no more, is as good as one created, or deleted.
+func (l *load) churn(t *testing.T) {
+	c := l.client(t)
+	admin := kadm.NewClient(c)
+	l.work.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-l.done:
+				return
+			default:
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			name := fmt.Sprintf("churn-%d", n)
+			_, err := admin.CreateTopic(ctx, 2, 1, nil, name)
+			if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
+				for i := range 10 {
+					r := &kgo.Record{Topic: name, Partition: int32(i % 2), Value: make([]byte, 100+i*1000)}
+					if err = c.ProduceSync(ctx, r).FirstErr(); err != nil {
+						break
+					}
+				}
+			}
+			if err == nil {
+				_, err = admin.DeleteTopic(ctx, name)
+			}
+			cancel()
+			l.mu.Lock()
+			if err == nil || errors.Is(err, kerr.UnknownTopicOrPartition) {
+				l.mu.churned++
+			}
+			l.mu.Unlock()
+		}
+	})
 }
 
 // begun waits until every producer has had an answer.

@@ -291,3 +291,23 @@ func (m *matrix) often(t *testing.T, n int, end func(*testing.T, *binary.Process
 	}
 	m.check(t, l)
 }
+
+// Topics come and go under the kills: what a deleted one leaves in the state must not confuse references.
+func TestTopics(t *testing.T) {
+	t.Parallel()
+	m := &matrix{base: plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10}, sizes: mixed}
+	m.base.Cluster, m.base.Port, m.base.Dir = "topics", uint16(binary.FreePort(t)), t.TempDir()
+	l := startLoad(t, fmt.Sprintf("127.0.0.1:%d", m.base.Port), m.sizes)
+	for n := range 6 * *kills {
+		agent := m.start(t, m.base)
+		if n == 0 {
+			l.begun(t)
+			l.churn(t)
+		}
+		time.Sleep(time.Duration(300+rand.IntN(1200)) * time.Millisecond)
+		agent.Kill()
+	}
+	m.check(t, l)
+	require.NotZero(t, l.mu.churned)
+	t.Logf("%d topics came and went", l.mu.churned)
+}
