@@ -120,6 +120,9 @@ func (a *agent) answer(r *ingest.Request) {
 		a.w.oracle.answered(at, r.Items[i].Result)
 	}
 	a.forget(r, c)
+	if c.conn == nil {
+		return
+	}
 	results := make([]ingest.Result, len(r.Items))
 	for i := range r.Items {
 		results[i] = r.Items[i].Result

@@ -15,8 +15,8 @@ func (w *World) drain() {
 		w.violated("30 s after the faults: %s", w.stuck())
 	}
 	if !w.until(20*time.Second, w.archived) {
-		w.violated("20 s after the last batch: %d inline bytes in no archive, pointer at %v, State at %d", w.oracle.st.InlineOutstanding(),
-			w.oracle.pointer, w.oracle.st.Position())
+		w.violated("20 s after the last batch: %d inline bytes in no archive, %d entries in etcd, pointer at %v, State at %d",
+			w.oracle.st.InlineOutstanding(), len(w.oracle.places), w.oracle.pointer, w.oracle.st.Position())
 	}
 	if w.err == nil {
 		w.runUntil(w.now + 4*ttl) // what is still on its way lands
@@ -83,7 +83,22 @@ func (w *World) stuck() string {
 	return ""
 }
 
+// archived tells that archives hold everything and that what may be trimmed is. A repeated append that came after its
+// entry was trimmed stands in the way of its session's later entries until the trim position is past it.
 func (w *World) archived() bool {
+	trim := w.oracle.pointer.GetTrimPosition()
+	young := map[layout.Session]uint64{} // the lowest sequence behind the trim position
+	for key, position := range w.oracle.places {
+		if id, seq, err := w.keys.ParseEntry(key); err == nil && position > trim && (young[id] == 0 || seq < young[id]) {
+			young[id] = seq
+		}
+	}
+	for key, position := range w.oracle.places {
+		id, seq, err := w.keys.ParseEntry(key)
+		if err != nil || position <= trim && (young[id] == 0 || seq < young[id]) {
+			return false
+		}
+	}
 	return w.oracle.st.InlineOutstanding() == 0
 }
 

@@ -82,6 +82,7 @@ func (w *World) startClients() {
 	}
 	w.createTopic()
 	w.startReaders()
+	w.scrap()
 }
 
 // createTopic asks random agents until the topic is there: only one creation may win.
