@@ -174,12 +174,15 @@ func (s *Session) Drain(ctx context.Context) error {
 		return nil
 	}
 	key := s.o.Keys.SessionKey(id)
-	_, err = s.o.KV.Txn(ctx, kv.Txn{
+	res, err := s.o.KV.Txn(ctx, kv.Txn{
 		If:   []kv.Compare{{Key: key, Target: kv.CreateRevision, Want: rev}},
 		Then: []kv.Op{kv.Put(key, value, int64(id))},
 	})
 	if err != nil {
 		return fmt.Errorf("drain: %w", err)
+	}
+	if !res.Succeeded {
+		return fmt.Errorf("drain: %w: it was lost or is being registered", journal.ErrSessionLost)
 	}
 	return nil
 }

@@ -1,0 +1,397 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"wadi/internal/layout"
+	"wadi/metadata/journal"
+	"wadi/metadata/kv"
+	"wadi/metadata/kv/faultkv"
+	"wadi/metadata/kv/memkv"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/session"
+	"wadi/metadata/state"
+	"wadi/metadata/view"
+)
+
+const ttl = 5 * time.Second
+
+var keys = layout.NewEtcd("demo")
+
+// agent is a session with the view that brings its results.
+type agent struct {
+	t      *testing.T
+	s      *session.Session
+	view   *view.View
+	kv     *faultkv.KV
+	cancel context.CancelFunc
+	done   chan error
+	lost   chan layout.Session
+}
+
+func start(t *testing.T, m *memkv.KV) *agent {
+	a := &agent{t: t, kv: faultkv.New(m.Client()), done: make(chan error, 2), lost: make(chan layout.Session, 100)}
+	jrnl := journal.New(a.kv, keys)
+	a.s = session.New(session.Options{
+		Config: session.Config{
+			TTL: ttl, Init: &pb.InitCluster{ClusterId: "c", Incarnation: 1, FeatureLevel: 1}, MinFeatureLevel: 1, MaxFeatureLevel: 1,
+		},
+		KV: a.kv, Keys: keys, Journal: jrnl, Info: &pb.SessionInfo{Zone: "z"}, Log: slog.New(slog.DiscardHandler),
+		OnLost: func(id layout.Session) { a.lost <- id },
+	})
+	a.view = view.NewView(view.Config{Limits: view.LimitsFor(ttl), Journal: jrnl, Observers: []view.Observer{a.s}})
+	ctx, cancel := context.WithCancel(t.Context())
+	a.cancel = cancel
+	go func() { a.done <- a.view.Run(ctx) }()
+	go func() { a.done <- a.s.Run(ctx) }()
+	return a
+}
+
+func (a *agent) stop() {
+	a.t.Helper()
+	a.cancel()
+	for range 2 {
+		if err := <-a.done; err != nil {
+			a.t.Error(err)
+		}
+	}
+}
+
+// open waits until a session is open and returns how long that took.
+func (a *agent) open() (layout.Session, time.Duration) {
+	a.t.Helper()
+	began := time.Now()
+	for time.Since(began) < time.Minute {
+		changed := a.s.Changed()
+		if id, _, open := a.s.Current(); open {
+			return id, time.Since(began)
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second):
+		}
+	}
+	a.t.Fatal("no session in a minute")
+	return 0, 0
+}
+
+func (a *agent) do() error {
+	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
+	defer cancel()
+	return a.s.Do(ctx, &pb.Command{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}, func(session.Outcome) {})
+}
+
+func sessionKeys(m *memkv.KV) (list []string) {
+	m.Inspect(func(s *memkv.Store) {
+		for _, k := range s.Keys() {
+			if strings.HasPrefix(k, keys.SessionsPrefix()) {
+				list = append(list, k)
+			}
+		}
+	})
+	return list
+}
+
+func newKV(t *testing.T) *memkv.KV {
+	m := memkv.New(memkv.Config{})
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func TestLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a := start(t, m)
+		id, took := a.open()
+		if took > time.Second {
+			t.Errorf("open after %v", took)
+		}
+		if got := sessionKeys(m); len(got) != 1 || got[0] != keys.SessionKey(id) {
+			t.Errorf("keys %v", got)
+		}
+		for range 100 {
+			if err := a.do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Minute) // kept alive
+		if now, _, open := a.s.Current(); now != id || !open || !a.s.Alive() || !a.s.Idle() {
+			t.Errorf("session %v, open %v", now, open)
+		}
+		a.stop()
+		if got := sessionKeys(m); len(got) != 0 {
+			t.Errorf("left behind: %v", got)
+		}
+		m.Inspect(func(s *memkv.Store) {
+			if _, any := s.NextExpiry(); any {
+				t.Error("the lease was left behind")
+			}
+		})
+		if err := a.do(); !errors.Is(err, session.ErrNotProposed) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// Cut off for longer than the lease lives: replaced at run time, all keys tried are gone, and proposals are answered.
+func TestReplacedAfterCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, action := range []faultkv.Action{faultkv.FailBefore, faultkv.LoseAnswer, faultkv.Hang, faultkv.HangAfter} {
+			m := newKV(t)
+			a := start(t, m)
+			first, _ := a.open()
+			for _, op := range []faultkv.Op{faultkv.Txn, faultkv.Grant, faultkv.KeepAlive, faultkv.Range} {
+				a.kv.Add(faultkv.Rule{Op: op, Times: -1, Action: action})
+			}
+			answer := make(chan error, 1)
+			go func() { answer <- a.do() }()
+			time.Sleep(30 * time.Second)
+			if action == faultkv.FailBefore || action == faultkv.Hang {
+				if len(sessionKeys(m)) != 0 {
+					t.Errorf("%v: keys %v", action, sessionKeys(m))
+				}
+			}
+			a.kv.Clear()
+			healed := time.Now()
+			second, _ := a.open()
+			for second == first && action != faultkv.LoseAnswer && time.Since(healed) < 5*time.Second {
+				time.Sleep(100 * time.Millisecond)
+				second, _ = a.open()
+			}
+			if took := time.Since(healed); took > 5*time.Second {
+				t.Errorf("%v: a session %v after the end of the fault", action, took)
+			}
+			select {
+			case err := <-answer:
+				// A keep-alive whose answer is lost has renewed the lease all the same: then the entry is applied in the end.
+				if err != nil && !errors.Is(err, session.ErrUnknown) && !errors.Is(err, session.ErrNotProposed) {
+					t.Errorf("%v: %v", action, err)
+				}
+			case <-time.After(5 * time.Second):
+				t.Errorf("%v: the proposal was never answered", action)
+			}
+			for end := time.Now().Add(10 * time.Second); ; {
+				if err := a.do(); err == nil {
+					break
+				} else if time.Now().After(end) {
+					t.Fatalf("%v: %v", action, err)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			id, _ := a.open()
+			if got := sessionKeys(m); len(got) != 1 || got[0] != keys.SessionKey(id) {
+				t.Errorf("%v: keys %v, the session is %v", action, got, id)
+			}
+			a.stop()
+		}
+	})
+}
+
+// The lease is revoked, or the key deleted, behind an idle agent's back.
+func TestLostWithoutNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a, b := start(t, m), start(t, m)
+		defer a.stop()
+		defer b.stop()
+		first, _ := a.open()
+		b.open()
+		if err := m.Revoke(t.Context(), int64(first)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(ttl)
+		second, _ := a.open()
+		if second == first {
+			t.Fatal("the loss of the lease went unnoticed")
+		}
+		if _, err := m.Txn(t.Context(), kv.Txn{Then: []kv.Op{kv.Delete(keys.SessionKey(second))}}); err != nil {
+			t.Fatal(err)
+		}
+		close := &pb.Command{Kind: &pb.Command_CloseSession{CloseSession: &pb.CloseSession{Session: int64(second)}}}
+		if err := b.s.Do(t.Context(), close, func(session.Outcome) {}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(ttl)
+		if third, _ := a.open(); third == second {
+			t.Fatal("an idle agent goes on with a session that State closed")
+		}
+	})
+}
+
+// Proposals flow through faults of every kind: each is answered once, and what was told to be done is done.
+func TestProposalsUnderFaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a := start(t, m)
+		a.open()
+		for i, action := range []faultkv.Action{faultkv.FailBefore, faultkv.LoseAnswer, faultkv.Hang, faultkv.HangAfter, faultkv.Delay} {
+			a.kv.Add(faultkv.Rule{Op: faultkv.Txn, Nth: 3 * (i + 1), Times: 2, Action: action, Delay: time.Second})
+		}
+		a.kv.Add(faultkv.Rule{Op: faultkv.Response, Nth: 10, Action: faultkv.Drop})
+		a.kv.Add(faultkv.Rule{Op: faultkv.Response, Nth: 14, Action: faultkv.Repeat})
+		names, outcomes := map[string]int{}, map[string]error{}
+		for i := range 60 {
+			name := fmt.Sprintf("t%d", i)
+			answer := make(chan error, 2)
+			a.s.Propose(&session.Proposal{
+				Command: &pb.Command{Kind: &pb.Command_CreateTopic{CreateTopic: &pb.CreateTopic{Name: name, Partitions: 1}}},
+				Done:    func(o session.Outcome) { answer <- o.Err },
+			})
+			select {
+			case err := <-answer:
+				outcomes[name] = err
+				names[name]++
+			case <-time.After(time.Minute):
+				t.Fatalf("%s: no answer in a minute", name)
+			}
+			synctest.Wait()
+			if len(answer) != 0 {
+				t.Fatalf("%s: answered twice", name)
+			}
+		}
+		if err := a.view.Barrier(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.view.Read(func(s *state.State) {
+			for name, err := range outcomes {
+				exists := s.Topic(name) != nil
+				if err == nil && !exists || errors.Is(err, session.ErrNotProposed) && exists {
+					t.Errorf("%s: %v, exists %v", name, err, exists)
+				}
+			}
+		})
+		a.stop()
+	})
+}
+
+// Draining keeps the lease and the key's create revision, so that what is proposed still goes.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a := start(t, m)
+		id, _ := a.open()
+		read := func() (kv.KeyValue, *pb.SessionInfo) {
+			res, err := m.Range(t.Context(), kv.RangeRequest{Key: keys.SessionKey(id)})
+			if err != nil || len(res.KVs) != 1 {
+				t.Fatalf("%v, %v", res, err)
+			}
+			info := &pb.SessionInfo{}
+			if err := proto.Unmarshal(res.KVs[0].Value, info); err != nil {
+				t.Fatal(err)
+			}
+			return res.KVs[0], info
+		}
+		before, info := read()
+		if info.Draining {
+			t.Fatal("draining from the start")
+		}
+		if err := a.s.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after, info := read()
+		if !info.Draining || info.Zone != "z" || after.CreateRevision != before.CreateRevision || after.Lease != int64(id) {
+			t.Errorf("%v, %+v after %+v", info, after, before)
+		}
+		if err := a.do(); err != nil {
+			t.Errorf("a proposal while draining: %v", err)
+		}
+		// A session made from now on drains too.
+		if err := m.Revoke(t.Context(), int64(id)); err != nil {
+			t.Fatal(err)
+		}
+		<-a.lost
+		id, _ = a.open()
+		if _, info := read(); !info.Draining {
+			t.Error("the next session does not drain")
+		}
+		a.stop()
+	})
+}
+
+// Members are the registrations that etcd has; while it does not answer, those it had.
+func TestMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		k := faultkv.New(m.Client())
+		changes := 0
+		members := session.NewMembers(k, keys, slog.New(slog.DiscardHandler), func() { changes++ })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- members.Run(ctx) }()
+		a, b := start(t, m), start(t, m)
+		x, _ := a.open()
+		y, _ := b.open()
+		synctest.Wait()
+		if all := members.All(); len(all) != 2 || all[x].Info.GetZone() != "z" || all[y].Session != y || changes == 0 {
+			t.Errorf("%v after %d changes", all, changes)
+		}
+		since := members.All()[x].Since
+		cut := k.Add(faultkv.Rule{Op: faultkv.Response, Times: 1, Action: faultkv.Cut})
+		hang := k.Add(faultkv.Rule{Op: faultkv.Range, Times: -1, Action: faultkv.FailBefore})
+		b.stop()
+		time.Sleep(30 * time.Second)
+		if cut.Hits() != 1 || len(members.All()) != 2 {
+			t.Errorf("while etcd does not answer: %v", members.All())
+		}
+		hang.Remove()
+		time.Sleep(5 * time.Second)
+		if all := members.All(); len(all) != 1 || all[x].Since != since {
+			t.Errorf("after it answers again: %v", all)
+		}
+		if gone, err := members.Gone(t.Context(), y); err != nil || !gone {
+			t.Errorf("%v, %v", gone, err)
+		}
+		if gone, err := members.Gone(t.Context(), x); err != nil || gone {
+			t.Errorf("%v, %v", gone, err)
+		}
+		a.stop()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRegister(t *testing.T) {
+	m := newKV(t)
+	ctx := t.Context()
+	lease := func() layout.Session {
+		id, err := m.Grant(ctx, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return layout.Session(id)
+	}
+	one, two, three := lease(), lease(), lease()
+	rev, err := session.Register(ctx, m, keys, one, &pb.SessionInfo{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := session.Register(ctx, m, keys, one, &pb.SessionInfo{}, nil); err != nil || again != rev {
+		t.Errorf("again: %d, %v; it was %d", again, err, rev)
+	}
+	if _, err := session.Register(ctx, m, keys, two, &pb.SessionInfo{}, []layout.Session{one, 99}); err != nil {
+		t.Fatal(err)
+	}
+	if got := sessionKeys(m); len(got) != 1 || got[0] != keys.SessionKey(two) {
+		t.Errorf("keys %v", got)
+	}
+	if _, err := m.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Put(keys.SessionKey(three), nil, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := session.Register(ctx, m, keys, three, &pb.SessionInfo{}, nil); !errors.Is(err, session.ErrTaken) {
+		t.Errorf("%v", err)
+	}
+	if _, err := session.Register(ctx, m, keys, 12345, &pb.SessionInfo{}, nil); !errors.Is(err, kv.ErrLeaseNotFound) {
+		t.Errorf("%v", err)
+	}
+}
