@@ -37,23 +37,28 @@ func Dial(c Config) (*KV, error) {
 	if c.DialTimeout == 0 {
 		c.DialTimeout = 5 * time.Second
 	}
-	data, err := dial(c)
+	var dataLines, beatLines silence
+	data, err := dial(c, &dataLines)
 	if err != nil {
 		return nil, err
 	}
-	beat, err := dial(c)
+	beat, err := dial(c, &beatLines)
 	if err != nil {
 		return nil, errors.Join(err, data.Close())
 	}
 	conn := data.ActiveConnection()
 	k := &KV{
 		kv: pb.NewKVClient(conn), watch: pb.NewWatchClient(conn), lease: pb.NewLeaseClient(conn),
-		beat:       pb.NewLeaseClient(beat.ActiveConnection()),
-		maxRequest: c.MaxRequestBytes,
-		retryAuth:  c.Username != "",
-		release:    func() error { return errors.Join(data.Close(), beat.Close()) },
+		beat:        pb.NewLeaseClient(beat.ActiveConnection()),
+		dataSilence: &dataLines,
+		beatSilence: &beatLines,
+		maxRequest:  c.MaxRequestBytes,
+		retryAuth:   c.Username != "",
+		release:     func() error { return errors.Join(data.Close(), beat.Close()) },
 	}
 	k.init()
+	go dataLines.watch(k.closing)
+	go beatLines.watch(k.closing)
 	maintenance, cluster := pb.NewMaintenanceClient(conn), pb.NewClusterClient(conn)
 	var members []memberStatus
 	for _, ep := range c.Endpoints {
@@ -73,7 +78,7 @@ func Dial(c Config) (*KV, error) {
 	return k, nil
 }
 
-func dial(c Config) (*clientv3.Client, error) {
+func dial(c Config, lines *silence) (*clientv3.Client, error) {
 	cl, err := clientv3.New(clientv3.Config{
 		Endpoints: c.Endpoints, TLS: c.TLS, Username: c.Username, Password: c.Password,
 		DialTimeout: c.DialTimeout,
@@ -85,7 +90,7 @@ func dial(c Config) (*clientv3.Client, error) {
 		MaxUnaryRetries:      1, // one attempt, see the package comment
 		Logger:               zapLogger(loggerOrSilent(c.Logger).With("component", "etcd-client")),
 		DialOptions: []grpc.DialOption{
-			grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
+			grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithContextDialer(lines.dial),
 			// gRPC would wait up to two minutes between attempts to reach a member that was away for long.
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: time.Second},

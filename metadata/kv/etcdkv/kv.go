@@ -28,6 +28,8 @@ type KV struct {
 	status  func(ctx context.Context) (kv.Status, error)
 	release func() error
 
+	dataSilence, beatSilence *silence // of the two connections; nil for an embedded server
+
 	opts       []grpc.CallOption
 	maxRequest int
 	retryAuth  bool // credentials with a token that is renewed by the connection
@@ -84,10 +86,12 @@ func call[Req, Resp any](ctx context.Context, k *KV, op string, req Req,
 		return resp, err
 	}
 	defer leave()
+	k.dataSilence.asked()
 	resp, err = f(callCtx, req, k.opts...)
 	if err != nil && k.retryAuth && staleToken(err) {
 		resp, err = f(callCtx, req, k.opts...)
 	}
+	k.dataSilence.done(ctx, err)
 	return resp, classify(ctx, op, err)
 }
 

@@ -32,10 +32,12 @@ func (k *KV) KeepAlive(ctx context.Context, lease int64) (ttlSeconds int64, err 
 		return 0, err
 	}
 	defer leave() // ends the stream too
+	k.beatSilence.asked()
 	ttlSeconds, err = k.renew(callCtx, lease)
 	if err != nil && k.retryAuth && staleToken(err) {
 		ttlSeconds, err = k.renew(callCtx, lease)
 	}
+	k.beatSilence.done(ctx, err)
 	if err != nil {
 		return 0, classify(ctx, "keep alive", err)
 	}

@@ -80,6 +80,7 @@ func (k *KV) stream(ctx, caller context.Context, w kv.WatchRequest, out chan<- k
 		if err != nil {
 			return fail(err)
 		}
+		k.dataSilence.heard()
 		switch {
 		case resp.CompactRevision != 0:
 			return kv.WatchResponse{
