@@ -68,7 +68,8 @@ const (
 	maxHold     = time.Second
 	maxStall    = 3 * time.Second // how long produced data waits for room in the journal
 	maxUploads  = 64              // object flushes that are uploading or not resolved
-	maxHeld     = 100_000         // batches
+	maxHeld     = 100_000         // batches; beyond it no queue is opened
+	maxQueue    = 1000            // batches that one connection may have held of one partition
 	forever     = time.Duration(math.MaxInt64)
 )
 
@@ -185,7 +186,7 @@ func (c *Core) Produce(now time.Duration, r *Request) {
 			c.refuseItem(it, ErrEnded)
 		case c.mute:
 			c.refuseItem(it, ErrNoSession)
-		case c.bytes+int64(len(it.Data)) > c.cfg.MaxBuffered || c.held.count >= 2*maxHeld:
+		case c.bytes+int64(len(it.Data)) > c.cfg.MaxBuffered || c.held.full(it):
 			c.refuseItem(it, ErrFull)
 		default:
 			c.bytes += int64(len(it.Data))

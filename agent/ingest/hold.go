@@ -49,6 +49,16 @@ func (h *heldBatches) close(q *heldQueue) {
 	}
 }
 
+// full reports whether the item would have to wait in a queue that is as long as it may be. Clients have a handful of
+// batches on their way; one that floods a queue must not keep everybody else from the core.
+func (h *heldBatches) full(it *Item) bool {
+	if h.count == 0 {
+		return false
+	}
+	q := h.queues[connPartition{it.request.Conn, it.Partition}]
+	return q != nil && (len(q.items) >= maxQueue || h.count >= 2*maxHeld)
+}
+
 func (h *heldBatches) nextDue() time.Duration {
 	if e := h.due.Front(); e != nil {
 		return e.Value.(*heldQueue).until
