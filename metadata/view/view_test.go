@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -98,12 +99,15 @@ func batch(topic uint64, partition uint32, size int) *pb.Command {
 
 // checkpoints stands in for the bucket: states by position.
 type checkpoints struct {
+	mu     sync.Mutex
 	states map[int64]*state.State
 	fail   error
 	loads  int
 }
 
 func (c *checkpoints) Load(ctx context.Context, p *pb.Pointer) (*state.State, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.loads++
 	if c.fail != nil {
 		return nil, c.fail
@@ -126,7 +130,9 @@ func (b *bench) checkpoint(c *checkpoints, trim bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	c.mu.Lock()
 	c.states[b.last] = s
+	c.mu.Unlock()
 	digest := b.st.Digest()
 	p, err := proto.Marshal(&pb.Pointer{Position: b.last, Head: b.head, Digest: digest[:], Root: "root"})
 	if err != nil {
@@ -350,17 +356,20 @@ func TestLoadRecovers(t *testing.T) {
 		c := &checkpoints{states: map[int64]*state.State{}}
 		b.checkpoint(c, true)
 		b.append("", producer())
-		c.fail = errors.New("the bucket is away")
+		away := errors.New("the bucket is away")
+		c.fail = away
 		r := b.start(c)
 		defer r.stop(t)
 		time.Sleep(time.Minute)
-		if h, err := r.Health(); h != view.Loading || !errors.Is(err, c.fail) {
+		if h, err := r.Health(); h != view.Loading || !errors.Is(err, away) {
 			t.Errorf("health %v, %v", h, err)
 		}
+		c.mu.Lock()
 		if c.loads < 10 || c.loads > 80 {
 			t.Errorf("%d attempts in a minute", c.loads)
 		}
 		c.fail = nil
+		c.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		b.current(r)
 	})
