@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	process "wadi/integration/binary"
+	"wadi/integration/etcd"
 )
 
 // What is acknowledged survives SIGKILL, again and again, in the journal as well as in objects.
@@ -148,4 +149,24 @@ func dial(t *testing.T, address string) net.Conn {
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// An etcd that does not answer holds an agent up that has nothing to flush no longer than a session lives, twice: for the
+// mark that it drains, and for giving the session up.
+func TestSignalWithoutEtcd(t *testing.T) {
+	metadata := etcd.Start(t, etcd.Options{})
+	address := fmt.Sprintf("127.0.0.1:%d", process.FreePort(t))
+	p := process.Start(t, process.Spec{
+		Name: "wadi agent", Path: process.Path(t), Dir: t.TempDir(), Ready: "ready",
+		Args: []string{
+			"agent", "--etcd.endpoints", metadata.Endpoint(), "--store", "file://" + t.TempDir(), "--session.ttl", "2s",
+			"--listeners", "PLAINTEXT://" + address, "--http", "",
+		},
+	})
+	require.NoError(t, client(t, address).ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}).FirstErr())
+	metadata.Pause()
+	begin := time.Now()
+	require.NoError(t, p.Signal(syscall.SIGTERM))
+	_ = p.Wait(50 * time.Second) // whether it calls that a complete drain is another matter
+	require.Less(t, time.Since(begin), 12*time.Second, p.Output())
 }
