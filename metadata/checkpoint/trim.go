@@ -64,7 +64,9 @@ func (t *trimmer) step(
 		last := res.KVs[old-1].Key
 		ops = append(ops, kv.Op{Kind: kv.OpDelete, Key: res.KVs[0].Key, End: last + "\x00"})
 		n += old
-		key = last + "\x00"
+		if key = last + "\x00"; old < len(res.KVs) && res.KVs[old].ModRevision > position {
+			key = keys.Entry(session+1, 0)
+		}
 		more = n == trimAtOnce || len(ops) == trimOps
 	}
 	if len(ops) > 0 {
