@@ -51,7 +51,7 @@ func BenchmarkCore(b *testing.B) {
 			for b.Loop() {
 				requests := make([]Request, n) // what the shell makes: not the core's
 				items := make([]Item, n)
-				turn := &Turn{Fresh: true}
+				turn := Turn{Asked: true, Fresh: true}
 				for i := range n {
 					items[i] = Item{Partition: Partition{1, int32(i)}, Data: data[i], Turn: turn}
 					r := &requests[i]

@@ -5,9 +5,10 @@ package ingest
 
 // Turn is what State knows about a producer id's place in a partition.
 type Turn struct {
-	Next  int32 // the sequence expected next, 0 for an epoch that is new
+	Asked bool  // else nothing here means anything
 	Known bool  // something is remembered of the id
 	Fresh bool  // an id of which nothing is remembered must start at sequence 0
+	Next  int32 // the sequence expected next, 0 for an epoch that is new
 }
 
 // early reports whether a batch that starts at seq lies ahead of what State expects.
@@ -42,13 +43,12 @@ func (c *Core) early(it *Item) bool {
 		}
 		return ahead(it.seq, e.next)
 	}
-	if it.Turn != nil && !it.Turn.early(it.seq) {
+	if it.Turn.Asked && !it.Turn.early(it.seq) {
 		return false
 	}
-	t := &Turn{}
-	t.Next, t.Known, t.Fresh = c.prod.Next(it.Partition, it.pid, it.epoch)
-	it.Turn = t
-	return t.early(it.seq)
+	it.Turn.Next, it.Turn.Known, it.Turn.Fresh = c.prod.Next(it.Partition, it.pid, it.epoch)
+	it.Turn.Asked = true
+	return it.Turn.early(it.seq)
 }
 
 // ahead compares on the ring of sequences: seq lies within half of it behind next.
@@ -84,8 +84,8 @@ func (c *Core) newExpectation(it *Item) *expectation {
 		e = new(expectation)
 	}
 	*e = expectation{epoch: it.epoch, next: it.seq}
-	if t := it.Turn; t != nil && t.Known {
-		e.next = t.Next
+	if it.Turn.Asked && it.Turn.Known {
+		e.next = it.Turn.Next
 	}
 	return e
 }

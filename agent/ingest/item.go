@@ -18,7 +18,7 @@ type Item struct {
 	Partition Partition
 	TopicID   state.TopicID
 	Data      batch.Batch // stays unchanged until the request is released
-	Turn      *Turn       // what State said of the batch's producer a moment ago; nil = not asked
+	Turn      Turn        // what State said of the batch's producer a moment ago
 	Result    Result      // set when the item is resolved
 
 	request *Request

@@ -64,7 +64,6 @@ func timeoutOf(call *api.ProduceCall) time.Duration {
 
 // lookUp asks State for what the core needs, once for all items, so that the core's lock is not held meanwhile.
 func (g *Ingest) lookUp(r *Request) {
-	turns := make([]Turn, len(r.Items))
 	g.o.View.Read(func(s *state.State) {
 		for i := range r.Items {
 			it := &r.Items[i]
@@ -74,7 +73,7 @@ func (g *Ingest) lookUp(r *Request) {
 			}
 			it.TopicID = t.ID
 			if pid := it.Data.ProducerID(); pid >= 0 {
-				it.Turn = &turns[i]
+				it.Turn.Asked = true
 				it.Turn.Next, it.Turn.Known, it.Turn.Fresh = Expected(s, it.Partition, pid, it.Data.ProducerEpoch())
 			}
 		}

@@ -30,6 +30,7 @@ func TestCallsPerFlush(t *testing.T) {
 			t.Errorf("a quiet produce: %d appends, store calls %q", w.appends.Load(), got)
 		}
 		w.appends.Store(0)
+		began := time.Now()
 		var list []*sent
 		for i := range 100 {
 			list = append(list, w.send(uint64(i), int32(i), 20_000))
@@ -38,6 +39,9 @@ func TestCallsPerFlush(t *testing.T) {
 			if p := s.wait(); p.Err != nil {
 				t.Fatal(p.Err)
 			}
+		}
+		if took := time.Since(began); took != quietFlush {
+			t.Errorf("a busy flush waits for %s", took)
 		}
 		if got, want := w.calls(), "put 0000000000000001.seg ok"; got != want || w.appends.Load() != 1 {
 			t.Errorf("a busy flush: %d appends, store calls %q, not %q", w.appends.Load(), got, want)
