@@ -72,6 +72,10 @@ func (x killKV) KeepAlive(ctx context.Context, lease int64) (ttl int64, err erro
 	return ttl, err
 }
 
+func (x killKV) Revoke(ctx context.Context, lease int64) error {
+	return x.k.around([]step{revoke}, func() error { return x.KV.Revoke(ctx, lease) })
+}
+
 func (x killKV) Compact(ctx context.Context, revision int64) error {
 	return x.k.around([]step{compact}, func() error { return x.KV.Compact(ctx, revision) })
 }

@@ -65,11 +65,12 @@ func startLoad(t *testing.T, address string, sizes func(*rand.Rand) int) *load {
 	return l
 }
 
-// client is a client as an application has it, but one that asks again soon.
+// client is a client as an application has it, but one that asks again soon, and does not take a server that dies under
+// its first request for one that wants a password.
 func (l *load) client(t *testing.T, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	c, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(l.address), kgo.AllowAutoTopicCreation(), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.SeedBrokers(l.address), kgo.AllowAutoTopicCreation(), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.AlwaysRetryEOF(),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 30 * time.Millisecond }), kgo.RequestRetries(1 << 20),
 		kgo.MetadataMinAge(100 * time.Millisecond), kgo.UnknownTopicRetries(-1), kgo.RetryTimeout(5 * time.Minute),
 		kgo.FetchMaxWait(500 * time.Millisecond), kgo.DialTimeout(2 * time.Second),
@@ -191,6 +192,13 @@ func (l *load) begun(t *testing.T) {
 		}
 		return len(seen) == producers
 	}, 30*time.Second, 10*time.Millisecond)
+}
+
+// answered is how many records were acknowledged until now.
+func (l *load) answered() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.mu.acked)
 }
 
 // stop ends producing and waits for the answer to everything.

@@ -47,7 +47,12 @@ func (m *matrix) start(t *testing.T, p plan) *binary.Process {
 // kill starts an agent with a plan and waits until that has fired.
 func (m *matrix) kill(t *testing.T, p plan) {
 	t.Helper()
-	agent := m.start(t, p)
+	m.await(t, p, m.start(t, p))
+}
+
+// await waits until an agent's plan has fired.
+func (m *matrix) await(t *testing.T, p plan, agent *binary.Process) {
+	t.Helper()
 	err := agent.Wait(patience)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
@@ -82,8 +87,7 @@ func (m *matrix) round(t *testing.T) {
 	m.base.Port = uint16(binary.FreePort(t))
 	m.base.Dir = t.TempDir()
 	l := startLoad(t, fmt.Sprintf("127.0.0.1:%d", m.base.Port), m.sizes)
-	// The client takes a connection that closes while it asks for a producer id for a server that wants a password, and
-	// gives up: the kills begin when all producers have theirs.
+	// The kills begin when all producers are at work.
 	first := m.start(t, m.base)
 	l.begun(t)
 	first.Kill()
@@ -271,6 +275,32 @@ func TestSignals(t *testing.T) {
 		require.NoError(t, agent.Stop(), agent.Output())
 		require.Less(t, time.Since(begin), 8*time.Second)
 	})
+}
+
+// Kills at the first and the last step of a drain, under load.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	m := &matrix{base: plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10}, sizes: mixed, fired: map[string]int{}}
+	m.base.Cluster, m.base.Port, m.base.Dir = "drain", uint16(binary.FreePort(t)), t.TempDir()
+	l := startLoad(t, fmt.Sprintf("127.0.0.1:%d", m.base.Port), m.sizes)
+	first := m.start(t, m.base)
+	l.begun(t)
+	first.Kill()
+	for range *kills {
+		for _, p := range []plan{{Step: register, Nth: 2}, {Step: revoke, Nth: 1}} {
+			for _, after := range []bool{false, true} {
+				plan := m.base
+				plan.Step, plan.Nth, plan.After = p.Step, p.Nth, after
+				before := l.answered()
+				agent := m.start(t, plan)
+				require.Eventually(t, func() bool { return l.answered() > before }, patience, 10*time.Millisecond, "it serves")
+				require.NoError(t, agent.Signal(syscall.SIGTERM))
+				m.await(t, plan, agent)
+			}
+		}
+	}
+	m.check(t, l)
+	t.Logf("kills: %s", m.kills())
 }
 
 // often ends n agents, each after a random time, and checks everything.

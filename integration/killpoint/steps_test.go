@@ -23,6 +23,7 @@ const (
 	openSession  step = "open-session"
 	keepAlive    step = "keep-alive"
 	closeSession step = "close-session" // of the predecessor
+	revoke       step = "revoke"        // at the end of a drain; register, again, begins one
 )
 
 // A checkpoint, in order.
