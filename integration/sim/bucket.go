@@ -14,12 +14,9 @@ import (
 var errBucket = errors.New("the bucket does not answer")
 
 // bucket is the objects of one object store.
-type bucket struct {
-	objects map[string][]byte
-	gone    map[string]bool // deleted keys: a name is never used again
-}
+type bucket struct{ objects map[string][]byte }
 
-func newBucket() *bucket { return &bucket{objects: map[string][]byte{}, gone: map[string]bool{}} }
+func newBucket() *bucket { return &bucket{objects: map[string][]byte{}} }
 
 func (b *bucket) put(key string, data []byte) error {
 	if old, ok := b.objects[key]; ok {
@@ -58,9 +55,6 @@ func (b *bucket) list(prefix, after string, limit int) (list []objstore.Info) {
 
 func (b *bucket) delete(keys []string) {
 	for _, k := range keys {
-		if _, ok := b.objects[k]; ok {
-			b.gone[k] = true
-		}
 		delete(b.objects, k)
 	}
 }
@@ -122,7 +116,11 @@ func (c bucketClient) List(_ context.Context, prefix, after string, limit int) (
 }
 
 func (c bucketClient) Delete(_ context.Context, keys []string) error {
-	return c.call("delete", keys[0], func() error { c.a.w.bucket.delete(keys); return nil })
+	return c.call("delete", keys[0], func() error {
+		c.a.w.bucket.delete(keys)
+		c.a.w.oracle.deleted(keys)
+		return nil
+	})
 }
 
 func (c bucketClient) Date(context.Context) (time.Time, error) { return c.a.w.wall(), nil }

@@ -36,7 +36,7 @@ type disaster struct {
 	do    func(w *World)
 }
 
-var disasters = []disaster{
+var disasters = [7]disaster{
 	{"crash", 4 * time.Second, func(w *World) {
 		if a := w.anyAgent(); a.up {
 			a.crash()
@@ -102,7 +102,7 @@ func (w *World) planDisasters(end time.Duration) {
 			}
 			w.after(at, func() {
 				if w.now < end {
-					w.fired[i]++
+					w.stats.Disasters[i]++
 					d.do(w)
 				}
 			})

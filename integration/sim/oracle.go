@@ -28,6 +28,7 @@ type oracle struct {
 	places  map[string]int64       // of the journal's keys
 	frozen  map[int64]*state.State // State at marks
 	pointer *pb.Pointer
+	needed  map[string]bool // the objects of the roots that the pointer keeps
 	objects layout.Objects
 
 	logs     [partitions][]logged
@@ -291,6 +292,37 @@ func (o *oracle) moved(e kv.Event) {
 	}
 	if err := o.checkRoot(p.Root, p.Position); err != nil {
 		w.violated("checkpoint at position %d: %v", p.Position, err)
+	}
+	o.needed = map[string]bool{}
+	for _, k := range p.Kept {
+		root, err := checkpoint.ReadRoot(background, plainBucket{w.bucket}, k.Key)
+		if err != nil {
+			w.violated("kept root at position %d: %v", k.Position, err)
+			continue
+		}
+		o.needed[k.Key] = true
+		for _, part := range root.Base.Parts {
+			o.needed[part.Key] = true
+		}
+		for _, a := range root.Archives {
+			o.needed[a.Object.Key] = true
+		}
+	}
+}
+
+// deleted checks that nobody needs what was deleted.
+func (o *oracle) deleted(keys []string) {
+	for _, key := range keys {
+		name, err := o.objects.ParseCheckpoint(key)
+		x, ok := o.st.FindArchive(name.Session, name.Head)
+		switch {
+		case err != nil:
+			o.w.violated("%s was deleted", key) // nobody deletes segments yet
+		case o.needed[key]:
+			o.w.violated("%s was deleted, a kept root needs it", key)
+		case name.Kind == layout.Archive && ok && x.Refs > 0:
+			o.w.violated("%s was deleted, runs lie in it", key)
+		}
 	}
 }
 

@@ -32,6 +32,9 @@ func TestSeeds(t *testing.T) {
 		}
 		sum.add(stats)
 	}
+	if *seeds >= 100 && !t.Failed() {
+		sum.checkHappened(t)
+	}
 	t.Logf("%d seeds, %.2f virtual hours: %+v", *seeds, sum.Virtual.Hours(), sum)
 }
 
@@ -71,4 +74,24 @@ func (s *Stats) add(o Stats) {
 	s.Sessions += o.Sessions
 	s.Crashes += o.Crashes
 	s.Virtual += o.Virtual
+	for i, n := range o.Disasters {
+		s.Disasters[i] += n
+	}
+}
+
+// checkHappened fails when something never happened: then its absence of consequences proves nothing.
+func (s *Stats) checkHappened(t *testing.T) {
+	for i, n := range s.Disasters {
+		if n == 0 {
+			t.Errorf("no %s in any run", disasters[i].name)
+		}
+	}
+	for name, n := range map[string]int{
+		"acknowledged batch": s.Acked, "duplicate": s.Duplicates, "definite refusal": s.Definite, "unknown outcome": s.Unknown,
+		"read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
+	} {
+		if n == 0 {
+			t.Errorf("no %s in any run", name)
+		}
+	}
 }

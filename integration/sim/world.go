@@ -37,7 +37,6 @@ type World struct {
 	bucket   *bucket
 	bucketUp bool
 	faults   faults
-	fired    [16]int // disasters by index
 	current  *proc
 
 	agents    []*agent
@@ -51,6 +50,7 @@ type World struct {
 // Stats say what a run did, so that one in which nothing happened is not taken for a proof.
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes int
+	Disasters                                                                                           [7]int // by kind
 	Virtual                                                                                             time.Duration
 }
 
