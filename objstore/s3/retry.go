@@ -19,9 +19,12 @@ type Retry struct {
 	Pause    time.Duration
 	MaxPause time.Duration
 	// Timeout is one attempt's, 10 s by default, and gets longer with the bytes to be moved, at BytesPerSecond: 1 MB/s by
-	// default.
+	// default. The first attempt gets a quarter of it and the second a half: an answer that late is mostly one that never
+	// comes, on a connection that died without a word.
 	Timeout        time.Duration
 	BytesPerSecond int64
+
+	timedOut func() // hears of attempts that got no answer in time
 }
 
 func (r Retry) withDefaults() Retry {
@@ -82,17 +85,20 @@ func (r Retry) do(ctx context.Context, bytes int64, call func(context.Context, a
 func (r Retry) once(ctx context.Context, n int, bytes int64, call func(context.Context, attempt) error) error {
 	limited, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := time.AfterFunc(r.timeout(bytes), func() { cancel(errTimeout) })
+	timer := time.AfterFunc(r.timeout(n, bytes), func() { cancel(errTimeout) })
 	defer timer.Stop()
-	err := call(limited, attempt{n: n, extend: func(more int64) { timer.Reset(r.timeout(more)) }})
+	err := call(limited, attempt{n: n, extend: func(more int64) { timer.Reset(r.timeout(n, more)) }})
 	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(limited), errTimeout) {
+		if r.timedOut != nil {
+			r.timedOut()
+		}
 		return errTimeout
 	}
 	return err
 }
 
-func (r Retry) timeout(bytes int64) time.Duration {
-	return r.Timeout + time.Duration(float64(bytes)/float64(r.BytesPerSecond)*float64(time.Second))
+func (r Retry) timeout(n int, bytes int64) time.Duration {
+	return r.Timeout>>max(3-n, 0) + time.Duration(float64(bytes)/float64(r.BytesPerSecond)*float64(time.Second))
 }
 
 func (r Retry) pause(n int, err error) time.Duration {

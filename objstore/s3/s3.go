@@ -96,7 +96,10 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.ContinueHeaderThresholdBytes = -1
 	})
-	return &Store{bucket: cfg.Bucket, client: client, transport: transport, retry: cfg.Retry.withDefaults()}, nil
+	retry := cfg.Retry.withDefaults()
+	// The idle connections may be as dead as the one that timed out; each would cost another attempt.
+	retry.timedOut = transport.CloseIdleConnections
+	return &Store{bucket: cfg.Bucket, client: client, transport: transport, retry: retry}, nil
 }
 
 func checkEndpoint(endpoint string) error {

@@ -1,0 +1,90 @@
+package s3_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"wadi/objstore/s3"
+)
+
+// TestDeadConnections: connections that were open before a firewall forgot them take requests and bring no answer. The
+// first one that shows it takes the other idle ones along, so that the next attempt is on a new connection.
+func TestDeadConnections(t *testing.T) {
+	type connection struct{}
+	var mu sync.Mutex
+	dead, conns := map[net.Conn]bool{}, map[net.Conn]bool{}
+	stop := make(chan struct{})
+	together := make(chan struct{}) // lets the first requests meet, so that each has a connection of its own
+	var meeting sync.WaitGroup
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := r.Context().Value(connection{}).(net.Conn)
+		mu.Lock()
+		conns[conn] = true
+		isDead := dead[conn]
+		mu.Unlock()
+		if isDead {
+			<-stop
+			return
+		}
+		select {
+		case <-together:
+		default:
+			meeting.Done()
+			<-together
+		}
+		w.Header().Set("ETag", `"e"`)
+		w.Header().Set("Content-Length", "1")
+		w.Write([]byte("x"))
+	}))
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connection{}, c)
+	}
+	server.Start()
+	defer server.Close()
+	defer close(stop)
+	store, err := s3.New(t.Context(), s3.Config{
+		Bucket: "bucket", Endpoint: server.URL, Retry: s3.Retry{Pause: time.Millisecond, Timeout: 2 * time.Second},
+		Credentials: credentials.NewStaticCredentialsProvider("a", "s", ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+
+	const n = 8
+	meeting.Add(n)
+	var done sync.WaitGroup
+	for range n {
+		done.Go(func() {
+			if _, err := store.Get(t.Context(), "k", 0, 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	meeting.Wait()
+	close(together)
+	done.Wait()
+	mu.Lock()
+	for c := range conns {
+		dead[c] = true
+	}
+	idle := len(dead)
+	mu.Unlock()
+	if idle < n {
+		t.Fatalf("%d connections", idle)
+	}
+	began := time.Now()
+	if _, err := store.Get(t.Context(), "k", 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 1500*time.Millisecond {
+		t.Errorf("%v with %d dead connections; one attempt of 500ms should have shown it", took, idle)
+	}
+}
