@@ -114,7 +114,7 @@ func TestEntryEstimate(t *testing.T) {
 	})
 }
 
-// Only acks=all has a timeout: with acks=0 its end would close the connection (semantics line 8).
+// Only acks=all has a timeout: with acks=0 its end would close the connection (Semantics line 8).
 func TestTimeoutOf(t *testing.T) {
 	for _, c := range []struct {
 		acks int16
