@@ -222,6 +222,7 @@ func TestLine8OrderOfReplies(t *testing.T) {
 
 // Connections are counted while they are open, and those that the agent closes are counted for good.
 func TestConnectionsAreCounted(t *testing.T) {
+	t.Parallel()
 	n := newCluster(t).start(t, nil)
 	for i := range 3 {
 		good, bad := dial(t, n), dial(t, n)

@@ -29,7 +29,7 @@ const root = "../.."
 
 // A citation names lines or regressions in one form, so that they can be found.
 var (
-	lineCitation       = regexp.MustCompile(`Semantics lines? (\d+(?:, \d+)*)`)
+	lineCitation       = regexp.MustCompile(`[Ss]emantics lines? (\d+(?:, \d+)*)`)
 	regressionCitation = regexp.MustCompile(`Regressions? (R\d+(?:, R\d+)*)`)
 	looseCitation      = regexp.MustCompile(`(?i)semantics lines?\b|\b[Ll]ines? \d+|\bR\d{1,2}\b`)
 	numberedLine       = regexp.MustCompile(`(?m)^(\d+)\. `)
@@ -52,12 +52,8 @@ func TestEveryLineIsCited(t *testing.T) {
 		}
 		checked++
 		for where, text := range commentsOfTests(t, path) {
-			for _, n := range numbers(lineCitation, text) {
-				lines[n] = append(lines[n], where)
-			}
-			for _, n := range numbers(regressionCitation, text) {
-				regressions[n] = append(regressions[n], where)
-			}
+			note(lines, numbers(lineCitation, text), where)
+			note(regressions, numbers(regressionCitation, text), where)
 			rest := regressionCitation.ReplaceAllString(lineCitation.ReplaceAllString(text, ""), "")
 			if loose := looseCitation.FindString(rest); loose != "" {
 				t.Errorf("%s cites %q: write \"Semantics line 16\", \"Semantics lines 23, 24\", \"Regression R5\" or \"Regressions R15, R18\"",
@@ -74,6 +70,14 @@ func TestEveryLineIsCited(t *testing.T) {
 	}
 	compare(t, "Semantics line %d", lines, requiredLines, numbersOf(t, "docs/kafka-semantics.md", numberedLine))
 	compare(t, "Regression R%d", regressions, requiredRegressions, numbersOf(t, "docs/invariants.md", numberedRegression))
+}
+
+func note(cited map[int][]string, numbers []int, where string) {
+	for _, n := range numbers {
+		if !slices.Contains(cited[n], where) {
+			cited[n] = append(cited[n], where)
+		}
+	}
 }
 
 func compare(t *testing.T, form string, cited map[int][]string, required, exist []int) {

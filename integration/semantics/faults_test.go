@@ -62,6 +62,7 @@ func (f *faulty) all() map[string]func() {
 // not be. The hints of KIP-951 are left out: they need a newer leader epoch than the client has, and ours is always 0.
 // Regression R2: nobody whose batch was in the failed flush is told success, and who comes later is not either.
 func TestLine28NotLeaderMeansNotStored(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, objects)
 	admin := dial(t, n)
@@ -98,6 +99,7 @@ func TestLine28NotLeaderMeansNotStored(t *testing.T) {
 // Semantics line 29: REQUEST_TIMED_OUT leaves the outcome open: when the append comes late it is known, so that the retry
 // gets its offset. Every partition of a request succeeds or fails on its own and stands once in the reply.
 func TestLine29TimedOutAppendsAreKnown(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, nil)
 	client := dial(t, n)
@@ -148,6 +150,7 @@ func TestLine29TimedOutAppendsAreKnown(t *testing.T) {
 // Semantics lines 28, 29: an append whose answer is lost is judged by the journal: the client gets its offset, or an
 // error that leaves it open, and the record is there once.
 func TestLine29LostAnswers(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, nil)
 	client := dial(t, n)
@@ -172,6 +175,7 @@ func TestLine29LostAnswers(t *testing.T) {
 // waits until it has caught up, or says something that clients get over.
 // Regression R13: neither does it call a topic unknown, or answer an old end.
 func TestLine35AgentThatIsBehind(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	a, b := c.start(t, nil), c.start(t, nil)
 	ca, cb := dial(t, a), dial(t, b)

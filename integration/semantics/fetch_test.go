@@ -185,6 +185,7 @@ var fetchCodes = []int16{0, 1, 2, 3, 6, 9, 29, 56, 74, 75, 78, 100, 103, -1}
 
 // Semantics line 36: whatever fails behind a fetch, the client gets a code that it knows and that it can get over.
 func TestLine36CodesOfFetch(t *testing.T) {
+	t.Parallel()
 	faults := newFaulty(t)
 	n, c, to := faults.node, faults.client, faults.topic
 	definite := []int16{1, 2, 3, 29, 100, 103, -1} // these would reset or end a consumer, or say what is not so

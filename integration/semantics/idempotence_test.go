@@ -13,6 +13,7 @@ import (
 // Semantics line 23: a repetition of any of a producer's last five batches is a success with the offset and the append
 // time of the first, and appends nothing; at every agent, also after all of them were started anew.
 func TestLine23DuplicatesKeepTheirOffset(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	a, b := c.start(t, nil), c.start(t, nil)
 	ca, cb := dial(t, a), dial(t, b)
@@ -50,6 +51,7 @@ func TestLine23DuplicatesKeepTheirOffset(t *testing.T) {
 // Semantics line 24: a repetition that is older than the last five batches is answered with 45; of two copies that are
 // under way at once, at one agent or at two, one is appended and both get its offset.
 func TestLine24OldAndConcurrentDuplicates(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	a, b := c.start(t, nil), c.start(t, nil)
 	ca := dial(t, a)
@@ -83,6 +85,7 @@ func TestLine24OldAndConcurrentDuplicates(t *testing.T) {
 // than in Apache Kafka, which takes any first sequence: an id that was given out and not expired cannot have been
 // forgotten. A higher epoch starts at 0 too.
 func TestLine25Gaps(t *testing.T) {
+	t.Parallel()
 	c := dial(t, shared(t))
 	to := create(c, "line25", 1)
 	pid, other := producerID(c), producerID(c)

@@ -64,6 +64,7 @@ func TestLine9MetadataTopics(t *testing.T) {
 // Semantics line 10: a topic is created by Metadata only when both the request and the agent allow it. When two agents
 // create one at once, it has one id.
 func TestLine10AutoCreation(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	a, b := c.start(t, nil), c.start(t, nil)
 	never := c.start(t, settings{"kafka.auto.create.topics.enable": "false"})
@@ -144,6 +145,7 @@ func TestLine12TopicIDs(t *testing.T) {
 // Semantics lines 13, 14: all agents tell one leader and leader epoch of each partition, and one live controller; the
 // cluster's id is the same everywhere. What they tell of the epoch does not change when an agent leaves.
 func TestLines13And14AgentsAgree(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	nodes := []*node{c.start(t, nil), c.start(t, nil), c.start(t, nil)}
 	create(dial(t, nodes[0]), "line13", 12)

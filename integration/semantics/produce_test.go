@@ -265,6 +265,7 @@ func TestLine20Codecs(t *testing.T) {
 
 // Semantics line 22: an error never comes with an offset; -1 says that none was assigned or that it is unknown.
 func TestLine22NoOffsetWithAnError(t *testing.T) {
+	t.Parallel()
 	c := dial(t, shared(t))
 	to := create(c, "line22", 1, "max.message.bytes", "100")
 	damaged := plain("v")

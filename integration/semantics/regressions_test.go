@@ -23,6 +23,7 @@ import (
 // Regression R1: an agent whose view is old takes over from one that was stopped, and overwrites nothing: every record
 // that either acknowledged is read, at its own offset, in either lane.
 func TestR1TakeoverOverwritesNothing(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]settings{"inline": nil, "objects": objects} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
@@ -55,6 +56,7 @@ func TestR1TakeoverOverwritesNothing(t *testing.T) {
 // Regression R3: whatever object cannot be stored, or vanishes while being stored, everything acknowledged is there
 // after the next start. Checkpoints are what is written beside the records.
 func TestR3FailedPutsLeaveNothingUnreadable(t *testing.T) {
+	t.Parallel()
 	often := checkpoint.Limits{
 		JournalBytes: 1, Interval: 10 * time.Millisecond, BaseBytes: 1, KeepRoots: 3, Retry: 10 * time.Millisecond,
 		TrimPause: time.Millisecond,
@@ -93,6 +95,7 @@ func TestR3FailedPutsLeaveNothingUnreadable(t *testing.T) {
 // everything at once. A single record is acknowledged without more coming behind it, and what is under way at SIGTERM is
 // written and answered, or not acknowledged.
 func TestR6AcknowledgedMeansDurable(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]settings{"inline": nil, "objects": objects} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
@@ -168,6 +171,7 @@ func tryProduce(nc net.Conn, to topic, value string) (offset int64, ok bool) {
 // Regression R7: without etcd or without its bucket an agent waits and says so; it serves nobody from memory. It begins
 // by itself when they are there.
 func TestR7NothingIsServedWithoutEtcdAndBucket(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	for name, break_ := range map[string]func(*node){
 		"etcd": (*node).etcdAway,
@@ -198,6 +202,7 @@ func TestR7NothingIsServedWithoutEtcdAndBucket(t *testing.T) {
 // Regression R8: a second of errors from the object store fails no more than that second: what waits for a retry is
 // stored, and no topic stays shut.
 func TestR8ASecondOfStorageErrors(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, objects)
 	client := dial(t, n)
@@ -233,6 +238,7 @@ func TestR8ASecondOfStorageErrors(t *testing.T) {
 // Regression R11: a topic that is deleted and created again is another one, at every agent and after a new start: empty,
 // with an id of its own, and without the records or producers of the old one.
 func TestR11RecreatedTopicsAreEmpty(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	a, b := c.start(t, nil), c.start(t, objects)
 	ca, cb := dial(t, a), dial(t, b)
@@ -263,6 +269,7 @@ func TestR11RecreatedTopicsAreEmpty(t *testing.T) {
 // Regression R12: agents that create topics at once lose none, and one that two create at once has one id; exactly one
 // creator is told that it made it.
 func TestR12ConcurrentCreation(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	nodes := []*node{c.start(t, nil), c.start(t, nil)}
 	var creators sync.WaitGroup
@@ -302,6 +309,7 @@ func TestR12ConcurrentCreation(t *testing.T) {
 // Regressions R15, R18: a handler that fails answers an error. With etcd refusing every write nothing is created,
 // deleted, given out or acknowledged, also when the upload before it has succeeded, and nothing of it appears later.
 func TestR15FailuresAreErrors(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, objects)
 	client := dial(t, n)
@@ -337,9 +345,54 @@ func TestR15FailuresAreErrors(t *testing.T) {
 	require.Equal(t, []held{{0, "before"}, {1, "after"}}, everything(client, to))
 }
 
+// Regression R18: when nobody can tell whether etcd took the entry of an uploaded segment, the client is not told that
+// it did, nor that it did not; its retry settles it, and the record is there once.
+func TestR18UnknownCommitsAreNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	n := c.start(t, objects)
+	client := dial(t, n)
+	to := create(client, "r18", 1)
+	pid := producerID(client)
+	for seq, rule := range []faultkv.Rule{
+		{Action: faultkv.FailBefore, Err: kv.ErrUnavailable}, {Action: faultkv.LoseAnswer}, {Action: faultkv.FailBefore, Err: kv.ErrNoSpace},
+		{Action: faultkv.Hang},
+	} {
+		rule.Op, rule.Times = faultkv.Txn, -1
+		if rule.Action == faultkv.Hang {
+			rule.Times = 1
+		}
+		h := n.kv.Add(rule)
+		batch := idempotent(pid, 0, int32(seq), fmt.Sprint("record ", seq))
+		req := produceRequest(batch, to)
+		req.TimeoutMillis = 200
+		p := ask[*kmsg.ProduceResponse](client, 11, req).Topics[0].Partitions[0]
+		if p.ErrorCode == 0 {
+			require.Equal(t, int64(seq), p.BaseOffset)
+			require.Equal(t, faultkv.LoseAnswer, rule.Action, "acknowledged without an entry")
+		} else {
+			require.Contains(t, []int16{6, 7, 20}, p.ErrorCode)
+			require.Equal(t, int64(-1), p.BaseOffset)
+		}
+		require.Positive(t, h.Hits())
+		n.clear()
+		eventually(t, "the retry is stored", func() bool {
+			p := produce(client, to, batch)
+			require.True(t, p.ErrorCode != 0 || p.BaseOffset == int64(seq), "sequence %d at %d", seq, p.BaseOffset)
+			return p.ErrorCode == 0
+		})
+	}
+	got := everything(client, to)
+	require.Len(t, got, 4)
+	for i, r := range got {
+		require.Equal(t, held{int64(i), fmt.Sprint("record ", i)}, r)
+	}
+}
+
 // Regression R16: records that are being read are not overwritten by those that come behind them: every reader finds
 // every record whole, with its own bytes, while the buffers of requests are used over and over.
 func TestR16ReadersSeeNoOthersBytes(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, objects)
 	to := create(dial(t, n), "r16", 1)
@@ -398,6 +451,40 @@ func TestR16ReadersSeeNoOthersBytes(t *testing.T) {
 	require.Equal(t, int64(writers*rounds), end(dial(t, n), to))
 }
 
+// Regression R16: a request's buffer is not used again while its records are on their way, although the client had its
+// answer long before: it timed out.
+func TestR16TimedOutBytesAreKept(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]settings{"inline": nil, "objects": objects} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t)
+			n := c.start(t, s)
+			client := dial(t, n)
+			to := create(client, "r16-late", 1)
+			n.script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.Delay(100*time.Millisecond, nil)})
+			n.kv.Add(faultkv.Rule{Op: faultkv.Txn, Times: -1, Action: faultkv.Delay, Delay: 50 * time.Millisecond})
+			const rounds = 26
+			for i := range rounds {
+				value := make([]byte, 5000)
+				for at := range value {
+					value[at] = byte('a' + i)
+				}
+				req := produceRequest(plain(string(value)), to)
+				req.TimeoutMillis = 5
+				p := ask[*kmsg.ProduceResponse](client, 11, req).Topics[0].Partitions[0]
+				require.Contains(t, []int16{0, 7}, p.ErrorCode)
+			}
+			n.clear()
+			eventually(t, "everything lands", func() bool { return end(client, to) == rounds })
+			for i, r := range everything(client, to) {
+				for _, b := range []byte(r.Value) {
+					require.Equal(t, byte('a'+i), b, "offset %d holds bytes of another record", r.Offset)
+				}
+			}
+		})
+	}
+}
+
 // Regression R16: neither a length prefix of 2 GiB nor a count of 2 billion inside a small request costs memory.
 func TestR16LengthsCostNoMemory(t *testing.T) {
 	n := shared(t)
@@ -429,6 +516,7 @@ func TestR16LengthsCostNoMemory(t *testing.T) {
 
 // Regression R16: SIGTERM waits for no client, neither an idle one nor one that polls for an hour.
 func TestR16StopWaitsForNoClient(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	n := c.start(t, nil)
 	idle, polling := dial(t, n), dial(t, n)
@@ -449,6 +537,7 @@ func TestR16StopWaitsForNoClient(t *testing.T) {
 // Regression R17: agents with the same configuration are two, each with a node id and a session of its own; when one
 // goes, the other serves on.
 func TestR17EqualConfigurationsAreTwoAgents(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	same := settings{"zone": "a"}
 	a, b := c.start(t, same), c.start(t, same)
