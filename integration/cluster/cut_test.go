@@ -25,6 +25,7 @@ func TestCuts(t *testing.T) {
 			cutFromEtcd(t, c, l, a)
 			cutFromStore(t, c, l, a)
 		}
+		severed(t, c, l, c.Agents[(round+1)%3])
 		etcdPaused(t, c, l)
 	}
 	t.Log(l.Finish())
@@ -187,4 +188,52 @@ func etcdPaused(t *testing.T, c *Cluster, l *Load) {
 		time.Sleep(time.Second)
 		c.Etcd.Restart()
 	})
+}
+
+// severed: what was connected is dead and nobody says so, as after a firewall's restart.
+func severed(t *testing.T, c *Cluster, l *Load, a *Agent) {
+	topic, raw, h := newTopic(t, c, "severed-"+a.Name, 1), NewRaw(t, a), history.New()
+	survive(t, l, "sever "+a.Name+" from etcd", stuck, func() { a.ToEtcd.Sever() })
+	recovers(t, l, h, topic, raw, a)
+	survive(t, l, "sever "+a.Name+" from the store", stuck, func() {
+		for range 2 { // the second time none of its connections is new
+			a.ToStore.Sever()
+			overObjects(t, c, topic, a)
+		}
+	})
+}
+
+// overObjects sends a record through the agent and another one through another agent, both too large for the journal,
+// and reads the second through the first.
+func overObjects(t *testing.T, c *Cluster, topic Topic, a *Agent) {
+	t.Helper()
+	ctx, raw, other := within(t, 30*time.Second), NewRaw(t, a), NewRaw(t, c.Agents[0])
+	if c.Agents[0] == a {
+		other = NewRaw(t, c.Agents[1])
+	}
+	filler := strings.Repeat(".", 40<<10)
+	began := time.Now()
+	if _, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, filler), stuck); err != nil {
+		t.Errorf("produce through %s: %v", a.Name, err)
+	}
+	wrote := time.Since(began)
+	offset, err := other.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, filler), stuck)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	for {
+		fp, err := raw.Fetch(ctx, topic, 0, offset, stuck)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(fp.Records) == 1 {
+			break
+		}
+		if time.Since(began) > stuck {
+			t.Fatalf("read through %s: %v", a.Name, fp.Err)
+		}
+	}
+	t.Logf("through %s an object was written in %v and another's read in %v", a.Name, wrote.Round(time.Millisecond),
+		time.Since(began).Round(time.Millisecond))
 }

@@ -14,12 +14,14 @@ type Link struct {
 	target   string
 	listener net.Listener
 	wg       sync.WaitGroup
+	end      chan struct{} // closed at the end of the test
 
 	mu struct {
 		sync.Mutex
 		open  chan struct{} // closed while the link is whole
 		ended bool
 		down  bool
+		epoch int // connections of an earlier one are severed
 		conns map[net.Conn]struct{}
 	}
 }
@@ -31,7 +33,7 @@ func NewLink(t testing.TB, target string) *Link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &Link{target: target, listener: l}
+	x := &Link{target: target, listener: l, end: make(chan struct{})}
 	x.mu.open, x.mu.conns = make(chan struct{}), map[net.Conn]struct{}{}
 	close(x.mu.open)
 	x.wg.Go(x.accept)
@@ -73,6 +75,14 @@ func (x *Link) Down() {
 	x.Reset()
 }
 
+// Sever freezes the connections of the moment for good, while new ones work: what a firewall that forgot its connections
+// does. Only who gives a connection up by itself gets on.
+func (x *Link) Sever() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mu.epoch++
+}
+
 // Reset closes all connections of the moment.
 func (x *Link) Reset() {
 	x.mu.Lock()
@@ -87,16 +97,21 @@ func (x *Link) close() {
 	x.mu.ended = true
 	x.mu.Unlock()
 	x.listener.Close()
+	close(x.end)
 	x.Reset()
 	x.Heal()
 	x.wg.Wait()
 }
 
-func (x *Link) whole() {
+// pass returns when bytes of a connection may move.
+func (x *Link) pass(epoch int) {
 	x.mu.Lock()
-	open := x.mu.open
+	open, severed := x.mu.open, epoch < x.mu.epoch
 	x.mu.Unlock()
 	<-open
+	if severed {
+		<-x.end
+	}
 }
 
 // keep adds connections; false when the link has ended or is down.
@@ -127,7 +142,10 @@ func (x *Link) accept() {
 
 func (x *Link) serve(near net.Conn) {
 	defer x.drop(near)
-	x.whole()
+	x.mu.Lock()
+	epoch := x.mu.epoch
+	x.mu.Unlock()
+	x.pass(epoch)
 	far, err := net.DialTimeout("tcp", x.target, 5*time.Second)
 	if err != nil || !x.keep(far) {
 		return
@@ -139,7 +157,7 @@ func (x *Link) serve(near net.Conn) {
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := src.Read(buf)
-			x.whole()
+			x.pass(epoch)
 			if n > 0 {
 				if _, err := dst.Write(buf[:n]); err != nil {
 					return

@@ -53,7 +53,7 @@ func createProduceFetch(t *testing.T, raw []*Raw) {
 	}
 }
 
-// concurrentCreation: R12, semantics line 10.
+// concurrentCreation: Regression R12, Semantics line 10.
 func concurrentCreation(t *testing.T, raw []*Raw) {
 	ctx := within(t, 30*time.Second)
 	for i := range 20 {
@@ -97,7 +97,7 @@ func concurrentCreation(t *testing.T, raw []*Raw) {
 	}
 }
 
-// recreate: R11, semantics lines 12 and 91 as far as they concern what agents serve.
+// recreate: Regression R11, Semantics lines 12, 91 as far as they concern what agents serve.
 func recreate(t *testing.T, raw []*Raw) {
 	ctx := within(t, 30*time.Second)
 	var before Topic
