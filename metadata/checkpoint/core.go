@@ -198,9 +198,7 @@ func (c *Core) baseDue() bool {
 // grows with the failures in a row: every attempt adds a mark to the journal.
 func (c *Core) fail(err error) {
 	pause := c.limits.Retry
-	if errors.Is(err, ErrHeld) {
-		c.failures = 0
-	} else {
+	if !errors.Is(err, ErrHeld) {
 		pause = max(pause, min(pause<<min(c.failures, 10), c.limits.Interval))
 		c.failures++
 	}

@@ -90,6 +90,37 @@ type holding struct {
 	sync.Mutex
 	revision int64   // create revision of the job's key
 	trim     trimmer // of the step under way
+	failed   int     // writes in a row
+	resting  int     // how many more times not to ask for the job
+}
+
+// A holder whose writes fail that often in a row hands the job over, as its own way to the object store may be what
+// fails, and lets the others ask first.
+const (
+	failuresToHandOver = 4
+	restAfterHandOver  = 3
+)
+
+// handOver gives the job up if it is time; resting tells not to ask for it now.
+func (j *Steps) handOver(ctx context.Context) (resting bool, err error) {
+	guard := j.holds()
+	j.hold.Lock()
+	tired := j.hold.failed >= failuresToHandOver
+	if resting = j.hold.resting > 0; resting {
+		j.hold.resting--
+	}
+	j.hold.Unlock()
+	if !tired {
+		return resting, nil
+	}
+	_, err = j.o.KV.Txn(ctx, kv.Txn{If: []kv.Compare{guard}, Then: []kv.Op{kv.Delete(guard.Key)}})
+	if err != nil {
+		return true, fmt.Errorf("hand job over: %w", err)
+	}
+	j.hold.Lock()
+	j.hold.failed, j.hold.resting = 0, restAfterHandOver
+	j.hold.Unlock()
+	return true, nil
 }
 
 // holds is true while the job's key is the one that this session found on its own lease, or put.
@@ -320,6 +351,9 @@ func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 	own, _, open := j.o.Session.Current()
 	if !open {
 		return Last{}, ErrHeld
+	}
+	if resting, err := j.handOver(ctx); err != nil || resting {
+		return Last{}, errors.Join(err, ErrHeld)
 	}
 	job, pointer := j.o.Keys.Job(jobName), j.o.Keys.Checkpoint()
 	gets := []kv.Op{kv.Get(job), kv.Get(pointer)}

@@ -193,6 +193,46 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
+// The holder lives but its way to the object store does not: another agent gets the job, and keeps it.
+func TestHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		objects := fault.New(w.objects)
+		a := startAgent(t, w.kv, objects, quick())
+		defer a.stop()
+		a.open()
+		topic := a.topic("t")
+		data := written{}
+		a.inline(data, topic, "one")
+		time.Sleep(5 * time.Second)
+		b := startAgent(t, w.kv, w.objects, quick())
+		defer b.stop()
+		b.open()
+		objects.Script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.FailBefore(nil)})
+		first := pointerOf(t, w.kv)
+		for range 60 {
+			b.inline(data, topic, "two")
+			time.Sleep(time.Second)
+		}
+		p := pointerOf(t, w.kv)
+		if p.Position == first.Position {
+			t.Fatal("no checkpoint since the holder's store is away")
+		}
+		own, _, _ := b.session.Current()
+		if name, err := objectKeys.ParseCheckpoint(p.Root); err != nil || name.Session != own {
+			t.Errorf("the last root is %s, the second agent is %v", p.Root, own)
+		}
+		w.past.audit(w.kv, w.objects)
+		time.Sleep(5 * time.Second)
+		b.view.Read(func(s *state.State) {
+			if s.InlineOutstanding() != 0 {
+				t.Errorf("%d bytes outstanding", s.InlineOutstanding())
+			}
+		})
+		data.readable(b)
+	})
+}
+
 // noOrphans checks that every checkpoint object is one that a kept root or a run needs.
 func (w *world) noOrphans(t *testing.T, a *agent) {
 	t.Helper()

@@ -13,6 +13,16 @@ import (
 
 // Write stores what a checkpoint at the mark consists of.
 func (j *Steps) Write(ctx context.Context, last Last) (Written, error) {
+	w, err := j.write(ctx, last)
+	j.hold.Lock()
+	defer j.hold.Unlock()
+	if j.hold.failed++; err == nil {
+		j.hold.failed = 0
+	}
+	return w, err
+}
+
+func (j *Steps) write(ctx context.Context, last Last) (Written, error) {
 	j.mark.Lock()
 	position, head, digest, frozen := j.mark.entry, j.mark.head, j.mark.digest, j.mark.frozen
 	pending, own := j.mark.pending, j.mark.session
