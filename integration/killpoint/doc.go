@@ -9,5 +9,5 @@
 //
 // go test kills once for each step and side; more with -kills:
 //
-//	go test ./integration/killpoint -timeout 60m -args -kills 20
+//	go test -v -parallel 4 -timeout 2h ./integration/killpoint -args -kills 20
 package killpoint
