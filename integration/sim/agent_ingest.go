@@ -160,7 +160,7 @@ func (a *agent) produce(c *rpc) {
 			Data: append([]byte(nil), at.data...),
 		}
 		if at.data.ProducerID() >= 0 {
-			t := &ingest.Turn{}
+			t := ingest.Turn{Asked: true}
 			t.Next, t.Known, t.Fresh = ingest.Expected(a.view.State(), r.Items[i].Partition, at.data.ProducerID(), 0)
 			r.Items[i].Turn = t
 		}
