@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,8 +113,16 @@ func FuzzRequest(f *testing.F) {
 			require.ErrorIs(t, err, wire.ErrMalformed)
 			return
 		}
-		if err := req.ReadFrom(b); err != nil {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := req.ReadFrom(b)
+		runtime.ReadMemStats(&after)
+		if err != nil {
 			t.Fatalf("%s %d: passes its shape, but %v", v.Name, n, err)
+		}
+		// A partition of some bytes becomes a struct of some hundred; whatever else runs here gets the constant.
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(400*len(b)+16<<20) {
+			t.Fatalf("%s %d: %d bytes allocated for %d", v.Name, n, used, len(b))
 		}
 		again := v.new()
 		again.SetVersion(n)
