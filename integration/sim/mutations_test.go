@@ -52,7 +52,7 @@ var mutations = []mutation{
 		"if int64(len(list)) != want {", "if len(list) > 1 {\n\t\tlist = append(list[:1], list[2:]...)\n\t}\n\tif false {"},
 	{"trimming goes up to the new checkpoint", "metadata/checkpoint/core.go",
 		"w.Pointer.TrimPosition = c.last.Pointer.Position", "w.Pointer.TrimPosition = w.Pointer.Position"},
-	{"the pointer moves without a compare", "metadata/checkpoint/job.go",
+	{"the pointer moves without a compare", "metadata/checkpoint/steps.go",
 		"If:   []kv.Compare{{Key: pointer, Target: kv.ModRevision, Want: last.Revision}, j.holds()},\n", ""},
 	{"archives are cleaned although runs lie in them", "metadata/checkpoint/clean.go",
 		"ok && (o.Refs > 0 || o.Lost > oldest)", "ok && o.Refs > 1<<40"},
