@@ -166,6 +166,8 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 			MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
 		},
 		KV: a.o.KV, Keys: a.keys, Journal: jrnl, Info: a.info(), Log: a.o.Log,
+		// The key is put once; an etcd without it was wiped, which the view finds out only some time later.
+		Require: []kv.Compare{{Key: a.keys.Bootstrap(), Target: kv.Version, Want: 1}},
 		OnAppend: func(took time.Duration, err error) {
 			m.JournalAppendSeconds.Observe(took.Seconds())
 			if err == nil {

@@ -165,8 +165,12 @@ func (c *Core) Registered(now Instant, session layout.Session, revision int64, e
 	}
 }
 
-// ErrTaken: the session's key exists and is not ours.
-var ErrTaken = errors.New("session key is taken")
+var (
+	// ErrTaken: the session's key exists and is not ours.
+	ErrTaken = errors.New("session key is taken")
+	// ErrNotOurs: this is not the etcd that the cluster was made in. Nothing was written.
+	ErrNotOurs = errors.New("etcd does not hold the cluster")
+)
 
 // Propose queues a command. p.Done is called once its fate is known.
 func (c *Core) Propose(now Instant, p *Proposal) {

@@ -30,6 +30,9 @@ type Options struct {
 	Journal Journal
 	Info    *pb.SessionInfo // the registration's value
 	Log     *slog.Logger
+	// Require is what must hold in etcd for a registration: it keeps a session away from an etcd that was replaced by
+	// an empty one.
+	Require []kv.Compare
 	// OnAppend is told how long each Append took and how it ended; nil = nobody.
 	OnAppend func(time.Duration, error)
 	// OnOpened is told that State has a session, OnLost that it is over. They must not block; nil = nobody.
@@ -259,16 +262,17 @@ func (x *shell) Register(id layout.Session, stale []layout.Session) {
 	stale = append([]layout.Session(nil), stale...)
 	info := x.mu.info
 	x.call(func(ctx context.Context) {
-		rev, err := Register(ctx, s.o.KV, s.o.Keys, id, info, stale)
+		rev, err := Register(ctx, s.o.KV, s.o.Keys, id, info, stale, s.o.Require...)
 		s.step(func(c *Core, now Instant) { c.Registered(now, id, rev, err) })
 	})
 }
 
 // Register puts the session's key on its lease unless it exists, deletes the keys of stale, and returns the key's
 // create revision. A key that is on the lease already was put by a call whose answer was lost. ErrTaken: it is on
-// another lease.
+// another lease. ErrNotOurs: something of require does not hold.
 func Register(
 	ctx context.Context, store kv.KV, keys layout.Etcd, id layout.Session, info *pb.SessionInfo, stale []layout.Session,
+	require ...kv.Compare,
 ) (int64, error) {
 	value, err := proto.Marshal(info)
 	if err != nil {
@@ -280,7 +284,7 @@ func Register(
 		then = append(then, kv.Delete(keys.SessionKey(old)))
 	}
 	res, err := store.Txn(ctx, kv.Txn{
-		If:   []kv.Compare{{Key: key, Target: kv.CreateRevision, Want: 0}},
+		If:   append([]kv.Compare{{Key: key, Target: kv.CreateRevision, Want: 0}}, require...),
 		Then: then,
 		Else: []kv.Op{kv.Get(key)},
 	})
@@ -289,6 +293,8 @@ func Register(
 		return 0, fmt.Errorf("register session %s: %w", id, err)
 	case res.Succeeded:
 		return res.Header.Revision, nil
+	case len(res.Gets[0]) == 0:
+		return 0, fmt.Errorf("register session %s: %w", id, ErrNotOurs)
 	case len(res.Gets[0]) == 1 && res.Gets[0][0].Lease == int64(id):
 		return res.Gets[0][0].CreateRevision, nil
 	}

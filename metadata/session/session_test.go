@@ -395,3 +395,27 @@ func TestRegister(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestRegisterKeepsAwayFromAForeignEtcd: an etcd that was wiped under a running agent gets no session, and so no entry.
+func TestRegisterKeepsAwayFromAForeignEtcd(t *testing.T) {
+	m := newKV(t)
+	ctx := t.Context()
+	id, err := m.Grant(ctx, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := kv.Compare{Key: keys.Bootstrap(), Target: kv.Version, Want: 1}
+	register := func() error {
+		_, err := session.Register(ctx, m, keys, layout.Session(id), &pb.SessionInfo{}, nil, ours)
+		return err
+	}
+	if err := register(); !errors.Is(err, session.ErrNotOurs) || len(sessionKeys(m)) != 0 {
+		t.Fatalf("%v; keys %v", err, sessionKeys(m))
+	}
+	if _, err := m.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Put(keys.Bootstrap(), nil, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := register(); err != nil || len(sessionKeys(m)) != 1 {
+		t.Fatalf("%v; keys %v", err, sessionKeys(m))
+	}
+}
