@@ -97,16 +97,16 @@ func TestLine16OneRightBatchPerPartition(t *testing.T) {
 	c := dial(t, shared(t))
 	to := create(c, "line16", 1)
 	var want []held
-	for i, m := range malformed() {
+	for _, m := range malformed() {
 		t.Run(m.name, func(t *testing.T) {
 			c := dial(t, shared(t))
+			next := end(c, to)
 			p := produce(c, to, m.batch)
 			require.Equal(t, m.code, p.ErrorCode, text(p.ErrorMessage))
 			require.Equal(t, int64(-1), p.BaseOffset)
-			require.Equal(t, int64(i), end(c, to), "the log moved")
-			value := fmt.Sprintf("good %d", i)
-			stored(c, to, plain(value), int64(i))
-			want = append(want, held{int64(i), value})
+			require.Equal(t, next, end(c, to), "the log moved")
+			stored(c, to, plain("after "+m.name), next)
+			want = append(want, held{next, "after " + m.name})
 		})
 	}
 	require.Equal(t, want, everything(c, to))
