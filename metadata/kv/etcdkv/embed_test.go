@@ -51,7 +51,7 @@ func TestEmbedsAreDifferentClusters(t *testing.T) {
 	require.NotZero(t, a.Header.ClusterID)
 	require.NotEqual(t, a.Header.ClusterID, b.Header.ClusterID)
 	require.Equal(t, 1, a.Members)
-	require.Equal(t, int64(2<<30), a.QuotaBytes)
+	require.Equal(t, int64(8<<30), a.QuotaBytes)
 	require.Positive(t, a.DBSize)
 }
 
