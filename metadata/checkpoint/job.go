@@ -53,7 +53,8 @@ const (
 // observer of the view.
 type Job struct {
 	*Steps
-	started time.Time
+	started  time.Time
+	diverged chan error
 
 	mu struct {
 		sync.Mutex
@@ -67,12 +68,13 @@ type Job struct {
 
 // NewJob starts nothing; see Run.
 func NewJob(o JobOptions) *Job {
-	j := &Job{Steps: NewSteps(o), started: time.Now()}
+	j := &Job{Steps: NewSteps(o), started: time.Now(), diverged: make(chan error, 1)}
 	j.mu.core = NewCore(o.Limits, (*jobShell)(j))
 	return j
 }
 
-// Run takes part until ctx ends.
+// Run takes part until ctx ends. It returns ErrDiverged when this agent's State is not what the others have: then the
+// agent must stop.
 func (j *Job) Run(ctx context.Context) error {
 	j.mu.Lock()
 	j.mu.ctx = ctx
@@ -98,6 +100,8 @@ func (j *Job) Run(ctx context.Context) error {
 				}
 				c.Tick(now)
 			})
+		case err := <-j.diverged:
+			return err
 		case <-ctx.Done():
 			j.mu.wg.Wait()
 			return nil
@@ -177,6 +181,12 @@ func (x *jobShell) Acquire() {
 	j := (*Job)(x)
 	x.do(j.o.TTL, "acquire", func(ctx context.Context) (func(*Core, time.Duration), error) {
 		last, err := j.Steps.Acquire(ctx)
+		if errors.Is(err, ErrDiverged) {
+			select {
+			case j.diverged <- err:
+			default: // said already
+			}
+		}
 		return func(c *Core, now time.Duration) { c.Acquired(now, last, err) }, err
 	})
 }

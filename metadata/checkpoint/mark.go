@@ -94,6 +94,7 @@ func (j *Steps) marked(e journal.Entry, body *pb.Entry) *OwnDigest {
 		close(m.taken)
 		m.taken = make(chan struct{})
 	}
+	j.digests.keep(e.Position, digest)
 	if !open {
 		return nil
 	}

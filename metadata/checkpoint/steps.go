@@ -22,6 +22,8 @@ type Steps struct {
 	// Of the view's goroutine and the step under way, which follow each other.
 	mark markState
 	hold holding
+
+	digests ownDigests
 }
 
 // NewSteps starts nothing.
@@ -79,7 +81,8 @@ func (j *Steps) holds() kv.Compare {
 // Follow tells which view is observed, before anything runs.
 func (j *Steps) Follow(v View) { j.view = v }
 
-// Acquire puts the job's key on this session's lease unless another session has it.
+// Acquire puts the job's key on this session's lease unless another session has it. Whoever asks also compares its own
+// digest with the pointer's: ErrDiverged.
 func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 	own, _, open := j.o.Session.Current()
 	if !open {
@@ -103,18 +106,24 @@ func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 		return Last{}, fmt.Errorf("acquire job: %w", err)
 	}
 	holder, found := res.Gets[0], res.Gets[1]
+	last := Last{}
+	if len(found) == 1 {
+		last = Last{Pointer: &pb.Pointer{}, Revision: found[0].ModRevision}
+		if err := proto.Unmarshal(found[0].Value, last.Pointer); err != nil {
+			return Last{}, fmt.Errorf("checkpoint pointer: %w", err)
+		}
+		if err := j.digests.compare(last.Pointer); err != nil {
+			return Last{}, err
+		}
+	}
 	if len(holder) != 1 || holder[0].Lease != int64(own) {
 		return Last{}, ErrHeld
 	}
 	j.hold.Lock()
 	j.hold.revision = holder[0].CreateRevision
 	j.hold.Unlock()
-	if len(found) == 0 {
-		return Last{}, nil
-	}
-	last := Last{Pointer: &pb.Pointer{}, Revision: found[0].ModRevision}
-	if err := proto.Unmarshal(found[0].Value, last.Pointer); err != nil {
-		return Last{}, fmt.Errorf("checkpoint pointer: %w", err)
+	if last.Pointer == nil {
+		return last, nil
 	}
 	last.Root, err = ReadRoot(ctx, j.o.Store, last.Pointer.Root)
 	return last, err
