@@ -12,11 +12,8 @@ type Reader struct {
 // marks are the last ones that a reader was told.
 type marks struct{ start, stable, high int64 }
 
-// readLog is a reader's way through a partition: spans of offsets, each without a jump back.
-type readLog struct {
-	offsets []int64
-	first   bool // the next read may be anywhere
-}
+// readLog is a reader's way through a partition, without a jump back.
+type readLog struct{ offsets []int64 }
 
 // Reader makes a reader. Its name appears in violations.
 func (h *History) Reader(name string) *Reader {
