@@ -27,6 +27,8 @@ func TestGoldenTranscript(t *testing.T) {
 		defer a.stop()
 		a.open()
 		topic := a.topic("t")
+		k.Reset() // whether the view's first listing saw the session's first entry is up to the scheduler
+		objects.TakeTranscript()
 		data := written{}
 		var out strings.Builder
 		for round := range 5 {
