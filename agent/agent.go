@@ -190,7 +190,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	p.job.Follow(p.view)
 	p.log = fetch.New(fetch.Options{
 		View: p.view, Store: a.o.Store, Archives: p.archives, Objects: func() layout.Objects { return p.objects },
-		CacheBytes: int64(c.Memory.Cache), Log: a.o.Log,
+		CacheBytes: int64(c.Memory.Cache), Log: a.o.Log, MaxLag: c.SessionTTL,
 	})
 	p.ingest = ingest.New(ingest.Options{
 		Config: ingestConfig(c), View: p.view, Proposer: p.session, Store: a.o.Store, Log: a.o.Log,
