@@ -170,35 +170,52 @@ func (n *node) script(f fault.Fault) *fault.Armed {
 	return a
 }
 
-// one is the agent that most tests share, each with topics of its own.
+// one is the agent that most tests share, each with topics of its own. With -count each round has another one, as the
+// topics are there already.
 var one struct {
-	sync.Once
-	c    *cluster
-	node *node
-	err  error
+	sync.Mutex
+	node  *node
+	ended map[string]bool // tests of this round that have ended
 }
 
 func shared(t *testing.T) *node {
 	t.Helper()
-	one.Do(func() {
-		one.c = &cluster{kv: memkv.New(memkv.Config{}), store: mem.New()}
-		if one.node, one.err = one.c.launch(setup{}); one.err == nil {
-			one.err = one.node.serves()
+	one.Lock()
+	defer one.Unlock()
+	if one.node == nil || one.ended[t.Name()] {
+		if err := endShared(); err != nil {
+			t.Fatal(err)
 		}
-	})
-	if one.err != nil {
-		t.Fatal(one.err)
+		c := &cluster{kv: memkv.New(memkv.Config{}), store: mem.New()}
+		n, err := c.launch(setup{})
+		if err == nil {
+			err = n.serves()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.node, one.ended = n, map[string]bool{}
 	}
+	t.Cleanup(func() {
+		one.Lock()
+		defer one.Unlock()
+		one.ended[t.Name()] = true
+	})
 	return one.node
+}
+
+func endShared() error {
+	if one.node == nil {
+		return nil
+	}
+	return one.node.stop()
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if one.node != nil {
-		if err := one.node.stop(); err != nil {
-			fmt.Println("the shared agent:", err)
-			code = 1
-		}
+	if err := endShared(); err != nil {
+		fmt.Println("the shared agent:", err)
+		code = 1
 	}
 	os.Exit(code)
 }
