@@ -18,7 +18,7 @@ var zstdReader = sync.OnceValues(func() (*zstd.Decoder, error) {
 })
 
 // unzstd starts with the capacity that the frames can be expected to need and grows it fourfold per attempt, so that
-// repeated work stays below a third, up to the most that their blocks can hold.
+// repeated work stays below a third, up to the most that their blocks can hold. Broken input costs no more than that.
 func unzstd(dst, src []byte, limit int) ([]byte, error) {
 	dec, err := zstdReader()
 	if err != nil {
@@ -45,16 +45,16 @@ func unzstd(dst, src []byte, limit int) ([]byte, error) {
 		if err == nil {
 			return out, nil
 		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return dst, err
+		if cap(room) < ceiling {
+			// The decoder has several words for a lack of room, some of them those of a broken block: what is broken
+			// stays so with more room.
+			want = 4 * cap(room)
+			continue
 		}
-		if cap(room) == limit {
+		if cap(room) == limit && errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 			return dst, tooLarge(limit)
 		}
-		if cap(room) >= ceiling {
-			return dst, err
-		}
-		want = 4 * cap(room)
+		return dst, err
 	}
 }
 
