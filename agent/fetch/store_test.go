@@ -204,7 +204,7 @@ func TestOwnFlushes(t *testing.T) {
 	}
 	clear(data) // the frames go back to the pool
 	r.log.Settled(key, 1)
-	if o := r.fetch(nil, at{1, 0, 0}).offsets(t, 1-1); len(o) != 1 {
+	if o := r.fetch(nil, at{1, 0, 0}).offsets(t, 0); len(o) != 1 {
 		t.Error(o)
 	}
 	if n := r.store.Calls(); n != 0 || !r.log.src.unsettled.empty() {

@@ -105,7 +105,7 @@ func (c cell) run(t *testing.T, n int) (fired bool) {
 			a.cancel()
 		}
 	}
-	hits := func() int { return 0 }
+	var hits func() int
 	if c.store != nil {
 		hits = objects.Script(fault.Fault{Nth: n, Do: c.store(die)}).Fired
 	} else {

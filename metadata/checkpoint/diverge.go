@@ -11,7 +11,7 @@ import (
 
 // ErrDiverged: this agent's State at the pointer's mark is not the one that the checkpoint holds. Its program or its
 // memory is at fault; it must stop serving.
-var ErrDiverged = errors.New("State differs from the checkpoint's")
+var ErrDiverged = errors.New("the state differs from the checkpoint's")
 
 // keptDigests is how many marks an agent remembers: more than the pointer can lag behind.
 const keptDigests = 64

@@ -25,7 +25,6 @@ type script struct {
 	outcomes map[string]error
 	results  map[string]int64 // ID of the result
 	done     map[string]int
-	names    map[*Proposal]string
 }
 
 func (s *script) say(format string, args ...any) {

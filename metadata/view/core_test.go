@@ -58,7 +58,7 @@ func (s *script) BarrierDone(id uint64, err error) {
 
 const (
 	writer layout.Session = 0x77
-	etcdID                = 5
+	etcdID uint64         = 5
 )
 
 // past builds entries as one session appends them: entry i at position 10*i, the i-th of all.
