@@ -58,6 +58,7 @@ group.initial.rebalance.delay.ms=0
 		Name: "Apache Kafka", Path: java, Dir: dir, Ready: "Kafka Server started", Within: 2 * time.Minute,
 		Args: []string{"-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-Dorg.slf4j.simpleLogger.logFile=System.out", "-cp", classes, "kafka.Kafka", file},
 	})
+	t.Cleanup(b.Process.Kill) // Java exits with 143 after a SIGTERM, which would count as a failure
 	return b
 }
 
