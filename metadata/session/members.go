@@ -15,6 +15,12 @@ import (
 	pb "wadi/metadata/metadatapb"
 )
 
+// relist is how often all registrations are read again: a watch that has died without a word is not believed for longer.
+const (
+	relist      = 15 * time.Second
+	listTimeout = 5 * time.Second
+)
+
 // Members follows the registrations of all agents. While etcd does not answer it keeps the last it saw.
 type Members struct {
 	kv      kv.KV
@@ -49,6 +55,9 @@ func (m *Members) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		if err == nil {
+			continue
+		}
 		if !errors.Is(err, kv.ErrCompacted) {
 			m.log.Warn("members: watch ended", "error", err)
 		}
@@ -69,7 +78,9 @@ func (m *Members) follow(ctx context.Context) error {
 	defer cancel()
 	prefix := m.keys.SessionsPrefix()
 	end := kv.PrefixEnd(prefix)
-	res, err := m.kv.Range(ctx, kv.RangeRequest{Key: prefix, End: end})
+	listing, done := context.WithTimeout(ctx, listTimeout)
+	res, err := m.kv.Range(listing, kv.RangeRequest{Key: prefix, End: end})
+	done()
 	if err != nil {
 		return fmt.Errorf("list sessions: %w", err)
 	}
@@ -78,8 +89,21 @@ func (m *Members) follow(ctx context.Context) error {
 		m.put(next, x)
 	}
 	m.publish(next)
-	for r := range m.kv.Watch(ctx, kv.WatchRequest{Key: prefix, End: end, From: res.Header.Revision + 1}) {
-		if r.Err != nil {
+	events := m.kv.Watch(ctx, kv.WatchRequest{Key: prefix, End: end, From: res.Header.Revision + 1})
+	refresh := time.NewTimer(relist)
+	defer refresh.Stop()
+	for {
+		var r kv.WatchResponse
+		var ok bool
+		select {
+		case r, ok = <-events:
+		case <-refresh.C:
+			return nil
+		}
+		switch {
+		case !ok:
+			return kv.ErrUnavailable
+		case r.Err != nil:
 			return r.Err
 		}
 		if len(r.Events) == 0 {
@@ -100,7 +124,6 @@ func (m *Members) follow(ctx context.Context) error {
 		}
 		m.publish(next)
 	}
-	return kv.ErrUnavailable
 }
 
 func (m *Members) put(to map[layout.Session]Member, x kv.KeyValue) {

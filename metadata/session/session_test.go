@@ -361,6 +361,34 @@ func TestMembers(t *testing.T) {
 	})
 }
 
+// TestMembersOfASilentWatch: a watch that has died without a word is believed for a while only.
+func TestMembersOfASilentWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		k := faultkv.New(m.Client())
+		k.Add(faultkv.Rule{Op: faultkv.Response, Times: -1, Action: faultkv.Hang})
+		members := session.NewMembers(k, keys, slog.New(slog.DiscardHandler), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- members.Run(ctx) }()
+		synctest.Wait()
+		a := start(t, m)
+		a.open()
+		if n := len(members.All()); n != 0 {
+			t.Errorf("%d members through a silent watch", n)
+		}
+		time.Sleep(20 * time.Second)
+		if n := len(members.All()); n != 1 {
+			t.Errorf("%d members after 20 s", n)
+		}
+		a.stop()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestRegister(t *testing.T) {
 	m := newKV(t)
 	ctx := t.Context()
