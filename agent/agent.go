@@ -335,7 +335,11 @@ func ignoreCause(err, reported error) error {
 	return err
 }
 
-// waitReady waits until the view is current and the session open.
+// listedPoll is how often a start looks whether it is listed. The membership watch takes about a millisecond.
+const listedPoll = 5 * time.Millisecond
+
+// waitReady waits until the view is current, the session open, and this agent on its own list of brokers: the first
+// client to ask must find a leader.
 func (a *Agent) waitReady(ctx context.Context, p *parts) bool {
 	a.because("loading the metadata")
 	select {
@@ -345,12 +349,18 @@ func (a *Agent) waitReady(ctx context.Context, p *parts) bool {
 	}
 	for {
 		changed := p.session.Changed()
-		if _, _, open := p.session.Current(); open {
+		id, _, open := p.session.Current()
+		if _, listed := p.members.All()[id]; open && listed {
 			return true
 		}
-		a.because("opening a session")
+		reason := "opening a session"
+		if open {
+			reason = "waiting to be listed as a broker"
+		}
+		a.because(reason)
 		select {
 		case <-changed:
+		case <-time.After(listedPoll): // the list has no signal of its own
 		case <-ctx.Done():
 			return false
 		}

@@ -4,12 +4,12 @@
 package binary
 
 import (
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"wadi/integration/ports"
 )
 
 // Root is the module's directory.
@@ -31,8 +31,7 @@ func Need(t testing.TB, err error) {
 	}
 }
 
-// FreePort is a TCP port of 127.0.0.1 that nobody listened on a moment ago. Somebody may take it before the caller
-// does; the process that then cannot listen fails its test with a clear line.
+// FreePort is a TCP port of 127.0.0.1 that is this test's alone; see package ports.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return FreePorts(t, 1)
@@ -41,30 +40,9 @@ func FreePort(t testing.TB) int {
 // FreePorts is the first of n such ports in a row.
 func FreePorts(t testing.TB, n int) int {
 	t.Helper()
-	for range 100 {
-		first, err := listenInARow(n)
-		if err == nil {
-			return first
-		}
+	first, err := ports.Free(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no %d free ports in a row", n)
-	return 0
-}
-
-func listenInARow(n int) (first int, err error) {
-	for i := range n {
-		port := 0
-		if i > 0 {
-			port = first + i
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return 0, err
-		}
-		defer l.Close()
-		if i == 0 {
-			first = l.Addr().(*net.TCPAddr).Port
-		}
-	}
-	return first, nil
+	return first
 }

@@ -1,20 +1,20 @@
 package etcd
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"wadi/integration/ports"
 )
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 func binary(t testing.TB) string {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"wadi/integration/ports"
 )
 
 // Server is a running service. It ends with the test that started it.
@@ -131,11 +132,8 @@ func start(t testing.TB, binary string, spec Spec) (*Server, error) {
 }
 
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
+	port, err := ports.Free(1)
+	return "127.0.0.1:" + strconv.Itoa(port), err
 }
 
 func (s *Server) waitReady(ctx context.Context, exited <-chan error) error {
