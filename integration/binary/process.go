@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wadi/integration/child"
 )
 
 // Spec says how to start a process and how to tell that it serves.
@@ -81,11 +83,10 @@ func start(s Spec) (*Process, error) {
 	p.cmd.Dir = s.Dir
 	p.cmd.Env = append(Environ(), s.Env...)
 	p.cmd.WaitDelay = 5 * time.Second // a grandchild may hold the output open
-	dieWithParent(p.cmd)
 	out, in := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
 	begin := time.Now()
-	if err := p.cmd.Start(); err != nil {
+	if err := child.Start(p.cmd); err != nil {
 		return nil, err
 	}
 	ready := make(chan string, 1)

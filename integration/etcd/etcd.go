@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"wadi/integration/binary"
 	"wadi/metadata/kv/etcdkv"
 )
 
@@ -50,7 +51,7 @@ type Server struct {
 // the tools are required (CI=true or WADI_REQUIRE_CLIENTS=1).
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{t: t, bin: binary(t), opts: o, dir: t.TempDir()}
+	s := &Server{t: t, bin: binary.Tool(t, "etcd"), opts: o, dir: t.TempDir()}
 	s.logPath = filepath.Join(s.dir, "etcd.log")
 	t.Cleanup(func() {
 		if s.run != nil {
@@ -61,7 +62,7 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	})
 	for try := 1; ; try++ {
-		s.client, s.peer = freePort(t), freePort(t)
+		s.client, s.peer = binary.FreePort(t), binary.FreePort(t)
 		err := s.start()
 		if err == nil {
 			return s

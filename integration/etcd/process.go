@@ -2,7 +2,8 @@ package etcd
 
 import (
 	"os/exec"
-	"runtime"
+
+	"wadi/integration/child"
 )
 
 // process is one run. exited is closed when it has ended, after err is set.
@@ -12,27 +13,14 @@ type process struct {
 	err    error
 }
 
-// launch starts cmd on a thread that lives as long as the process: the kernel sends the death signal when the thread
-// that started the child ends, not the program.
 func launch(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = dieWithParent()
-	p := &process{exited: make(chan struct{})}
-	started := make(chan error)
+	if err := child.Start(cmd); err != nil {
+		return nil, err
+	}
+	p := &process{pid: cmd.Process.Pid, exited: make(chan struct{})}
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		err := cmd.Start()
-		if err == nil {
-			p.pid = cmd.Process.Pid
-		}
-		started <- err
-		if err != nil {
-			return
-		}
 		p.err = cmd.Wait()
 		close(p.exited)
 	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
 	return p, nil
 }

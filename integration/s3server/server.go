@@ -3,14 +3,12 @@
 package s3server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +19,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"wadi/integration/binary"
+	"wadi/integration/child"
 	"wadi/integration/ports"
 )
 
@@ -50,11 +50,11 @@ const (
 // WADI_REQUIRE_CLIENTS=1 or CI=true.
 func Start(t testing.TB, spec Spec) *Server {
 	t.Helper()
-	binary := findBinary(t, spec.Binary)
+	program := binary.Tool(t, spec.Binary)
 	var err error
 	for range startTries {
 		var s *Server
-		if s, err = start(t, binary, spec); err == nil {
+		if s, err = start(t, program, spec); err == nil {
 			return s
 		}
 	}
@@ -62,51 +62,18 @@ func Start(t testing.TB, spec Spec) *Server {
 	return nil
 }
 
-func findBinary(t testing.TB, name string) string {
-	t.Helper()
-	root, err := repositoryRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(root, ".tools", "bin", name)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("WADI_REQUIRE_CLIENTS") == "1" || os.Getenv("CI") == "true" {
-			t.Fatalf("%s is required: %v", name, err)
-		}
-		t.Skipf("%s is not installed: %v", name, err)
-	}
-	return path
-}
-
-func repositoryRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if mod, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && bytes.HasPrefix(mod, []byte("module wadi\n")) {
-			return dir, nil
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return "", errors.New("no go.mod of the repository above the working directory")
-		}
-		dir = up
-	}
-}
-
-func start(t testing.TB, binary string, spec Spec) (*Server, error) {
-	address, err := freeAddress()
+func start(t testing.TB, program string, spec Spec) (*Server, error) {
+	port, err := ports.Free(1)
 	if err != nil {
 		return nil, err
 	}
+	address := "127.0.0.1:" + strconv.Itoa(port)
 	args, env := spec.Command(address, t.TempDir(), accessKey, secretKey)
 	var output tail
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &output, &output
-	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
+	if err := child.Start(cmd); err != nil {
 		return nil, err
 	}
 	exited := make(chan error, 1)
@@ -129,11 +96,6 @@ func start(t testing.TB, binary string, spec Spec) (*Server, error) {
 		}
 	})
 	return s, nil
-}
-
-func freeAddress() (string, error) {
-	port, err := ports.Free(1)
-	return "127.0.0.1:" + strconv.Itoa(port), err
 }
 
 func (s *Server) waitReady(ctx context.Context, exited <-chan error) error {
