@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -45,14 +46,20 @@ type Refused struct{ Code state.Code }
 
 func (e *Refused) Error() string { return "refused: " + e.Code.String() }
 
-// failure is one row: the Kafka error for each API, in the order of failureAPIs.
+// failure is one row: the Kafka error for each column of failureAPIs.
 type failure struct {
 	err   error
-	codes [10]*kerr.Error
+	codes [9]*kerr.Error
 }
 
-var failureAPIs = [10]int16{keyProduce, keyFetch, keyListOffsets, keyMetadata, keyFindCoordinator, keyCreateTopics,
-	keyDeleteTopics, keyInitProducerID, keyOffsetForLeaderEpoch, keyDescribeConfigs}
+// failureAPIs are the columns. The APIs of one column fail alike; an API that no column names gets
+// UNKNOWN_SERVER_ERROR, which clients do not get over.
+var failureAPIs = [9][]int16{
+	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata}, {keyFindCoordinator},
+	{keyCreateTopics, keyDeleteTopics}, // changes by administrators
+	{keyInitProducerID}, {keyOffsetForLeaderEpoch},
+	{keyDescribeConfigs}, // descriptions
+}
 
 // failures is the one place where an internal failure becomes a Kafka error. docs/errors.md shows the same table, and a
 // test compares them. The first row that matches counts.
@@ -60,45 +67,45 @@ var failureAPIs = [10]int16{keyProduce, keyFetch, keyListOffsets, keyMetadata, k
 // A write that can still land never gets a definite error (Semantics lines 22, 28, 29): NOT_LEADER_OR_FOLLOWER only
 // where nothing was proposed. Fetch gets only what its clients know (line 36).
 var failures = []failure{
-	{ErrOutcomeUnknown, [10]*kerr.Error{
+	{ErrOutcomeUnknown, [9]*kerr.Error{
 		afterAppend, notLeader, notLeader, noLeader, noCoordinator,
-		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut,
 	}},
-	{ErrTimeout, [10]*kerr.Error{
+	{ErrTimeout, [9]*kerr.Error{
 		timedOut, notLeader, notLeader, noLeader, noCoordinator,
-		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut,
 	}},
-	{ErrNotProposed, [10]*kerr.Error{
+	{ErrNotProposed, [9]*kerr.Error{
 		notLeader, notLeader, notLeader, noLeader, noCoordinator,
-		notController, notController, noCoordinator, notLeader, timedOut,
+		notController, noCoordinator, notLeader, timedOut,
 	}},
-	{ErrDraining, [10]*kerr.Error{
+	{ErrDraining, [9]*kerr.Error{
 		notLeader, notLeader, notLeader, noLeader, noCoordinator,
-		notController, notController, notCoordinator, notLeader, timedOut,
+		notController, notCoordinator, notLeader, timedOut,
 	}},
-	{ErrFeatureLevel, [10]*kerr.Error{
+	{ErrFeatureLevel, [9]*kerr.Error{
 		notLeader, notLeader, notLeader, noLeader, noCoordinator,
-		unsupported, unsupported, noCoordinator, notLeader, unsupported,
+		unsupported, noCoordinator, notLeader, unsupported,
 	}},
-	{ErrStoreUnavailable, [10]*kerr.Error{
+	{ErrStoreUnavailable, [9]*kerr.Error{
 		notLeader, storage, storage, noLeader, noCoordinator,
-		timedOut, timedOut, noCoordinator, storage, timedOut,
+		timedOut, noCoordinator, storage, timedOut,
 	}},
-	{ErrMetadataUnavailable, [10]*kerr.Error{
+	{ErrMetadataUnavailable, [9]*kerr.Error{
 		notLeader, notLeader, noOffset, noLeader, noCoordinator,
-		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut,
 	}},
-	{ErrViewBehind, [10]*kerr.Error{
+	{ErrViewBehind, [9]*kerr.Error{
 		notLeader, notLeader, noOffset, noLeader, noCoordinator,
-		timedOut, timedOut, loading, notLeader, timedOut,
+		timedOut, loading, notLeader, timedOut,
 	}},
-	{ErrMemory, [10]*kerr.Error{
+	{ErrMemory, [9]*kerr.Error{
 		notLeader, storage, storage, noLeader, noCoordinator,
-		timedOut, timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut,
 	}},
-	{ErrObjectMissing, [10]*kerr.Error{
+	{ErrObjectMissing, [9]*kerr.Error{
 		storage, storage, storage, noLeader, noCoordinator,
-		timedOut, timedOut, noCoordinator, storage, timedOut,
+		timedOut, noCoordinator, storage, timedOut,
 	}},
 }
 
@@ -188,8 +195,8 @@ func byRow(api int16, err error) *kerr.Error {
 		if f.err != err {
 			continue
 		}
-		for i, a := range failureAPIs {
-			if a == api {
+		for i, apis := range failureAPIs {
+			if slices.Contains(apis, api) {
 				return f.codes[i]
 			}
 		}
