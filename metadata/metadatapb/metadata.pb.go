@@ -102,6 +102,8 @@ type Command struct {
 	//	*Command_Mark
 	//	*Command_Archived
 	//	*Command_Sweep
+	//	*Command_CreatePartitions
+	//	*Command_TrimPartitions
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -241,6 +243,24 @@ func (x *Command) GetSweep() *Sweep {
 	return nil
 }
 
+func (x *Command) GetCreatePartitions() *CreatePartitions {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_CreatePartitions); ok {
+			return x.CreatePartitions
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetTrimPartitions() *TrimPartitions {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_TrimPartitions); ok {
+			return x.TrimPartitions
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -285,6 +305,14 @@ type Command_Sweep struct {
 	Sweep *Sweep `protobuf:"bytes,11,opt,name=sweep,proto3,oneof"`
 }
 
+type Command_CreatePartitions struct {
+	CreatePartitions *CreatePartitions `protobuf:"bytes,12,opt,name=create_partitions,json=createPartitions,proto3,oneof"`
+}
+
+type Command_TrimPartitions struct {
+	TrimPartitions *TrimPartitions `protobuf:"bytes,13,opt,name=trim_partitions,json=trimPartitions,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -304,6 +332,10 @@ func (*Command_Mark) isCommand_Kind() {}
 func (*Command_Archived) isCommand_Kind() {}
 
 func (*Command_Sweep) isCommand_Kind() {}
+
+func (*Command_CreatePartitions) isCommand_Kind() {}
+
+func (*Command_TrimPartitions) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -919,7 +951,121 @@ func (x *Archived) GetSize() uint64 {
 	return 0
 }
 
-// Sweep lets State drop up to `limit` runs (at most 1,000) of deleted topics.
+// CreatePartitions makes a topic grow to `count` partitions.
+type CreatePartitions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Topic         uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePartitions) Reset() {
+	*x = CreatePartitions{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePartitions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePartitions) ProtoMessage() {}
+
+func (x *CreatePartitions) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePartitions.ProtoReflect.Descriptor instead.
+func (*CreatePartitions) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CreatePartitions) GetTopic() uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return 0
+}
+
+func (x *CreatePartitions) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// TrimPartitions moves the log start of partitions (at most 1,000) to an offset each; a Sweep drops what lies below it.
+type TrimPartitions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Topics        []uint64               `protobuf:"varint,1,rep,packed,name=topics,proto3" json:"topics,omitempty"` // per partition: topic number
+	Partitions    []uint32               `protobuf:"varint,2,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	Offsets       []int64                `protobuf:"varint,3,rep,packed,name=offsets,proto3" json:"offsets,omitempty"` // per partition: the first offset to stay
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrimPartitions) Reset() {
+	*x = TrimPartitions{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrimPartitions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrimPartitions) ProtoMessage() {}
+
+func (x *TrimPartitions) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrimPartitions.ProtoReflect.Descriptor instead.
+func (*TrimPartitions) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TrimPartitions) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *TrimPartitions) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *TrimPartitions) GetOffsets() []int64 {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+// Sweep lets State drop up to `limit` runs (at most 1,000) of deleted topics and below the log start of partitions.
 type Sweep struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -929,7 +1075,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1087,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1100,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{12}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Sweep) GetLimit() uint32 {
@@ -976,7 +1122,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1134,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1147,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{13}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Bootstrap) GetClusterId() string {
@@ -1041,7 +1187,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1199,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1212,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{14}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionInfo) GetEndpoints() []*Endpoint {
@@ -1129,7 +1275,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1287,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1300,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{15}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Endpoint) GetListener() string {
@@ -1189,7 +1335,7 @@ type MarkDigest struct {
 
 func (x *MarkDigest) Reset() {
 	*x = MarkDigest{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1347,7 @@ func (x *MarkDigest) String() string {
 func (*MarkDigest) ProtoMessage() {}
 
 func (x *MarkDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1360,7 @@ func (x *MarkDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkDigest.ProtoReflect.Descriptor instead.
 func (*MarkDigest) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MarkDigest) GetPosition() int64 {
@@ -1247,7 +1393,7 @@ type Pointer struct {
 
 func (x *Pointer) Reset() {
 	*x = Pointer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1405,7 @@ func (x *Pointer) String() string {
 func (*Pointer) ProtoMessage() {}
 
 func (x *Pointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1418,7 @@ func (x *Pointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pointer.ProtoReflect.Descriptor instead.
 func (*Pointer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Pointer) GetPosition() int64 {
@@ -1336,7 +1482,7 @@ type KeptRoot struct {
 
 func (x *KeptRoot) Reset() {
 	*x = KeptRoot{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1494,7 @@ func (x *KeptRoot) String() string {
 func (*KeptRoot) ProtoMessage() {}
 
 func (x *KeptRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1507,7 @@ func (x *KeptRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptRoot.ProtoReflect.Descriptor instead.
 func (*KeptRoot) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *KeptRoot) GetPosition() int64 {
@@ -1412,7 +1558,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1570,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1583,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Root) GetCluster() string {
@@ -1530,7 +1676,7 @@ type Base struct {
 
 func (x *Base) Reset() {
 	*x = Base{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1688,7 @@ func (x *Base) String() string {
 func (*Base) ProtoMessage() {}
 
 func (x *Base) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1701,7 @@ func (x *Base) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Base.ProtoReflect.Descriptor instead.
 func (*Base) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Base) GetPosition() int64 {
@@ -1607,7 +1753,7 @@ type ArchiveRef struct {
 
 func (x *ArchiveRef) Reset() {
 	*x = ArchiveRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1765,7 @@ func (x *ArchiveRef) String() string {
 func (*ArchiveRef) ProtoMessage() {}
 
 func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1778,7 @@ func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveRef.ProtoReflect.Descriptor instead.
 func (*ArchiveRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ArchiveRef) GetObject() *ObjectRef {
@@ -1688,7 +1834,7 @@ type ObjectRef struct {
 
 func (x *ObjectRef) Reset() {
 	*x = ObjectRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1846,7 @@ func (x *ObjectRef) String() string {
 func (*ObjectRef) ProtoMessage() {}
 
 func (x *ObjectRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1859,7 @@ func (x *ObjectRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectRef.ProtoReflect.Descriptor instead.
 func (*ObjectRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ObjectRef) GetKey() string {
@@ -1749,6 +1895,7 @@ type BaseRecord struct {
 	//	*BaseRecord_Objects
 	//	*BaseRecord_Archives
 	//	*BaseRecord_End
+	//	*BaseRecord_Trimmed
 	Kind          isBaseRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1756,7 +1903,7 @@ type BaseRecord struct {
 
 func (x *BaseRecord) Reset() {
 	*x = BaseRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1915,7 @@ func (x *BaseRecord) String() string {
 func (*BaseRecord) ProtoMessage() {}
 
 func (x *BaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1928,7 @@ func (x *BaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseRecord.ProtoReflect.Descriptor instead.
 func (*BaseRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BaseRecord) GetKind() isBaseRecord_Kind {
@@ -1854,6 +2001,15 @@ func (x *BaseRecord) GetEnd() *BaseEnd {
 	return nil
 }
 
+func (x *BaseRecord) GetTrimmed() *BaseTrimmed {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_Trimmed); ok {
+			return x.Trimmed
+		}
+	}
+	return nil
+}
+
 type isBaseRecord_Kind interface {
 	isBaseRecord_Kind()
 }
@@ -1886,6 +2042,10 @@ type BaseRecord_End struct {
 	End *BaseEnd `protobuf:"bytes,7,opt,name=end,proto3,oneof"`
 }
 
+type BaseRecord_Trimmed struct {
+	Trimmed *BaseTrimmed `protobuf:"bytes,8,opt,name=trimmed,proto3,oneof"`
+}
+
 func (*BaseRecord_Header) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Topic) isBaseRecord_Kind() {}
@@ -1899,6 +2059,8 @@ func (*BaseRecord_Objects) isBaseRecord_Kind() {}
 func (*BaseRecord_Archives) isBaseRecord_Kind() {}
 
 func (*BaseRecord_End) isBaseRecord_Kind() {}
+
+func (*BaseRecord_Trimmed) isBaseRecord_Kind() {}
 
 type BaseHeader struct {
 	state                    protoimpl.MessageState `protogen:"open.v1"`
@@ -1921,7 +2083,7 @@ type BaseHeader struct {
 
 func (x *BaseHeader) Reset() {
 	*x = BaseHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2095,7 @@ func (x *BaseHeader) String() string {
 func (*BaseHeader) ProtoMessage() {}
 
 func (x *BaseHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2108,7 @@ func (x *BaseHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseHeader.ProtoReflect.Descriptor instead.
 func (*BaseHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BaseHeader) GetFormat() uint32 {
@@ -2051,7 +2213,7 @@ type InlineEpoch struct {
 
 func (x *InlineEpoch) Reset() {
 	*x = InlineEpoch{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2225,7 @@ func (x *InlineEpoch) String() string {
 func (*InlineEpoch) ProtoMessage() {}
 
 func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2238,7 @@ func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InlineEpoch.ProtoReflect.Descriptor instead.
 func (*InlineEpoch) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *InlineEpoch) GetTo() int64 {
@@ -2118,7 +2280,7 @@ type BaseTopic struct {
 
 func (x *BaseTopic) Reset() {
 	*x = BaseTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2292,7 @@ func (x *BaseTopic) String() string {
 func (*BaseTopic) ProtoMessage() {}
 
 func (x *BaseTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2305,7 @@ func (x *BaseTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTopic.ProtoReflect.Descriptor instead.
 func (*BaseTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BaseTopic) GetNumber() uint64 {
@@ -2239,7 +2401,7 @@ type BasePartition struct {
 
 func (x *BasePartition) Reset() {
 	*x = BasePartition{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2413,7 @@ func (x *BasePartition) String() string {
 func (*BasePartition) ProtoMessage() {}
 
 func (x *BasePartition) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2426,7 @@ func (x *BasePartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasePartition.ProtoReflect.Descriptor instead.
 func (*BasePartition) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BasePartition) GetTopic() uint64 {
@@ -2374,7 +2536,7 @@ type BaseSessions struct {
 
 func (x *BaseSessions) Reset() {
 	*x = BaseSessions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2548,7 @@ func (x *BaseSessions) String() string {
 func (*BaseSessions) ProtoMessage() {}
 
 func (x *BaseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2561,7 @@ func (x *BaseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseSessions.ProtoReflect.Descriptor instead.
 func (*BaseSessions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BaseSessions) GetSessions() []*SessionRecord {
@@ -2425,7 +2587,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2599,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2612,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SessionRecord) GetSession() int64 {
@@ -2525,7 +2687,7 @@ type BaseObjects struct {
 
 func (x *BaseObjects) Reset() {
 	*x = BaseObjects{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2699,7 @@ func (x *BaseObjects) String() string {
 func (*BaseObjects) ProtoMessage() {}
 
 func (x *BaseObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2712,7 @@ func (x *BaseObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseObjects.ProtoReflect.Descriptor instead.
 func (*BaseObjects) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BaseObjects) GetNumber() []uint64 {
@@ -2620,7 +2782,7 @@ type BaseArchives struct {
 
 func (x *BaseArchives) Reset() {
 	*x = BaseArchives{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +2794,7 @@ func (x *BaseArchives) String() string {
 func (*BaseArchives) ProtoMessage() {}
 
 func (x *BaseArchives) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +2807,7 @@ func (x *BaseArchives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseArchives.ProtoReflect.Descriptor instead.
 func (*BaseArchives) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BaseArchives) GetFrom() []int64 {
@@ -2669,6 +2831,59 @@ func (x *BaseArchives) GetObject() []uint64 {
 	return nil
 }
 
+// BaseTrimmed are partitions that may hold runs below their log start, in the order in which sweeps take them.
+type BaseTrimmed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Topic         []uint64               `protobuf:"varint,1,rep,packed,name=topic,proto3" json:"topic,omitempty"`
+	Partition     []uint32               `protobuf:"varint,2,rep,packed,name=partition,proto3" json:"partition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseTrimmed) Reset() {
+	*x = BaseTrimmed{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseTrimmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseTrimmed) ProtoMessage() {}
+
+func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseTrimmed.ProtoReflect.Descriptor instead.
+func (*BaseTrimmed) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *BaseTrimmed) GetTopic() []uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return nil
+}
+
+func (x *BaseTrimmed) GetPartition() []uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return nil
+}
+
 type BaseEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"` // records before this one, over all parts
@@ -2678,7 +2893,7 @@ type BaseEnd struct {
 
 func (x *BaseEnd) Reset() {
 	*x = BaseEnd{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2905,7 @@ func (x *BaseEnd) String() string {
 func (*BaseEnd) ProtoMessage() {}
 
 func (x *BaseEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2918,7 @@ func (x *BaseEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseEnd.ProtoReflect.Descriptor instead.
 func (*BaseEnd) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BaseEnd) GetRecords() uint64 {
@@ -2721,7 +2936,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xa6\x05\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xc6\x06\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -2734,7 +2949,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x04mark\x18\t \x01(\v2\x16.wadi.metadata.v1.MarkH\x00R\x04mark\x128\n" +
 	"\barchived\x18\n" +
 	" \x01(\v2\x1a.wadi.metadata.v1.ArchivedH\x00R\barchived\x12/\n" +
-	"\x05sweep\x18\v \x01(\v2\x17.wadi.metadata.v1.SweepH\x00R\x05sweepB\x06\n" +
+	"\x05sweep\x18\v \x01(\v2\x17.wadi.metadata.v1.SweepH\x00R\x05sweep\x12Q\n" +
+	"\x11create_partitions\x18\f \x01(\v2\".wadi.metadata.v1.CreatePartitionsH\x00R\x10createPartitions\x12K\n" +
+	"\x0ftrim_partitions\x18\r \x01(\v2 .wadi.metadata.v1.TrimPartitionsH\x00R\x0etrimPartitionsB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2782,7 +2999,16 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x18\n" +
 	"\asession\x18\x03 \x01(\x03R\asession\x12\x12\n" +
 	"\x04head\x18\x04 \x01(\x03R\x04head\x12\x12\n" +
-	"\x04size\x18\x05 \x01(\x04R\x04size\"\x1d\n" +
+	"\x04size\x18\x05 \x01(\x04R\x04size\">\n" +
+	"\x10CreatePartitions\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\x04R\x05topic\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"b\n" +
+	"\x0eTrimPartitions\x12\x16\n" +
+	"\x06topics\x18\x01 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x02 \x03(\rR\n" +
+	"partitions\x12\x18\n" +
+	"\aoffsets\x18\x03 \x03(\x03R\aoffsets\"\x1d\n" +
 	"\x05Sweep\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"f\n" +
 	"\tBootstrap\x12\x1d\n" +
@@ -2850,7 +3076,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\tObjectRef\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\xa8\x03\n" +
+	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\xe3\x03\n" +
 	"\n" +
 	"BaseRecord\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1c.wadi.metadata.v1.BaseHeaderH\x00R\x06header\x123\n" +
@@ -2859,7 +3085,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\bsessions\x18\x04 \x01(\v2\x1e.wadi.metadata.v1.BaseSessionsH\x00R\bsessions\x129\n" +
 	"\aobjects\x18\x05 \x01(\v2\x1d.wadi.metadata.v1.BaseObjectsH\x00R\aobjects\x12<\n" +
 	"\barchives\x18\x06 \x01(\v2\x1e.wadi.metadata.v1.BaseArchivesH\x00R\barchives\x12-\n" +
-	"\x03end\x18\a \x01(\v2\x19.wadi.metadata.v1.BaseEndH\x00R\x03endB\x06\n" +
+	"\x03end\x18\a \x01(\v2\x19.wadi.metadata.v1.BaseEndH\x00R\x03end\x129\n" +
+	"\atrimmed\x18\b \x01(\v2\x1d.wadi.metadata.v1.BaseTrimmedH\x00R\atrimmedB\x06\n" +
 	"\x04kind\"\xf9\x03\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
@@ -2943,7 +3170,10 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\fBaseArchives\x12\x12\n" +
 	"\x04from\x18\x01 \x03(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x03(\x03R\x02to\x12\x16\n" +
-	"\x06object\x18\x03 \x03(\x04R\x06object\"#\n" +
+	"\x06object\x18\x03 \x03(\x04R\x06object\"A\n" +
+	"\vBaseTrimmed\x12\x14\n" +
+	"\x05topic\x18\x01 \x03(\x04R\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x02 \x03(\rR\tpartition\"#\n" +
 	"\aBaseEnd\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecordsB\x1aZ\x18wadi/metadata/metadatapbb\x06proto3"
 
@@ -2959,41 +3189,44 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
-	(*Entry)(nil),         // 0: wadi.metadata.v1.Entry
-	(*Command)(nil),       // 1: wadi.metadata.v1.Command
-	(*InitCluster)(nil),   // 2: wadi.metadata.v1.InitCluster
-	(*OpenSession)(nil),   // 3: wadi.metadata.v1.OpenSession
-	(*CloseSession)(nil),  // 4: wadi.metadata.v1.CloseSession
-	(*AppendBatches)(nil), // 5: wadi.metadata.v1.AppendBatches
-	(*Config)(nil),        // 6: wadi.metadata.v1.Config
-	(*CreateTopic)(nil),   // 7: wadi.metadata.v1.CreateTopic
-	(*DeleteTopic)(nil),   // 8: wadi.metadata.v1.DeleteTopic
-	(*InitProducer)(nil),  // 9: wadi.metadata.v1.InitProducer
-	(*Mark)(nil),          // 10: wadi.metadata.v1.Mark
-	(*Archived)(nil),      // 11: wadi.metadata.v1.Archived
-	(*Sweep)(nil),         // 12: wadi.metadata.v1.Sweep
-	(*Bootstrap)(nil),     // 13: wadi.metadata.v1.Bootstrap
-	(*SessionInfo)(nil),   // 14: wadi.metadata.v1.SessionInfo
-	(*Endpoint)(nil),      // 15: wadi.metadata.v1.Endpoint
-	(*MarkDigest)(nil),    // 16: wadi.metadata.v1.MarkDigest
-	(*Pointer)(nil),       // 17: wadi.metadata.v1.Pointer
-	(*KeptRoot)(nil),      // 18: wadi.metadata.v1.KeptRoot
-	(*Root)(nil),          // 19: wadi.metadata.v1.Root
-	(*Base)(nil),          // 20: wadi.metadata.v1.Base
-	(*ArchiveRef)(nil),    // 21: wadi.metadata.v1.ArchiveRef
-	(*ObjectRef)(nil),     // 22: wadi.metadata.v1.ObjectRef
-	(*BaseRecord)(nil),    // 23: wadi.metadata.v1.BaseRecord
-	(*BaseHeader)(nil),    // 24: wadi.metadata.v1.BaseHeader
-	(*InlineEpoch)(nil),   // 25: wadi.metadata.v1.InlineEpoch
-	(*BaseTopic)(nil),     // 26: wadi.metadata.v1.BaseTopic
-	(*BasePartition)(nil), // 27: wadi.metadata.v1.BasePartition
-	(*BaseSessions)(nil),  // 28: wadi.metadata.v1.BaseSessions
-	(*SessionRecord)(nil), // 29: wadi.metadata.v1.SessionRecord
-	(*BaseObjects)(nil),   // 30: wadi.metadata.v1.BaseObjects
-	(*BaseArchives)(nil),  // 31: wadi.metadata.v1.BaseArchives
-	(*BaseEnd)(nil),       // 32: wadi.metadata.v1.BaseEnd
+	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
+	(*Command)(nil),          // 1: wadi.metadata.v1.Command
+	(*InitCluster)(nil),      // 2: wadi.metadata.v1.InitCluster
+	(*OpenSession)(nil),      // 3: wadi.metadata.v1.OpenSession
+	(*CloseSession)(nil),     // 4: wadi.metadata.v1.CloseSession
+	(*AppendBatches)(nil),    // 5: wadi.metadata.v1.AppendBatches
+	(*Config)(nil),           // 6: wadi.metadata.v1.Config
+	(*CreateTopic)(nil),      // 7: wadi.metadata.v1.CreateTopic
+	(*DeleteTopic)(nil),      // 8: wadi.metadata.v1.DeleteTopic
+	(*InitProducer)(nil),     // 9: wadi.metadata.v1.InitProducer
+	(*Mark)(nil),             // 10: wadi.metadata.v1.Mark
+	(*Archived)(nil),         // 11: wadi.metadata.v1.Archived
+	(*CreatePartitions)(nil), // 12: wadi.metadata.v1.CreatePartitions
+	(*TrimPartitions)(nil),   // 13: wadi.metadata.v1.TrimPartitions
+	(*Sweep)(nil),            // 14: wadi.metadata.v1.Sweep
+	(*Bootstrap)(nil),        // 15: wadi.metadata.v1.Bootstrap
+	(*SessionInfo)(nil),      // 16: wadi.metadata.v1.SessionInfo
+	(*Endpoint)(nil),         // 17: wadi.metadata.v1.Endpoint
+	(*MarkDigest)(nil),       // 18: wadi.metadata.v1.MarkDigest
+	(*Pointer)(nil),          // 19: wadi.metadata.v1.Pointer
+	(*KeptRoot)(nil),         // 20: wadi.metadata.v1.KeptRoot
+	(*Root)(nil),             // 21: wadi.metadata.v1.Root
+	(*Base)(nil),             // 22: wadi.metadata.v1.Base
+	(*ArchiveRef)(nil),       // 23: wadi.metadata.v1.ArchiveRef
+	(*ObjectRef)(nil),        // 24: wadi.metadata.v1.ObjectRef
+	(*BaseRecord)(nil),       // 25: wadi.metadata.v1.BaseRecord
+	(*BaseHeader)(nil),       // 26: wadi.metadata.v1.BaseHeader
+	(*InlineEpoch)(nil),      // 27: wadi.metadata.v1.InlineEpoch
+	(*BaseTopic)(nil),        // 28: wadi.metadata.v1.BaseTopic
+	(*BasePartition)(nil),    // 29: wadi.metadata.v1.BasePartition
+	(*BaseSessions)(nil),     // 30: wadi.metadata.v1.BaseSessions
+	(*SessionRecord)(nil),    // 31: wadi.metadata.v1.SessionRecord
+	(*BaseObjects)(nil),      // 32: wadi.metadata.v1.BaseObjects
+	(*BaseArchives)(nil),     // 33: wadi.metadata.v1.BaseArchives
+	(*BaseTrimmed)(nil),      // 34: wadi.metadata.v1.BaseTrimmed
+	(*BaseEnd)(nil),          // 35: wadi.metadata.v1.BaseEnd
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -3006,29 +3239,32 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	9,  // 7: wadi.metadata.v1.Command.init_producer:type_name -> wadi.metadata.v1.InitProducer
 	10, // 8: wadi.metadata.v1.Command.mark:type_name -> wadi.metadata.v1.Mark
 	11, // 9: wadi.metadata.v1.Command.archived:type_name -> wadi.metadata.v1.Archived
-	12, // 10: wadi.metadata.v1.Command.sweep:type_name -> wadi.metadata.v1.Sweep
-	6,  // 11: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	15, // 12: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	18, // 13: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	20, // 14: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	21, // 15: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	22, // 16: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	22, // 17: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	24, // 18: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	26, // 19: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	27, // 20: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	28, // 21: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	30, // 22: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	31, // 23: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	32, // 24: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	25, // 25: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 26: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	29, // 27: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	14, // 10: wadi.metadata.v1.Command.sweep:type_name -> wadi.metadata.v1.Sweep
+	12, // 11: wadi.metadata.v1.Command.create_partitions:type_name -> wadi.metadata.v1.CreatePartitions
+	13, // 12: wadi.metadata.v1.Command.trim_partitions:type_name -> wadi.metadata.v1.TrimPartitions
+	6,  // 13: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	17, // 14: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	20, // 15: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	22, // 16: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	23, // 17: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	24, // 18: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	24, // 19: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	26, // 20: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	28, // 21: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	29, // 22: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	30, // 23: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	32, // 24: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	33, // 25: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	35, // 26: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	34, // 27: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	27, // 28: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 29: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	31, // 30: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -3047,8 +3283,10 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_Mark)(nil),
 		(*Command_Archived)(nil),
 		(*Command_Sweep)(nil),
+		(*Command_CreatePartitions)(nil),
+		(*Command_TrimPartitions)(nil),
 	}
-	file_metadata_metadatapb_metadata_proto_msgTypes[23].OneofWrappers = []any{
+	file_metadata_metadatapb_metadata_proto_msgTypes[25].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
 		(*BaseRecord_Topic)(nil),
 		(*BaseRecord_Partition)(nil),
@@ -3056,6 +3294,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*BaseRecord_Objects)(nil),
 		(*BaseRecord_Archives)(nil),
 		(*BaseRecord_End)(nil),
+		(*BaseRecord_Trimmed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3063,7 +3302,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
