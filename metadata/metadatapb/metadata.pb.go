@@ -104,6 +104,7 @@ type Command struct {
 	//	*Command_Sweep
 	//	*Command_CreatePartitions
 	//	*Command_TrimPartitions
+	//	*Command_AlterConfigs
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -261,6 +262,15 @@ func (x *Command) GetTrimPartitions() *TrimPartitions {
 	return nil
 }
 
+func (x *Command) GetAlterConfigs() *AlterConfigs {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_AlterConfigs); ok {
+			return x.AlterConfigs
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -313,6 +323,10 @@ type Command_TrimPartitions struct {
 	TrimPartitions *TrimPartitions `protobuf:"bytes,13,opt,name=trim_partitions,json=trimPartitions,proto3,oneof"`
 }
 
+type Command_AlterConfigs struct {
+	AlterConfigs *AlterConfigs `protobuf:"bytes,14,opt,name=alter_configs,json=alterConfigs,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -336,6 +350,8 @@ func (*Command_Sweep) isCommand_Kind() {}
 func (*Command_CreatePartitions) isCommand_Kind() {}
 
 func (*Command_TrimPartitions) isCommand_Kind() {}
+
+func (*Command_AlterConfigs) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -756,6 +772,92 @@ func (x *CreateTopic) GetConfigs() []*Config {
 	return nil
 }
 
+// AlterConfigs changes the configs of one resource. The proposer has worked out what each of them becomes; base keeps
+// it from acting on values that were changed meanwhile.
+type AlterConfigs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`       // Kafka's number of the resource type: 2 topic, 4 broker, 16 client metrics, 32 group
+	Topic         uint64                 `protobuf:"varint,2,opt,name=topic,proto3" json:"topic,omitempty"`     // topic number, of a topic
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`        // of any other: node id or "" for all brokers, group, subscription
+	Set           []*Config              `protobuf:"bytes,4,rep,name=set,proto3" json:"set,omitempty"`          // sorted by name
+	Remove        []string               `protobuf:"bytes,5,rep,name=remove,proto3" json:"remove,omitempty"`    // sorted; back to the default
+	Replace       bool                   `protobuf:"varint,6,opt,name=replace,proto3" json:"replace,omitempty"` // what is not in set is removed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlterConfigs) Reset() {
+	*x = AlterConfigs{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlterConfigs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlterConfigs) ProtoMessage() {}
+
+func (x *AlterConfigs) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlterConfigs.ProtoReflect.Descriptor instead.
+func (*AlterConfigs) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AlterConfigs) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *AlterConfigs) GetTopic() uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return 0
+}
+
+func (x *AlterConfigs) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AlterConfigs) GetSet() []*Config {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *AlterConfigs) GetRemove() []string {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+func (x *AlterConfigs) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
 type DeleteTopic struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Topic         uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -765,7 +867,7 @@ type DeleteTopic struct {
 
 func (x *DeleteTopic) Reset() {
 	*x = DeleteTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[8]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +879,7 @@ func (x *DeleteTopic) String() string {
 func (*DeleteTopic) ProtoMessage() {}
 
 func (x *DeleteTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[8]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +892,7 @@ func (x *DeleteTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTopic.ProtoReflect.Descriptor instead.
 func (*DeleteTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{8}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteTopic) GetTopic() uint64 {
@@ -809,7 +911,7 @@ type InitProducer struct {
 
 func (x *InitProducer) Reset() {
 	*x = InitProducer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[9]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +923,7 @@ func (x *InitProducer) String() string {
 func (*InitProducer) ProtoMessage() {}
 
 func (x *InitProducer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[9]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +936,7 @@ func (x *InitProducer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitProducer.ProtoReflect.Descriptor instead.
 func (*InitProducer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{9}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{10}
 }
 
 // Mark fixes the position of a checkpoint: its own.
@@ -846,7 +948,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[10]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +960,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[10]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +973,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{10}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{11}
 }
 
 // Archived says that an archive object holds every entry after `from` up to and including `to` (positions).
@@ -888,7 +990,7 @@ type Archived struct {
 
 func (x *Archived) Reset() {
 	*x = Archived{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1002,7 @@ func (x *Archived) String() string {
 func (*Archived) ProtoMessage() {}
 
 func (x *Archived) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1015,7 @@ func (x *Archived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Archived.ProtoReflect.Descriptor instead.
 func (*Archived) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{11}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Archived) GetFrom() int64 {
@@ -962,7 +1064,7 @@ type CreatePartitions struct {
 
 func (x *CreatePartitions) Reset() {
 	*x = CreatePartitions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1076,7 @@ func (x *CreatePartitions) String() string {
 func (*CreatePartitions) ProtoMessage() {}
 
 func (x *CreatePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1089,7 @@ func (x *CreatePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePartitions.ProtoReflect.Descriptor instead.
 func (*CreatePartitions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{12}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreatePartitions) GetTopic() uint64 {
@@ -1016,7 +1118,7 @@ type TrimPartitions struct {
 
 func (x *TrimPartitions) Reset() {
 	*x = TrimPartitions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1130,7 @@ func (x *TrimPartitions) String() string {
 func (*TrimPartitions) ProtoMessage() {}
 
 func (x *TrimPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1143,7 @@ func (x *TrimPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrimPartitions.ProtoReflect.Descriptor instead.
 func (*TrimPartitions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{13}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TrimPartitions) GetTopics() []uint64 {
@@ -1075,7 +1177,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1189,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1202,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{14}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Sweep) GetLimit() uint32 {
@@ -1122,7 +1224,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1236,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1249,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{15}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Bootstrap) GetClusterId() string {
@@ -1187,7 +1289,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1301,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1314,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionInfo) GetEndpoints() []*Endpoint {
@@ -1275,7 +1377,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1389,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1402,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Endpoint) GetListener() string {
@@ -1335,7 +1437,7 @@ type MarkDigest struct {
 
 func (x *MarkDigest) Reset() {
 	*x = MarkDigest{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1449,7 @@ func (x *MarkDigest) String() string {
 func (*MarkDigest) ProtoMessage() {}
 
 func (x *MarkDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1462,7 @@ func (x *MarkDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkDigest.ProtoReflect.Descriptor instead.
 func (*MarkDigest) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MarkDigest) GetPosition() int64 {
@@ -1393,7 +1495,7 @@ type Pointer struct {
 
 func (x *Pointer) Reset() {
 	*x = Pointer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1507,7 @@ func (x *Pointer) String() string {
 func (*Pointer) ProtoMessage() {}
 
 func (x *Pointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1520,7 @@ func (x *Pointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pointer.ProtoReflect.Descriptor instead.
 func (*Pointer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pointer) GetPosition() int64 {
@@ -1482,7 +1584,7 @@ type KeptRoot struct {
 
 func (x *KeptRoot) Reset() {
 	*x = KeptRoot{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1596,7 @@ func (x *KeptRoot) String() string {
 func (*KeptRoot) ProtoMessage() {}
 
 func (x *KeptRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1609,7 @@ func (x *KeptRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptRoot.ProtoReflect.Descriptor instead.
 func (*KeptRoot) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KeptRoot) GetPosition() int64 {
@@ -1558,7 +1660,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1672,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1685,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Root) GetCluster() string {
@@ -1676,7 +1778,7 @@ type Base struct {
 
 func (x *Base) Reset() {
 	*x = Base{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1790,7 @@ func (x *Base) String() string {
 func (*Base) ProtoMessage() {}
 
 func (x *Base) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1803,7 @@ func (x *Base) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Base.ProtoReflect.Descriptor instead.
 func (*Base) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Base) GetPosition() int64 {
@@ -1753,7 +1855,7 @@ type ArchiveRef struct {
 
 func (x *ArchiveRef) Reset() {
 	*x = ArchiveRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1867,7 @@ func (x *ArchiveRef) String() string {
 func (*ArchiveRef) ProtoMessage() {}
 
 func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1880,7 @@ func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveRef.ProtoReflect.Descriptor instead.
 func (*ArchiveRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ArchiveRef) GetObject() *ObjectRef {
@@ -1834,7 +1936,7 @@ type ObjectRef struct {
 
 func (x *ObjectRef) Reset() {
 	*x = ObjectRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1948,7 @@ func (x *ObjectRef) String() string {
 func (*ObjectRef) ProtoMessage() {}
 
 func (x *ObjectRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1961,7 @@ func (x *ObjectRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectRef.ProtoReflect.Descriptor instead.
 func (*ObjectRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ObjectRef) GetKey() string {
@@ -1896,6 +1998,7 @@ type BaseRecord struct {
 	//	*BaseRecord_Archives
 	//	*BaseRecord_End
 	//	*BaseRecord_Trimmed
+	//	*BaseRecord_Configs
 	Kind          isBaseRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1903,7 +2006,7 @@ type BaseRecord struct {
 
 func (x *BaseRecord) Reset() {
 	*x = BaseRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1915,7 +2018,7 @@ func (x *BaseRecord) String() string {
 func (*BaseRecord) ProtoMessage() {}
 
 func (x *BaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1928,7 +2031,7 @@ func (x *BaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseRecord.ProtoReflect.Descriptor instead.
 func (*BaseRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BaseRecord) GetKind() isBaseRecord_Kind {
@@ -2010,6 +2113,15 @@ func (x *BaseRecord) GetTrimmed() *BaseTrimmed {
 	return nil
 }
 
+func (x *BaseRecord) GetConfigs() *BaseConfigs {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_Configs); ok {
+			return x.Configs
+		}
+	}
+	return nil
+}
+
 type isBaseRecord_Kind interface {
 	isBaseRecord_Kind()
 }
@@ -2046,6 +2158,10 @@ type BaseRecord_Trimmed struct {
 	Trimmed *BaseTrimmed `protobuf:"bytes,8,opt,name=trimmed,proto3,oneof"`
 }
 
+type BaseRecord_Configs struct {
+	Configs *BaseConfigs `protobuf:"bytes,9,opt,name=configs,proto3,oneof"`
+}
+
 func (*BaseRecord_Header) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Topic) isBaseRecord_Kind() {}
@@ -2062,6 +2178,8 @@ func (*BaseRecord_End) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Trimmed) isBaseRecord_Kind() {}
 
+func (*BaseRecord_Configs) isBaseRecord_Kind() {}
+
 type BaseHeader struct {
 	state                    protoimpl.MessageState `protogen:"open.v1"`
 	Format                   uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
@@ -2077,13 +2195,14 @@ type BaseHeader struct {
 	ArchivedTo               int64                  `protobuf:"varint,11,opt,name=archived_to,json=archivedTo,proto3" json:"archived_to,omitempty"`
 	ForgottenDeletes         int64                  `protobuf:"varint,12,opt,name=forgotten_deletes,json=forgottenDeletes,proto3" json:"forgotten_deletes,omitempty"`
 	InlineEpochs             []*InlineEpoch         `protobuf:"bytes,13,rep,name=inline_epochs,json=inlineEpochs,proto3" json:"inline_epochs,omitempty"`
+	ForgottenConfigs         int64                  `protobuf:"varint,14,opt,name=forgotten_configs,json=forgottenConfigs,proto3" json:"forgotten_configs,omitempty"` // the newest change that left a resource without configs
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
 
 func (x *BaseHeader) Reset() {
 	*x = BaseHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2095,7 +2214,7 @@ func (x *BaseHeader) String() string {
 func (*BaseHeader) ProtoMessage() {}
 
 func (x *BaseHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2108,7 +2227,7 @@ func (x *BaseHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseHeader.ProtoReflect.Descriptor instead.
 func (*BaseHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BaseHeader) GetFormat() uint32 {
@@ -2202,6 +2321,13 @@ func (x *BaseHeader) GetInlineEpochs() []*InlineEpoch {
 	return nil
 }
 
+func (x *BaseHeader) GetForgottenConfigs() int64 {
+	if x != nil {
+		return x.ForgottenConfigs
+	}
+	return 0
+}
+
 type InlineEpoch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	To            int64                  `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"` // position of the mark that ended it; 0 = still open
@@ -2213,7 +2339,7 @@ type InlineEpoch struct {
 
 func (x *InlineEpoch) Reset() {
 	*x = InlineEpoch{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2351,7 @@ func (x *InlineEpoch) String() string {
 func (*InlineEpoch) ProtoMessage() {}
 
 func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2364,7 @@ func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InlineEpoch.ProtoReflect.Descriptor instead.
 func (*InlineEpoch) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *InlineEpoch) GetTo() int64 {
@@ -2280,7 +2406,7 @@ type BaseTopic struct {
 
 func (x *BaseTopic) Reset() {
 	*x = BaseTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2418,7 @@ func (x *BaseTopic) String() string {
 func (*BaseTopic) ProtoMessage() {}
 
 func (x *BaseTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2431,7 @@ func (x *BaseTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTopic.ProtoReflect.Descriptor instead.
 func (*BaseTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BaseTopic) GetNumber() uint64 {
@@ -2401,7 +2527,7 @@ type BasePartition struct {
 
 func (x *BasePartition) Reset() {
 	*x = BasePartition{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2539,7 @@ func (x *BasePartition) String() string {
 func (*BasePartition) ProtoMessage() {}
 
 func (x *BasePartition) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2552,7 @@ func (x *BasePartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasePartition.ProtoReflect.Descriptor instead.
 func (*BasePartition) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BasePartition) GetTopic() uint64 {
@@ -2536,7 +2662,7 @@ type BaseSessions struct {
 
 func (x *BaseSessions) Reset() {
 	*x = BaseSessions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2548,7 +2674,7 @@ func (x *BaseSessions) String() string {
 func (*BaseSessions) ProtoMessage() {}
 
 func (x *BaseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2561,7 +2687,7 @@ func (x *BaseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseSessions.ProtoReflect.Descriptor instead.
 func (*BaseSessions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BaseSessions) GetSessions() []*SessionRecord {
@@ -2587,7 +2713,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2599,7 +2725,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2612,7 +2738,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SessionRecord) GetSession() int64 {
@@ -2687,7 +2813,7 @@ type BaseObjects struct {
 
 func (x *BaseObjects) Reset() {
 	*x = BaseObjects{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2825,7 @@ func (x *BaseObjects) String() string {
 func (*BaseObjects) ProtoMessage() {}
 
 func (x *BaseObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2838,7 @@ func (x *BaseObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseObjects.ProtoReflect.Descriptor instead.
 func (*BaseObjects) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BaseObjects) GetNumber() []uint64 {
@@ -2782,7 +2908,7 @@ type BaseArchives struct {
 
 func (x *BaseArchives) Reset() {
 	*x = BaseArchives{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +2920,7 @@ func (x *BaseArchives) String() string {
 func (*BaseArchives) ProtoMessage() {}
 
 func (x *BaseArchives) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +2933,7 @@ func (x *BaseArchives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseArchives.ProtoReflect.Descriptor instead.
 func (*BaseArchives) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BaseArchives) GetFrom() []int64 {
@@ -2842,7 +2968,7 @@ type BaseTrimmed struct {
 
 func (x *BaseTrimmed) Reset() {
 	*x = BaseTrimmed{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +2980,7 @@ func (x *BaseTrimmed) String() string {
 func (*BaseTrimmed) ProtoMessage() {}
 
 func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +2993,7 @@ func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTrimmed.ProtoReflect.Descriptor instead.
 func (*BaseTrimmed) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BaseTrimmed) GetTopic() []uint64 {
@@ -2884,6 +3010,119 @@ func (x *BaseTrimmed) GetPartition() []uint32 {
 	return nil
 }
 
+// BaseConfigs holds the configs of resources other than topics.
+type BaseConfigs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resources     []*ConfigResource      `protobuf:"bytes,1,rep,name=resources,proto3" json:"resources,omitempty"` // sorted by type and name
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseConfigs) Reset() {
+	*x = BaseConfigs{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseConfigs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseConfigs) ProtoMessage() {}
+
+func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseConfigs.ProtoReflect.Descriptor instead.
+func (*BaseConfigs) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *BaseConfigs) GetResources() []*ConfigResource {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+type ConfigResource struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Configs       []*Config              `protobuf:"bytes,3,rep,name=configs,proto3" json:"configs,omitempty"` // sorted by name, at least one
+	Changed       int64                  `protobuf:"varint,4,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigResource) Reset() {
+	*x = ConfigResource{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigResource) ProtoMessage() {}
+
+func (x *ConfigResource) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigResource.ProtoReflect.Descriptor instead.
+func (*ConfigResource) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ConfigResource) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *ConfigResource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConfigResource) GetConfigs() []*Config {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
+}
+
+func (x *ConfigResource) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
 type BaseEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"` // records before this one, over all parts
@@ -2893,7 +3132,7 @@ type BaseEnd struct {
 
 func (x *BaseEnd) Reset() {
 	*x = BaseEnd{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2905,7 +3144,7 @@ func (x *BaseEnd) String() string {
 func (*BaseEnd) ProtoMessage() {}
 
 func (x *BaseEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2918,7 +3157,7 @@ func (x *BaseEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseEnd.ProtoReflect.Descriptor instead.
 func (*BaseEnd) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BaseEnd) GetRecords() uint64 {
@@ -2936,7 +3175,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xc6\x06\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\x8d\a\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -2951,7 +3190,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	" \x01(\v2\x1a.wadi.metadata.v1.ArchivedH\x00R\barchived\x12/\n" +
 	"\x05sweep\x18\v \x01(\v2\x17.wadi.metadata.v1.SweepH\x00R\x05sweep\x12Q\n" +
 	"\x11create_partitions\x18\f \x01(\v2\".wadi.metadata.v1.CreatePartitionsH\x00R\x10createPartitions\x12K\n" +
-	"\x0ftrim_partitions\x18\r \x01(\v2 .wadi.metadata.v1.TrimPartitionsH\x00R\x0etrimPartitionsB\x06\n" +
+	"\x0ftrim_partitions\x18\r \x01(\v2 .wadi.metadata.v1.TrimPartitionsH\x00R\x0etrimPartitions\x12E\n" +
+	"\ralter_configs\x18\x0e \x01(\v2\x1e.wadi.metadata.v1.AlterConfigsH\x00R\falterConfigsB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2989,7 +3229,14 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\n" +
 	"partitions\x18\x02 \x01(\rR\n" +
 	"partitions\x122\n" +
-	"\aconfigs\x18\x03 \x03(\v2\x18.wadi.metadata.v1.ConfigR\aconfigs\"#\n" +
+	"\aconfigs\x18\x03 \x03(\v2\x18.wadi.metadata.v1.ConfigR\aconfigs\"\xaa\x01\n" +
+	"\fAlterConfigs\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\x04R\x05topic\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12*\n" +
+	"\x03set\x18\x04 \x03(\v2\x18.wadi.metadata.v1.ConfigR\x03set\x12\x16\n" +
+	"\x06remove\x18\x05 \x03(\tR\x06remove\x12\x18\n" +
+	"\areplace\x18\x06 \x01(\bR\areplace\"#\n" +
 	"\vDeleteTopic\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\x04R\x05topic\"\x0e\n" +
 	"\fInitProducer\"\x06\n" +
@@ -3076,7 +3323,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\tObjectRef\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\xe3\x03\n" +
+	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\x9e\x04\n" +
 	"\n" +
 	"BaseRecord\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1c.wadi.metadata.v1.BaseHeaderH\x00R\x06header\x123\n" +
@@ -3086,8 +3333,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\aobjects\x18\x05 \x01(\v2\x1d.wadi.metadata.v1.BaseObjectsH\x00R\aobjects\x12<\n" +
 	"\barchives\x18\x06 \x01(\v2\x1e.wadi.metadata.v1.BaseArchivesH\x00R\barchives\x12-\n" +
 	"\x03end\x18\a \x01(\v2\x19.wadi.metadata.v1.BaseEndH\x00R\x03end\x129\n" +
-	"\atrimmed\x18\b \x01(\v2\x1d.wadi.metadata.v1.BaseTrimmedH\x00R\atrimmedB\x06\n" +
-	"\x04kind\"\xf9\x03\n" +
+	"\atrimmed\x18\b \x01(\v2\x1d.wadi.metadata.v1.BaseTrimmedH\x00R\atrimmed\x129\n" +
+	"\aconfigs\x18\t \x01(\v2\x1d.wadi.metadata.v1.BaseConfigsH\x00R\aconfigsB\x06\n" +
+	"\x04kind\"\xa6\x04\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -3107,7 +3355,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\varchived_to\x18\v \x01(\x03R\n" +
 	"archivedTo\x12+\n" +
 	"\x11forgotten_deletes\x18\f \x01(\x03R\x10forgottenDeletes\x12B\n" +
-	"\rinline_epochs\x18\r \x03(\v2\x1d.wadi.metadata.v1.InlineEpochR\finlineEpochs\"G\n" +
+	"\rinline_epochs\x18\r \x03(\v2\x1d.wadi.metadata.v1.InlineEpochR\finlineEpochs\x12+\n" +
+	"\x11forgotten_configs\x18\x0e \x01(\x03R\x10forgottenConfigs\"G\n" +
 	"\vInlineEpoch\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x04R\x04runs\x12\x14\n" +
@@ -3173,7 +3422,14 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x06object\x18\x03 \x03(\x04R\x06object\"A\n" +
 	"\vBaseTrimmed\x12\x14\n" +
 	"\x05topic\x18\x01 \x03(\x04R\x05topic\x12\x1c\n" +
-	"\tpartition\x18\x02 \x03(\rR\tpartition\"#\n" +
+	"\tpartition\x18\x02 \x03(\rR\tpartition\"M\n" +
+	"\vBaseConfigs\x12>\n" +
+	"\tresources\x18\x01 \x03(\v2 .wadi.metadata.v1.ConfigResourceR\tresources\"\x86\x01\n" +
+	"\x0eConfigResource\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x122\n" +
+	"\aconfigs\x18\x03 \x03(\v2\x18.wadi.metadata.v1.ConfigR\aconfigs\x12\x18\n" +
+	"\achanged\x18\x04 \x01(\x03R\achanged\"#\n" +
 	"\aBaseEnd\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecordsB\x1aZ\x18wadi/metadata/metadatapbb\x06proto3"
 
@@ -3189,7 +3445,7 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
 	(*Command)(nil),          // 1: wadi.metadata.v1.Command
@@ -3199,34 +3455,37 @@ var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*AppendBatches)(nil),    // 5: wadi.metadata.v1.AppendBatches
 	(*Config)(nil),           // 6: wadi.metadata.v1.Config
 	(*CreateTopic)(nil),      // 7: wadi.metadata.v1.CreateTopic
-	(*DeleteTopic)(nil),      // 8: wadi.metadata.v1.DeleteTopic
-	(*InitProducer)(nil),     // 9: wadi.metadata.v1.InitProducer
-	(*Mark)(nil),             // 10: wadi.metadata.v1.Mark
-	(*Archived)(nil),         // 11: wadi.metadata.v1.Archived
-	(*CreatePartitions)(nil), // 12: wadi.metadata.v1.CreatePartitions
-	(*TrimPartitions)(nil),   // 13: wadi.metadata.v1.TrimPartitions
-	(*Sweep)(nil),            // 14: wadi.metadata.v1.Sweep
-	(*Bootstrap)(nil),        // 15: wadi.metadata.v1.Bootstrap
-	(*SessionInfo)(nil),      // 16: wadi.metadata.v1.SessionInfo
-	(*Endpoint)(nil),         // 17: wadi.metadata.v1.Endpoint
-	(*MarkDigest)(nil),       // 18: wadi.metadata.v1.MarkDigest
-	(*Pointer)(nil),          // 19: wadi.metadata.v1.Pointer
-	(*KeptRoot)(nil),         // 20: wadi.metadata.v1.KeptRoot
-	(*Root)(nil),             // 21: wadi.metadata.v1.Root
-	(*Base)(nil),             // 22: wadi.metadata.v1.Base
-	(*ArchiveRef)(nil),       // 23: wadi.metadata.v1.ArchiveRef
-	(*ObjectRef)(nil),        // 24: wadi.metadata.v1.ObjectRef
-	(*BaseRecord)(nil),       // 25: wadi.metadata.v1.BaseRecord
-	(*BaseHeader)(nil),       // 26: wadi.metadata.v1.BaseHeader
-	(*InlineEpoch)(nil),      // 27: wadi.metadata.v1.InlineEpoch
-	(*BaseTopic)(nil),        // 28: wadi.metadata.v1.BaseTopic
-	(*BasePartition)(nil),    // 29: wadi.metadata.v1.BasePartition
-	(*BaseSessions)(nil),     // 30: wadi.metadata.v1.BaseSessions
-	(*SessionRecord)(nil),    // 31: wadi.metadata.v1.SessionRecord
-	(*BaseObjects)(nil),      // 32: wadi.metadata.v1.BaseObjects
-	(*BaseArchives)(nil),     // 33: wadi.metadata.v1.BaseArchives
-	(*BaseTrimmed)(nil),      // 34: wadi.metadata.v1.BaseTrimmed
-	(*BaseEnd)(nil),          // 35: wadi.metadata.v1.BaseEnd
+	(*AlterConfigs)(nil),     // 8: wadi.metadata.v1.AlterConfigs
+	(*DeleteTopic)(nil),      // 9: wadi.metadata.v1.DeleteTopic
+	(*InitProducer)(nil),     // 10: wadi.metadata.v1.InitProducer
+	(*Mark)(nil),             // 11: wadi.metadata.v1.Mark
+	(*Archived)(nil),         // 12: wadi.metadata.v1.Archived
+	(*CreatePartitions)(nil), // 13: wadi.metadata.v1.CreatePartitions
+	(*TrimPartitions)(nil),   // 14: wadi.metadata.v1.TrimPartitions
+	(*Sweep)(nil),            // 15: wadi.metadata.v1.Sweep
+	(*Bootstrap)(nil),        // 16: wadi.metadata.v1.Bootstrap
+	(*SessionInfo)(nil),      // 17: wadi.metadata.v1.SessionInfo
+	(*Endpoint)(nil),         // 18: wadi.metadata.v1.Endpoint
+	(*MarkDigest)(nil),       // 19: wadi.metadata.v1.MarkDigest
+	(*Pointer)(nil),          // 20: wadi.metadata.v1.Pointer
+	(*KeptRoot)(nil),         // 21: wadi.metadata.v1.KeptRoot
+	(*Root)(nil),             // 22: wadi.metadata.v1.Root
+	(*Base)(nil),             // 23: wadi.metadata.v1.Base
+	(*ArchiveRef)(nil),       // 24: wadi.metadata.v1.ArchiveRef
+	(*ObjectRef)(nil),        // 25: wadi.metadata.v1.ObjectRef
+	(*BaseRecord)(nil),       // 26: wadi.metadata.v1.BaseRecord
+	(*BaseHeader)(nil),       // 27: wadi.metadata.v1.BaseHeader
+	(*InlineEpoch)(nil),      // 28: wadi.metadata.v1.InlineEpoch
+	(*BaseTopic)(nil),        // 29: wadi.metadata.v1.BaseTopic
+	(*BasePartition)(nil),    // 30: wadi.metadata.v1.BasePartition
+	(*BaseSessions)(nil),     // 31: wadi.metadata.v1.BaseSessions
+	(*SessionRecord)(nil),    // 32: wadi.metadata.v1.SessionRecord
+	(*BaseObjects)(nil),      // 33: wadi.metadata.v1.BaseObjects
+	(*BaseArchives)(nil),     // 34: wadi.metadata.v1.BaseArchives
+	(*BaseTrimmed)(nil),      // 35: wadi.metadata.v1.BaseTrimmed
+	(*BaseConfigs)(nil),      // 36: wadi.metadata.v1.BaseConfigs
+	(*ConfigResource)(nil),   // 37: wadi.metadata.v1.ConfigResource
+	(*BaseEnd)(nil),          // 38: wadi.metadata.v1.BaseEnd
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -3235,36 +3494,41 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	4,  // 3: wadi.metadata.v1.Command.close_session:type_name -> wadi.metadata.v1.CloseSession
 	5,  // 4: wadi.metadata.v1.Command.append_batches:type_name -> wadi.metadata.v1.AppendBatches
 	7,  // 5: wadi.metadata.v1.Command.create_topic:type_name -> wadi.metadata.v1.CreateTopic
-	8,  // 6: wadi.metadata.v1.Command.delete_topic:type_name -> wadi.metadata.v1.DeleteTopic
-	9,  // 7: wadi.metadata.v1.Command.init_producer:type_name -> wadi.metadata.v1.InitProducer
-	10, // 8: wadi.metadata.v1.Command.mark:type_name -> wadi.metadata.v1.Mark
-	11, // 9: wadi.metadata.v1.Command.archived:type_name -> wadi.metadata.v1.Archived
-	14, // 10: wadi.metadata.v1.Command.sweep:type_name -> wadi.metadata.v1.Sweep
-	12, // 11: wadi.metadata.v1.Command.create_partitions:type_name -> wadi.metadata.v1.CreatePartitions
-	13, // 12: wadi.metadata.v1.Command.trim_partitions:type_name -> wadi.metadata.v1.TrimPartitions
-	6,  // 13: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	17, // 14: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	20, // 15: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	22, // 16: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	23, // 17: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	24, // 18: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	24, // 19: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	26, // 20: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	28, // 21: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	29, // 22: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	30, // 23: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	32, // 24: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	33, // 25: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	35, // 26: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	34, // 27: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
-	27, // 28: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 29: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	31, // 30: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	9,  // 6: wadi.metadata.v1.Command.delete_topic:type_name -> wadi.metadata.v1.DeleteTopic
+	10, // 7: wadi.metadata.v1.Command.init_producer:type_name -> wadi.metadata.v1.InitProducer
+	11, // 8: wadi.metadata.v1.Command.mark:type_name -> wadi.metadata.v1.Mark
+	12, // 9: wadi.metadata.v1.Command.archived:type_name -> wadi.metadata.v1.Archived
+	15, // 10: wadi.metadata.v1.Command.sweep:type_name -> wadi.metadata.v1.Sweep
+	13, // 11: wadi.metadata.v1.Command.create_partitions:type_name -> wadi.metadata.v1.CreatePartitions
+	14, // 12: wadi.metadata.v1.Command.trim_partitions:type_name -> wadi.metadata.v1.TrimPartitions
+	8,  // 13: wadi.metadata.v1.Command.alter_configs:type_name -> wadi.metadata.v1.AlterConfigs
+	6,  // 14: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	6,  // 15: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
+	18, // 16: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	21, // 17: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	23, // 18: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	24, // 19: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	25, // 20: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	25, // 21: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	27, // 22: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	29, // 23: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	30, // 24: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	31, // 25: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	33, // 26: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	34, // 27: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	38, // 28: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	35, // 29: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	36, // 30: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
+	28, // 31: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 32: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	32, // 33: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	37, // 34: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
+	6,  // 35: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -3285,8 +3549,9 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_Sweep)(nil),
 		(*Command_CreatePartitions)(nil),
 		(*Command_TrimPartitions)(nil),
+		(*Command_AlterConfigs)(nil),
 	}
-	file_metadata_metadatapb_metadata_proto_msgTypes[25].OneofWrappers = []any{
+	file_metadata_metadatapb_metadata_proto_msgTypes[26].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
 		(*BaseRecord_Topic)(nil),
 		(*BaseRecord_Partition)(nil),
@@ -3295,6 +3560,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*BaseRecord_Archives)(nil),
 		(*BaseRecord_End)(nil),
 		(*BaseRecord_Trimmed)(nil),
+		(*BaseRecord_Configs)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3302,7 +3568,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
