@@ -105,6 +105,11 @@ type Command struct {
 	//	*Command_CreatePartitions
 	//	*Command_TrimPartitions
 	//	*Command_AlterConfigs
+	//	*Command_UpdateGroup
+	//	*Command_CommitOffsets
+	//	*Command_DeleteGroup
+	//	*Command_DeleteOffsets
+	//	*Command_ExpireOffsets
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -271,6 +276,51 @@ func (x *Command) GetAlterConfigs() *AlterConfigs {
 	return nil
 }
 
+func (x *Command) GetUpdateGroup() *UpdateGroup {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_UpdateGroup); ok {
+			return x.UpdateGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCommitOffsets() *CommitOffsets {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_CommitOffsets); ok {
+			return x.CommitOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteGroup() *DeleteGroup {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_DeleteGroup); ok {
+			return x.DeleteGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteOffsets() *DeleteOffsets {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_DeleteOffsets); ok {
+			return x.DeleteOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetExpireOffsets() *ExpireOffsets {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ExpireOffsets); ok {
+			return x.ExpireOffsets
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -327,6 +377,26 @@ type Command_AlterConfigs struct {
 	AlterConfigs *AlterConfigs `protobuf:"bytes,14,opt,name=alter_configs,json=alterConfigs,proto3,oneof"`
 }
 
+type Command_UpdateGroup struct {
+	UpdateGroup *UpdateGroup `protobuf:"bytes,15,opt,name=update_group,json=updateGroup,proto3,oneof"`
+}
+
+type Command_CommitOffsets struct {
+	CommitOffsets *CommitOffsets `protobuf:"bytes,16,opt,name=commit_offsets,json=commitOffsets,proto3,oneof"`
+}
+
+type Command_DeleteGroup struct {
+	DeleteGroup *DeleteGroup `protobuf:"bytes,17,opt,name=delete_group,json=deleteGroup,proto3,oneof"`
+}
+
+type Command_DeleteOffsets struct {
+	DeleteOffsets *DeleteOffsets `protobuf:"bytes,18,opt,name=delete_offsets,json=deleteOffsets,proto3,oneof"`
+}
+
+type Command_ExpireOffsets struct {
+	ExpireOffsets *ExpireOffsets `protobuf:"bytes,19,opt,name=expire_offsets,json=expireOffsets,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -352,6 +422,16 @@ func (*Command_CreatePartitions) isCommand_Kind() {}
 func (*Command_TrimPartitions) isCommand_Kind() {}
 
 func (*Command_AlterConfigs) isCommand_Kind() {}
+
+func (*Command_UpdateGroup) isCommand_Kind() {}
+
+func (*Command_CommitOffsets) isCommand_Kind() {}
+
+func (*Command_DeleteGroup) isCommand_Kind() {}
+
+func (*Command_DeleteOffsets) isCommand_Kind() {}
+
+func (*Command_ExpireOffsets) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1212,6 +1292,783 @@ func (x *Sweep) GetLimit() uint32 {
 	return 0
 }
 
+// UpdateGroup changes a group's header and members in one step; it makes the group when version is 0. Only the group's
+// coordinator proposes it, and State takes it only at the version that the coordinator knows, so that of two agents that
+// both believe to coordinate a group one changes it.
+type UpdateGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Version       int64                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`        // position of the group's last change that the proposer knows; 0 = there is no group
+	Header        *GroupHeader           `protobuf:"bytes,3,opt,name=header,proto3" json:"header,omitempty"`           // replaces the one there is
+	Members       []*GroupMember         `protobuf:"bytes,4,rep,name=members,proto3" json:"members,omitempty"`         // added, or put in the place of those with the same id
+	Removed       []string               `protobuf:"bytes,5,rep,name=removed,proto3" json:"removed,omitempty"`         // member ids
+	Assigned      []string               `protobuf:"bytes,6,rep,name=assigned,proto3" json:"assigned,omitempty"`       // member ids that get ...
+	Assignments   [][]byte               `protobuf:"bytes,7,rep,name=assignments,proto3" json:"assignments,omitempty"` // ... these assignments (classic protocol), one each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateGroup) Reset() {
+	*x = UpdateGroup{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateGroup) ProtoMessage() {}
+
+func (x *UpdateGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateGroup.ProtoReflect.Descriptor instead.
+func (*UpdateGroup) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UpdateGroup) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *UpdateGroup) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *UpdateGroup) GetHeader() *GroupHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *UpdateGroup) GetMembers() []*GroupMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *UpdateGroup) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *UpdateGroup) GetAssigned() []string {
+	if x != nil {
+		return x.Assigned
+	}
+	return nil
+}
+
+func (x *UpdateGroup) GetAssignments() [][]byte {
+	if x != nil {
+		return x.Assignments
+	}
+	return nil
+}
+
+// GroupHeader is what a group is apart from its members and offsets.
+type GroupHeader struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Type            uint32                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`                                              // 1 = classic, 2 = consumer (KIP-848)
+	State           uint32                 `protobuf:"varint,2,opt,name=state,proto3" json:"state,omitempty"`                                            // 0 = empty, 1 = waits for the leader's assignment (classic), 2 = stable
+	ProtocolType    string                 `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3" json:"protocol_type,omitempty"`           // "consumer" for consumers; "" = never had a member
+	Protocol        string                 `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"`                                       // assignor chosen by vote (classic)
+	Leader          string                 `protobuf:"bytes,5,opt,name=leader,proto3" json:"leader,omitempty"`                                           // member id (classic)
+	Generation      int32                  `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`                                  // classic: generation; consumer: group epoch
+	AssignmentEpoch int32                  `protobuf:"varint,7,opt,name=assignment_epoch,json=assignmentEpoch,proto3" json:"assignment_epoch,omitempty"` // consumer: group epoch of the members' targets
+	MetadataHash    uint64                 `protobuf:"varint,8,opt,name=metadata_hash,json=metadataHash,proto3" json:"metadata_hash,omitempty"`          // consumer: of the subscribed topics, as the group epoch saw them
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *GroupHeader) Reset() {
+	*x = GroupHeader{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupHeader) ProtoMessage() {}
+
+func (x *GroupHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupHeader.ProtoReflect.Descriptor instead.
+func (*GroupHeader) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GroupHeader) GetType() uint32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *GroupHeader) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *GroupHeader) GetProtocolType() string {
+	if x != nil {
+		return x.ProtocolType
+	}
+	return ""
+}
+
+func (x *GroupHeader) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *GroupHeader) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *GroupHeader) GetGeneration() int32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *GroupHeader) GetAssignmentEpoch() int32 {
+	if x != nil {
+		return x.AssignmentEpoch
+	}
+	return 0
+}
+
+func (x *GroupHeader) GetMetadataHash() uint64 {
+	if x != nil {
+		return x.MetadataHash
+	}
+	return 0
+}
+
+// GroupMember is one member. Fields that its protocol does not have are unset.
+type GroupMember struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	InstanceId         string                 `protobuf:"bytes,2,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"` // KIP-345, "" = dynamic member
+	ClientId           string                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	ClientHost         string                 `protobuf:"bytes,4,opt,name=client_host,json=clientHost,proto3" json:"client_host,omitempty"`
+	RebalanceTimeoutMs int32                  `protobuf:"varint,5,opt,name=rebalance_timeout_ms,json=rebalanceTimeoutMs,proto3" json:"rebalance_timeout_ms,omitempty"`
+	SessionTimeoutMs   int32                  `protobuf:"varint,6,opt,name=session_timeout_ms,json=sessionTimeoutMs,proto3" json:"session_timeout_ms,omitempty"`
+	Protocols          []*GroupProtocol       `protobuf:"bytes,7,rep,name=protocols,proto3" json:"protocols,omitempty"`   // classic: in the member's order of preference
+	Assignment         []byte                 `protobuf:"bytes,8,opt,name=assignment,proto3" json:"assignment,omitempty"` // classic: the leader's words, passed through
+	Rack               string                 `protobuf:"bytes,9,opt,name=rack,proto3" json:"rack,omitempty"`
+	Epoch              int32                  `protobuf:"varint,10,opt,name=epoch,proto3" json:"epoch,omitempty"` // consumer: member epoch
+	PreviousEpoch      int32                  `protobuf:"varint,11,opt,name=previous_epoch,json=previousEpoch,proto3" json:"previous_epoch,omitempty"`
+	State              uint32                 `protobuf:"varint,12,opt,name=state,proto3" json:"state,omitempty"`      // consumer: 0 = stable, 1 = must revoke, 2 = waits for partitions of others
+	Topics             []string               `protobuf:"bytes,13,rep,name=topics,proto3" json:"topics,omitempty"`     // consumer: subscribed names, sorted
+	Regex              string                 `protobuf:"bytes,14,opt,name=regex,proto3" json:"regex,omitempty"`       // consumer: subscribed pattern
+	Assignor           string                 `protobuf:"bytes,15,opt,name=assignor,proto3" json:"assignor,omitempty"` // consumer: server-side assignor that it prefers
+	Owned              []*GroupPartitions     `protobuf:"bytes,16,rep,name=owned,proto3" json:"owned,omitempty"`       // consumer: assigned to it now
+	Revoking           []*GroupPartitions     `protobuf:"bytes,17,rep,name=revoking,proto3" json:"revoking,omitempty"` // consumer: told to give up, not confirmed
+	Target             []*GroupPartitions     `protobuf:"bytes,18,rep,name=target,proto3" json:"target,omitempty"`     // consumer: what it is to own in the end
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *GroupMember) Reset() {
+	*x = GroupMember{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupMember) ProtoMessage() {}
+
+func (x *GroupMember) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
+func (*GroupMember) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GroupMember) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GroupMember) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *GroupMember) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *GroupMember) GetClientHost() string {
+	if x != nil {
+		return x.ClientHost
+	}
+	return ""
+}
+
+func (x *GroupMember) GetRebalanceTimeoutMs() int32 {
+	if x != nil {
+		return x.RebalanceTimeoutMs
+	}
+	return 0
+}
+
+func (x *GroupMember) GetSessionTimeoutMs() int32 {
+	if x != nil {
+		return x.SessionTimeoutMs
+	}
+	return 0
+}
+
+func (x *GroupMember) GetProtocols() []*GroupProtocol {
+	if x != nil {
+		return x.Protocols
+	}
+	return nil
+}
+
+func (x *GroupMember) GetAssignment() []byte {
+	if x != nil {
+		return x.Assignment
+	}
+	return nil
+}
+
+func (x *GroupMember) GetRack() string {
+	if x != nil {
+		return x.Rack
+	}
+	return ""
+}
+
+func (x *GroupMember) GetEpoch() int32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *GroupMember) GetPreviousEpoch() int32 {
+	if x != nil {
+		return x.PreviousEpoch
+	}
+	return 0
+}
+
+func (x *GroupMember) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *GroupMember) GetTopics() []string {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *GroupMember) GetRegex() string {
+	if x != nil {
+		return x.Regex
+	}
+	return ""
+}
+
+func (x *GroupMember) GetAssignor() string {
+	if x != nil {
+		return x.Assignor
+	}
+	return ""
+}
+
+func (x *GroupMember) GetOwned() []*GroupPartitions {
+	if x != nil {
+		return x.Owned
+	}
+	return nil
+}
+
+func (x *GroupMember) GetRevoking() []*GroupPartitions {
+	if x != nil {
+		return x.Revoking
+	}
+	return nil
+}
+
+func (x *GroupMember) GetTarget() []*GroupPartitions {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+type GroupProtocol struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Metadata      []byte                 `protobuf:"bytes,2,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupProtocol) Reset() {
+	*x = GroupProtocol{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupProtocol) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupProtocol) ProtoMessage() {}
+
+func (x *GroupProtocol) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupProtocol.ProtoReflect.Descriptor instead.
+func (*GroupProtocol) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GroupProtocol) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GroupProtocol) GetMetadata() []byte {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// GroupPartitions are partitions of one topic, sorted.
+type GroupPartitions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Topic         uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partitions    []uint32               `protobuf:"varint,2,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupPartitions) Reset() {
+	*x = GroupPartitions{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupPartitions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupPartitions) ProtoMessage() {}
+
+func (x *GroupPartitions) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupPartitions.ProtoReflect.Descriptor instead.
+func (*GroupPartitions) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GroupPartitions) GetTopic() uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return 0
+}
+
+func (x *GroupPartitions) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+// CommitOffsets stores a group's positions. State checks generation and member; generation -1 is for groups without
+// members. Partitions of topics that are gone are passed over.
+type CommitOffsets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Generation    int32                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // or member epoch; -1 = from outside of the group
+	Member        string                 `protobuf:"bytes,3,opt,name=member,proto3" json:"member,omitempty"`
+	InstanceId    string                 `protobuf:"bytes,4,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	Topics        []uint64               `protobuf:"varint,5,rep,packed,name=topics,proto3" json:"topics,omitempty"`                                   // topic number, per partition
+	Partitions    []uint32               `protobuf:"varint,6,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`                           // likewise
+	Offsets       []int64                `protobuf:"zigzag64,7,rep,packed,name=offsets,proto3" json:"offsets,omitempty"`                               // likewise
+	LeaderEpochs  []int32                `protobuf:"zigzag32,8,rep,packed,name=leader_epochs,json=leaderEpochs,proto3" json:"leader_epochs,omitempty"` // likewise; empty when all are -1
+	Metadata      []string               `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty"`                                       // likewise; empty when all are ""
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitOffsets) Reset() {
+	*x = CommitOffsets{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitOffsets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitOffsets) ProtoMessage() {}
+
+func (x *CommitOffsets) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitOffsets.ProtoReflect.Descriptor instead.
+func (*CommitOffsets) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CommitOffsets) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *CommitOffsets) GetGeneration() int32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *CommitOffsets) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *CommitOffsets) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *CommitOffsets) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *CommitOffsets) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *CommitOffsets) GetOffsets() []int64 {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+func (x *CommitOffsets) GetLeaderEpochs() []int32 {
+	if x != nil {
+		return x.LeaderEpochs
+	}
+	return nil
+}
+
+func (x *CommitOffsets) GetMetadata() []string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// DeleteGroup forgets a group without members, and its offsets.
+type DeleteGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroup) Reset() {
+	*x = DeleteGroup{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroup) ProtoMessage() {}
+
+func (x *DeleteGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroup.ProtoReflect.Descriptor instead.
+func (*DeleteGroup) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DeleteGroup) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+// DeleteOffsets forgets positions of partitions that no member of the group is subscribed to, as the proposer saw at
+// version.
+type DeleteOffsets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Version       int64                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Topics        []uint64               `protobuf:"varint,3,rep,packed,name=topics,proto3" json:"topics,omitempty"`
+	Partitions    []uint32               `protobuf:"varint,4,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOffsets) Reset() {
+	*x = DeleteOffsets{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOffsets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOffsets) ProtoMessage() {}
+
+func (x *DeleteOffsets) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOffsets.ProtoReflect.Descriptor instead.
+func (*DeleteOffsets) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DeleteOffsets) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *DeleteOffsets) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *DeleteOffsets) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *DeleteOffsets) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+// ExpireOffsets forgets those of the named positions that are old or whose topic is gone, and then the group, if it
+// is without members and positions since long enough.
+type ExpireOffsets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	BeforeMs      int64                  `protobuf:"varint,2,opt,name=before_ms,json=beforeMs,proto3" json:"before_ms,omitempty"` // Unix milliseconds: what was committed, and has been without members since, before this time
+	Topics        []uint64               `protobuf:"varint,3,rep,packed,name=topics,proto3" json:"topics,omitempty"`
+	Partitions    []uint32               `protobuf:"varint,4,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireOffsets) Reset() {
+	*x = ExpireOffsets{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireOffsets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireOffsets) ProtoMessage() {}
+
+func (x *ExpireOffsets) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireOffsets.ProtoReflect.Descriptor instead.
+func (*ExpireOffsets) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ExpireOffsets) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ExpireOffsets) GetBeforeMs() int64 {
+	if x != nil {
+		return x.BeforeMs
+	}
+	return 0
+}
+
+func (x *ExpireOffsets) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *ExpireOffsets) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
 // Bootstrap is the value of the bootstrap key and, as JSON, the content of cluster.json.
 type Bootstrap struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1224,7 +2081,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +2093,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +2106,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Bootstrap) GetClusterId() string {
@@ -1289,7 +2146,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +2158,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +2171,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SessionInfo) GetEndpoints() []*Endpoint {
@@ -1377,7 +2234,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +2246,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +2259,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Endpoint) GetListener() string {
@@ -1437,7 +2294,7 @@ type MarkDigest struct {
 
 func (x *MarkDigest) Reset() {
 	*x = MarkDigest{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +2306,7 @@ func (x *MarkDigest) String() string {
 func (*MarkDigest) ProtoMessage() {}
 
 func (x *MarkDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +2319,7 @@ func (x *MarkDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkDigest.ProtoReflect.Descriptor instead.
 func (*MarkDigest) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MarkDigest) GetPosition() int64 {
@@ -1495,7 +2352,7 @@ type Pointer struct {
 
 func (x *Pointer) Reset() {
 	*x = Pointer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +2364,7 @@ func (x *Pointer) String() string {
 func (*Pointer) ProtoMessage() {}
 
 func (x *Pointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +2377,7 @@ func (x *Pointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pointer.ProtoReflect.Descriptor instead.
 func (*Pointer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Pointer) GetPosition() int64 {
@@ -1584,7 +2441,7 @@ type KeptRoot struct {
 
 func (x *KeptRoot) Reset() {
 	*x = KeptRoot{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +2453,7 @@ func (x *KeptRoot) String() string {
 func (*KeptRoot) ProtoMessage() {}
 
 func (x *KeptRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +2466,7 @@ func (x *KeptRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptRoot.ProtoReflect.Descriptor instead.
 func (*KeptRoot) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *KeptRoot) GetPosition() int64 {
@@ -1660,7 +2517,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +2529,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +2542,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Root) GetCluster() string {
@@ -1778,7 +2635,7 @@ type Base struct {
 
 func (x *Base) Reset() {
 	*x = Base{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2647,7 @@ func (x *Base) String() string {
 func (*Base) ProtoMessage() {}
 
 func (x *Base) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2660,7 @@ func (x *Base) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Base.ProtoReflect.Descriptor instead.
 func (*Base) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Base) GetPosition() int64 {
@@ -1855,7 +2712,7 @@ type ArchiveRef struct {
 
 func (x *ArchiveRef) Reset() {
 	*x = ArchiveRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1867,7 +2724,7 @@ func (x *ArchiveRef) String() string {
 func (*ArchiveRef) ProtoMessage() {}
 
 func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1880,7 +2737,7 @@ func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveRef.ProtoReflect.Descriptor instead.
 func (*ArchiveRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ArchiveRef) GetObject() *ObjectRef {
@@ -1936,7 +2793,7 @@ type ObjectRef struct {
 
 func (x *ObjectRef) Reset() {
 	*x = ObjectRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1948,7 +2805,7 @@ func (x *ObjectRef) String() string {
 func (*ObjectRef) ProtoMessage() {}
 
 func (x *ObjectRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1961,7 +2818,7 @@ func (x *ObjectRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectRef.ProtoReflect.Descriptor instead.
 func (*ObjectRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ObjectRef) GetKey() string {
@@ -1999,6 +2856,8 @@ type BaseRecord struct {
 	//	*BaseRecord_End
 	//	*BaseRecord_Trimmed
 	//	*BaseRecord_Configs
+	//	*BaseRecord_Group
+	//	*BaseRecord_GroupOffsets
 	Kind          isBaseRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2006,7 +2865,7 @@ type BaseRecord struct {
 
 func (x *BaseRecord) Reset() {
 	*x = BaseRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2877,7 @@ func (x *BaseRecord) String() string {
 func (*BaseRecord) ProtoMessage() {}
 
 func (x *BaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2890,7 @@ func (x *BaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseRecord.ProtoReflect.Descriptor instead.
 func (*BaseRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BaseRecord) GetKind() isBaseRecord_Kind {
@@ -2122,6 +2981,24 @@ func (x *BaseRecord) GetConfigs() *BaseConfigs {
 	return nil
 }
 
+func (x *BaseRecord) GetGroup() *BaseGroup {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_Group); ok {
+			return x.Group
+		}
+	}
+	return nil
+}
+
+func (x *BaseRecord) GetGroupOffsets() *BaseGroupOffsets {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_GroupOffsets); ok {
+			return x.GroupOffsets
+		}
+	}
+	return nil
+}
+
 type isBaseRecord_Kind interface {
 	isBaseRecord_Kind()
 }
@@ -2162,6 +3039,14 @@ type BaseRecord_Configs struct {
 	Configs *BaseConfigs `protobuf:"bytes,9,opt,name=configs,proto3,oneof"`
 }
 
+type BaseRecord_Group struct {
+	Group *BaseGroup `protobuf:"bytes,10,opt,name=group,proto3,oneof"`
+}
+
+type BaseRecord_GroupOffsets struct {
+	GroupOffsets *BaseGroupOffsets `protobuf:"bytes,11,opt,name=group_offsets,json=groupOffsets,proto3,oneof"`
+}
+
 func (*BaseRecord_Header) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Topic) isBaseRecord_Kind() {}
@@ -2180,6 +3065,10 @@ func (*BaseRecord_Trimmed) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Configs) isBaseRecord_Kind() {}
 
+func (*BaseRecord_Group) isBaseRecord_Kind() {}
+
+func (*BaseRecord_GroupOffsets) isBaseRecord_Kind() {}
+
 type BaseHeader struct {
 	state                    protoimpl.MessageState `protogen:"open.v1"`
 	Format                   uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
@@ -2196,13 +3085,14 @@ type BaseHeader struct {
 	ForgottenDeletes         int64                  `protobuf:"varint,12,opt,name=forgotten_deletes,json=forgottenDeletes,proto3" json:"forgotten_deletes,omitempty"`
 	InlineEpochs             []*InlineEpoch         `protobuf:"bytes,13,rep,name=inline_epochs,json=inlineEpochs,proto3" json:"inline_epochs,omitempty"`
 	ForgottenConfigs         int64                  `protobuf:"varint,14,opt,name=forgotten_configs,json=forgottenConfigs,proto3" json:"forgotten_configs,omitempty"` // the newest change that left a resource without configs
+	GroupsMade               uint64                 `protobuf:"varint,15,opt,name=groups_made,json=groupsMade,proto3" json:"groups_made,omitempty"`                   // counts groups ever made: the number of the newest
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
 
 func (x *BaseHeader) Reset() {
 	*x = BaseHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +3104,7 @@ func (x *BaseHeader) String() string {
 func (*BaseHeader) ProtoMessage() {}
 
 func (x *BaseHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +3117,7 @@ func (x *BaseHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseHeader.ProtoReflect.Descriptor instead.
 func (*BaseHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BaseHeader) GetFormat() uint32 {
@@ -2328,6 +3218,13 @@ func (x *BaseHeader) GetForgottenConfigs() int64 {
 	return 0
 }
 
+func (x *BaseHeader) GetGroupsMade() uint64 {
+	if x != nil {
+		return x.GroupsMade
+	}
+	return 0
+}
+
 type InlineEpoch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	To            int64                  `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"` // position of the mark that ended it; 0 = still open
@@ -2339,7 +3236,7 @@ type InlineEpoch struct {
 
 func (x *InlineEpoch) Reset() {
 	*x = InlineEpoch{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +3248,7 @@ func (x *InlineEpoch) String() string {
 func (*InlineEpoch) ProtoMessage() {}
 
 func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +3261,7 @@ func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InlineEpoch.ProtoReflect.Descriptor instead.
 func (*InlineEpoch) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *InlineEpoch) GetTo() int64 {
@@ -2406,7 +3303,7 @@ type BaseTopic struct {
 
 func (x *BaseTopic) Reset() {
 	*x = BaseTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +3315,7 @@ func (x *BaseTopic) String() string {
 func (*BaseTopic) ProtoMessage() {}
 
 func (x *BaseTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +3328,7 @@ func (x *BaseTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTopic.ProtoReflect.Descriptor instead.
 func (*BaseTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BaseTopic) GetNumber() uint64 {
@@ -2527,7 +3424,7 @@ type BasePartition struct {
 
 func (x *BasePartition) Reset() {
 	*x = BasePartition{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +3436,7 @@ func (x *BasePartition) String() string {
 func (*BasePartition) ProtoMessage() {}
 
 func (x *BasePartition) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +3449,7 @@ func (x *BasePartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasePartition.ProtoReflect.Descriptor instead.
 func (*BasePartition) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *BasePartition) GetTopic() uint64 {
@@ -2662,7 +3559,7 @@ type BaseSessions struct {
 
 func (x *BaseSessions) Reset() {
 	*x = BaseSessions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2674,7 +3571,7 @@ func (x *BaseSessions) String() string {
 func (*BaseSessions) ProtoMessage() {}
 
 func (x *BaseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2687,7 +3584,7 @@ func (x *BaseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseSessions.ProtoReflect.Descriptor instead.
 func (*BaseSessions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BaseSessions) GetSessions() []*SessionRecord {
@@ -2713,7 +3610,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2725,7 +3622,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2738,7 +3635,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SessionRecord) GetSession() int64 {
@@ -2813,7 +3710,7 @@ type BaseObjects struct {
 
 func (x *BaseObjects) Reset() {
 	*x = BaseObjects{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +3722,7 @@ func (x *BaseObjects) String() string {
 func (*BaseObjects) ProtoMessage() {}
 
 func (x *BaseObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +3735,7 @@ func (x *BaseObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseObjects.ProtoReflect.Descriptor instead.
 func (*BaseObjects) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BaseObjects) GetNumber() []uint64 {
@@ -2908,7 +3805,7 @@ type BaseArchives struct {
 
 func (x *BaseArchives) Reset() {
 	*x = BaseArchives{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2920,7 +3817,7 @@ func (x *BaseArchives) String() string {
 func (*BaseArchives) ProtoMessage() {}
 
 func (x *BaseArchives) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2933,7 +3830,7 @@ func (x *BaseArchives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseArchives.ProtoReflect.Descriptor instead.
 func (*BaseArchives) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BaseArchives) GetFrom() []int64 {
@@ -2968,7 +3865,7 @@ type BaseTrimmed struct {
 
 func (x *BaseTrimmed) Reset() {
 	*x = BaseTrimmed{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2980,7 +3877,7 @@ func (x *BaseTrimmed) String() string {
 func (*BaseTrimmed) ProtoMessage() {}
 
 func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2993,7 +3890,7 @@ func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTrimmed.ProtoReflect.Descriptor instead.
 func (*BaseTrimmed) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *BaseTrimmed) GetTopic() []uint64 {
@@ -3020,7 +3917,7 @@ type BaseConfigs struct {
 
 func (x *BaseConfigs) Reset() {
 	*x = BaseConfigs{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3929,7 @@ func (x *BaseConfigs) String() string {
 func (*BaseConfigs) ProtoMessage() {}
 
 func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3942,7 @@ func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseConfigs.ProtoReflect.Descriptor instead.
 func (*BaseConfigs) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *BaseConfigs) GetResources() []*ConfigResource {
@@ -3067,7 +3964,7 @@ type ConfigResource struct {
 
 func (x *ConfigResource) Reset() {
 	*x = ConfigResource{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3976,7 @@ func (x *ConfigResource) String() string {
 func (*ConfigResource) ProtoMessage() {}
 
 func (x *ConfigResource) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3989,7 @@ func (x *ConfigResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigResource.ProtoReflect.Descriptor instead.
 func (*ConfigResource) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ConfigResource) GetType() uint32 {
@@ -3123,6 +4020,216 @@ func (x *ConfigResource) GetChanged() int64 {
 	return 0
 }
 
+// BaseGroup is a group with a stretch of its members; a large group has several.
+type BaseGroup struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Number         uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Header         *GroupHeader           `protobuf:"bytes,3,opt,name=header,proto3" json:"header,omitempty"`
+	Version        int64                  `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	EmptySince     int64                  `protobuf:"varint,5,opt,name=empty_since,json=emptySince,proto3" json:"empty_since,omitempty"` // position at which it lost its last member, or was made without one
+	EmptyMs        int64                  `protobuf:"varint,6,opt,name=empty_ms,json=emptyMs,proto3" json:"empty_ms,omitempty"`          // the proposer's clock at that position
+	Committed      int64                  `protobuf:"varint,7,opt,name=committed,proto3" json:"committed,omitempty"`                     // position of the last change of offsets
+	CommittedBy    int64                  `protobuf:"varint,8,opt,name=committed_by,json=committedBy,proto3" json:"committed_by,omitempty"`
+	CommittedOther int64                  `protobuf:"varint,9,opt,name=committed_other,json=committedOther,proto3" json:"committed_other,omitempty"` // position of the last one by any session but committed_by
+	Members        []*GroupMember         `protobuf:"bytes,10,rep,name=members,proto3" json:"members,omitempty"`                                     // sorted by id
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *BaseGroup) Reset() {
+	*x = BaseGroup{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseGroup) ProtoMessage() {}
+
+func (x *BaseGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseGroup.ProtoReflect.Descriptor instead.
+func (*BaseGroup) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *BaseGroup) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BaseGroup) GetHeader() *GroupHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *BaseGroup) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetEmptySince() int64 {
+	if x != nil {
+		return x.EmptySince
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetEmptyMs() int64 {
+	if x != nil {
+		return x.EmptyMs
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetCommitted() int64 {
+	if x != nil {
+		return x.Committed
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetCommittedBy() int64 {
+	if x != nil {
+		return x.CommittedBy
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetCommittedOther() int64 {
+	if x != nil {
+		return x.CommittedOther
+	}
+	return 0
+}
+
+func (x *BaseGroup) GetMembers() []*GroupMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+// BaseGroupOffsets are positions of one group, as columns, in an order that State gives.
+type BaseGroupOffsets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint64                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Topics        []uint64               `protobuf:"varint,2,rep,packed,name=topics,proto3" json:"topics,omitempty"`
+	Partitions    []uint32               `protobuf:"varint,3,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	Offsets       []int64                `protobuf:"zigzag64,4,rep,packed,name=offsets,proto3" json:"offsets,omitempty"`
+	LeaderEpochs  []int32                `protobuf:"zigzag32,5,rep,packed,name=leader_epochs,json=leaderEpochs,proto3" json:"leader_epochs,omitempty"`
+	AtMs          []int64                `protobuf:"varint,6,rep,packed,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Metadata      []string               `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty"` // empty when all are ""
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseGroupOffsets) Reset() {
+	*x = BaseGroupOffsets{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseGroupOffsets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseGroupOffsets) ProtoMessage() {}
+
+func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseGroupOffsets.ProtoReflect.Descriptor instead.
+func (*BaseGroupOffsets) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *BaseGroupOffsets) GetGroup() uint64 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *BaseGroupOffsets) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *BaseGroupOffsets) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *BaseGroupOffsets) GetOffsets() []int64 {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+func (x *BaseGroupOffsets) GetLeaderEpochs() []int32 {
+	if x != nil {
+		return x.LeaderEpochs
+	}
+	return nil
+}
+
+func (x *BaseGroupOffsets) GetAtMs() []int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return nil
+}
+
+func (x *BaseGroupOffsets) GetMetadata() []string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 type BaseEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"` // records before this one, over all parts
@@ -3132,7 +4239,7 @@ type BaseEnd struct {
 
 func (x *BaseEnd) Reset() {
 	*x = BaseEnd{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +4251,7 @@ func (x *BaseEnd) String() string {
 func (*BaseEnd) ProtoMessage() {}
 
 func (x *BaseEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +4264,7 @@ func (x *BaseEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseEnd.ProtoReflect.Descriptor instead.
 func (*BaseEnd) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *BaseEnd) GetRecords() uint64 {
@@ -3175,7 +4282,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\x8d\a\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xf3\t\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -3191,7 +4298,12 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05sweep\x18\v \x01(\v2\x17.wadi.metadata.v1.SweepH\x00R\x05sweep\x12Q\n" +
 	"\x11create_partitions\x18\f \x01(\v2\".wadi.metadata.v1.CreatePartitionsH\x00R\x10createPartitions\x12K\n" +
 	"\x0ftrim_partitions\x18\r \x01(\v2 .wadi.metadata.v1.TrimPartitionsH\x00R\x0etrimPartitions\x12E\n" +
-	"\ralter_configs\x18\x0e \x01(\v2\x1e.wadi.metadata.v1.AlterConfigsH\x00R\falterConfigsB\x06\n" +
+	"\ralter_configs\x18\x0e \x01(\v2\x1e.wadi.metadata.v1.AlterConfigsH\x00R\falterConfigs\x12B\n" +
+	"\fupdate_group\x18\x0f \x01(\v2\x1d.wadi.metadata.v1.UpdateGroupH\x00R\vupdateGroup\x12H\n" +
+	"\x0ecommit_offsets\x18\x10 \x01(\v2\x1f.wadi.metadata.v1.CommitOffsetsH\x00R\rcommitOffsets\x12B\n" +
+	"\fdelete_group\x18\x11 \x01(\v2\x1d.wadi.metadata.v1.DeleteGroupH\x00R\vdeleteGroup\x12H\n" +
+	"\x0edelete_offsets\x18\x12 \x01(\v2\x1f.wadi.metadata.v1.DeleteOffsetsH\x00R\rdeleteOffsets\x12H\n" +
+	"\x0eexpire_offsets\x18\x13 \x01(\v2\x1f.wadi.metadata.v1.ExpireOffsetsH\x00R\rexpireOffsetsB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -3257,7 +4369,89 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"partitions\x12\x18\n" +
 	"\aoffsets\x18\x03 \x03(\x03R\aoffsets\"\x1d\n" +
 	"\x05Sweep\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"f\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x85\x02\n" +
+	"\vUpdateGroup\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x03R\aversion\x125\n" +
+	"\x06header\x18\x03 \x01(\v2\x1d.wadi.metadata.v1.GroupHeaderR\x06header\x127\n" +
+	"\amembers\x18\x04 \x03(\v2\x1d.wadi.metadata.v1.GroupMemberR\amembers\x12\x18\n" +
+	"\aremoved\x18\x05 \x03(\tR\aremoved\x12\x1a\n" +
+	"\bassigned\x18\x06 \x03(\tR\bassigned\x12 \n" +
+	"\vassignments\x18\a \x03(\fR\vassignments\"\x80\x02\n" +
+	"\vGroupHeader\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\rR\x04type\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\rR\x05state\x12#\n" +
+	"\rprotocol_type\x18\x03 \x01(\tR\fprotocolType\x12\x1a\n" +
+	"\bprotocol\x18\x04 \x01(\tR\bprotocol\x12\x16\n" +
+	"\x06leader\x18\x05 \x01(\tR\x06leader\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x06 \x01(\x05R\n" +
+	"generation\x12)\n" +
+	"\x10assignment_epoch\x18\a \x01(\x05R\x0fassignmentEpoch\x12#\n" +
+	"\rmetadata_hash\x18\b \x01(\x04R\fmetadataHash\"\x9f\x05\n" +
+	"\vGroupMember\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\vinstance_id\x18\x02 \x01(\tR\n" +
+	"instanceId\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12\x1f\n" +
+	"\vclient_host\x18\x04 \x01(\tR\n" +
+	"clientHost\x120\n" +
+	"\x14rebalance_timeout_ms\x18\x05 \x01(\x05R\x12rebalanceTimeoutMs\x12,\n" +
+	"\x12session_timeout_ms\x18\x06 \x01(\x05R\x10sessionTimeoutMs\x12=\n" +
+	"\tprotocols\x18\a \x03(\v2\x1f.wadi.metadata.v1.GroupProtocolR\tprotocols\x12\x1e\n" +
+	"\n" +
+	"assignment\x18\b \x01(\fR\n" +
+	"assignment\x12\x12\n" +
+	"\x04rack\x18\t \x01(\tR\x04rack\x12\x14\n" +
+	"\x05epoch\x18\n" +
+	" \x01(\x05R\x05epoch\x12%\n" +
+	"\x0eprevious_epoch\x18\v \x01(\x05R\rpreviousEpoch\x12\x14\n" +
+	"\x05state\x18\f \x01(\rR\x05state\x12\x16\n" +
+	"\x06topics\x18\r \x03(\tR\x06topics\x12\x14\n" +
+	"\x05regex\x18\x0e \x01(\tR\x05regex\x12\x1a\n" +
+	"\bassignor\x18\x0f \x01(\tR\bassignor\x127\n" +
+	"\x05owned\x18\x10 \x03(\v2!.wadi.metadata.v1.GroupPartitionsR\x05owned\x12=\n" +
+	"\brevoking\x18\x11 \x03(\v2!.wadi.metadata.v1.GroupPartitionsR\brevoking\x129\n" +
+	"\x06target\x18\x12 \x03(\v2!.wadi.metadata.v1.GroupPartitionsR\x06target\"?\n" +
+	"\rGroupProtocol\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\bmetadata\x18\x02 \x01(\fR\bmetadata\"G\n" +
+	"\x0fGroupPartitions\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\x04R\x05topic\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x02 \x03(\rR\n" +
+	"partitions\"\x91\x02\n" +
+	"\rCommitOffsets\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x05R\n" +
+	"generation\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\tR\x06member\x12\x1f\n" +
+	"\vinstance_id\x18\x04 \x01(\tR\n" +
+	"instanceId\x12\x16\n" +
+	"\x06topics\x18\x05 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x06 \x03(\rR\n" +
+	"partitions\x12\x18\n" +
+	"\aoffsets\x18\a \x03(\x12R\aoffsets\x12#\n" +
+	"\rleader_epochs\x18\b \x03(\x11R\fleaderEpochs\x12\x1a\n" +
+	"\bmetadata\x18\t \x03(\tR\bmetadata\"#\n" +
+	"\vDeleteGroup\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\"w\n" +
+	"\rDeleteOffsets\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x16\n" +
+	"\x06topics\x18\x03 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\rR\n" +
+	"partitions\"z\n" +
+	"\rExpireOffsets\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1b\n" +
+	"\tbefore_ms\x18\x02 \x01(\x03R\bbeforeMs\x12\x16\n" +
+	"\x06topics\x18\x03 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\rR\n" +
+	"partitions\"f\n" +
 	"\tBootstrap\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
@@ -3323,7 +4517,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\tObjectRef\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\x9e\x04\n" +
+	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\x9e\x05\n" +
 	"\n" +
 	"BaseRecord\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1c.wadi.metadata.v1.BaseHeaderH\x00R\x06header\x123\n" +
@@ -3334,8 +4528,11 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\barchives\x18\x06 \x01(\v2\x1e.wadi.metadata.v1.BaseArchivesH\x00R\barchives\x12-\n" +
 	"\x03end\x18\a \x01(\v2\x19.wadi.metadata.v1.BaseEndH\x00R\x03end\x129\n" +
 	"\atrimmed\x18\b \x01(\v2\x1d.wadi.metadata.v1.BaseTrimmedH\x00R\atrimmed\x129\n" +
-	"\aconfigs\x18\t \x01(\v2\x1d.wadi.metadata.v1.BaseConfigsH\x00R\aconfigsB\x06\n" +
-	"\x04kind\"\xa6\x04\n" +
+	"\aconfigs\x18\t \x01(\v2\x1d.wadi.metadata.v1.BaseConfigsH\x00R\aconfigs\x123\n" +
+	"\x05group\x18\n" +
+	" \x01(\v2\x1b.wadi.metadata.v1.BaseGroupH\x00R\x05group\x12I\n" +
+	"\rgroup_offsets\x18\v \x01(\v2\".wadi.metadata.v1.BaseGroupOffsetsH\x00R\fgroupOffsetsB\x06\n" +
+	"\x04kind\"\xc7\x04\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -3356,7 +4553,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"archivedTo\x12+\n" +
 	"\x11forgotten_deletes\x18\f \x01(\x03R\x10forgottenDeletes\x12B\n" +
 	"\rinline_epochs\x18\r \x03(\v2\x1d.wadi.metadata.v1.InlineEpochR\finlineEpochs\x12+\n" +
-	"\x11forgotten_configs\x18\x0e \x01(\x03R\x10forgottenConfigs\"G\n" +
+	"\x11forgotten_configs\x18\x0e \x01(\x03R\x10forgottenConfigs\x12\x1f\n" +
+	"\vgroups_made\x18\x0f \x01(\x04R\n" +
+	"groupsMade\"G\n" +
 	"\vInlineEpoch\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x04R\x04runs\x12\x14\n" +
@@ -3429,7 +4628,30 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\rR\x04type\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x122\n" +
 	"\aconfigs\x18\x03 \x03(\v2\x18.wadi.metadata.v1.ConfigR\aconfigs\x12\x18\n" +
-	"\achanged\x18\x04 \x01(\x03R\achanged\"#\n" +
+	"\achanged\x18\x04 \x01(\x03R\achanged\"\xe7\x02\n" +
+	"\tBaseGroup\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x125\n" +
+	"\x06header\x18\x03 \x01(\v2\x1d.wadi.metadata.v1.GroupHeaderR\x06header\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x03R\aversion\x12\x1f\n" +
+	"\vempty_since\x18\x05 \x01(\x03R\n" +
+	"emptySince\x12\x19\n" +
+	"\bempty_ms\x18\x06 \x01(\x03R\aemptyMs\x12\x1c\n" +
+	"\tcommitted\x18\a \x01(\x03R\tcommitted\x12!\n" +
+	"\fcommitted_by\x18\b \x01(\x03R\vcommittedBy\x12'\n" +
+	"\x0fcommitted_other\x18\t \x01(\x03R\x0ecommittedOther\x127\n" +
+	"\amembers\x18\n" +
+	" \x03(\v2\x1d.wadi.metadata.v1.GroupMemberR\amembers\"\xd0\x01\n" +
+	"\x10BaseGroupOffsets\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x16\n" +
+	"\x06topics\x18\x02 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\rR\n" +
+	"partitions\x12\x18\n" +
+	"\aoffsets\x18\x04 \x03(\x12R\aoffsets\x12#\n" +
+	"\rleader_epochs\x18\x05 \x03(\x11R\fleaderEpochs\x12\x13\n" +
+	"\x05at_ms\x18\x06 \x03(\x03R\x04atMs\x12\x1a\n" +
+	"\bmetadata\x18\a \x03(\tR\bmetadata\"#\n" +
 	"\aBaseEnd\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecordsB\x1aZ\x18wadi/metadata/metadatapbb\x06proto3"
 
@@ -3445,7 +4667,7 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
 	(*Command)(nil),          // 1: wadi.metadata.v1.Command
@@ -3463,29 +4685,40 @@ var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*CreatePartitions)(nil), // 13: wadi.metadata.v1.CreatePartitions
 	(*TrimPartitions)(nil),   // 14: wadi.metadata.v1.TrimPartitions
 	(*Sweep)(nil),            // 15: wadi.metadata.v1.Sweep
-	(*Bootstrap)(nil),        // 16: wadi.metadata.v1.Bootstrap
-	(*SessionInfo)(nil),      // 17: wadi.metadata.v1.SessionInfo
-	(*Endpoint)(nil),         // 18: wadi.metadata.v1.Endpoint
-	(*MarkDigest)(nil),       // 19: wadi.metadata.v1.MarkDigest
-	(*Pointer)(nil),          // 20: wadi.metadata.v1.Pointer
-	(*KeptRoot)(nil),         // 21: wadi.metadata.v1.KeptRoot
-	(*Root)(nil),             // 22: wadi.metadata.v1.Root
-	(*Base)(nil),             // 23: wadi.metadata.v1.Base
-	(*ArchiveRef)(nil),       // 24: wadi.metadata.v1.ArchiveRef
-	(*ObjectRef)(nil),        // 25: wadi.metadata.v1.ObjectRef
-	(*BaseRecord)(nil),       // 26: wadi.metadata.v1.BaseRecord
-	(*BaseHeader)(nil),       // 27: wadi.metadata.v1.BaseHeader
-	(*InlineEpoch)(nil),      // 28: wadi.metadata.v1.InlineEpoch
-	(*BaseTopic)(nil),        // 29: wadi.metadata.v1.BaseTopic
-	(*BasePartition)(nil),    // 30: wadi.metadata.v1.BasePartition
-	(*BaseSessions)(nil),     // 31: wadi.metadata.v1.BaseSessions
-	(*SessionRecord)(nil),    // 32: wadi.metadata.v1.SessionRecord
-	(*BaseObjects)(nil),      // 33: wadi.metadata.v1.BaseObjects
-	(*BaseArchives)(nil),     // 34: wadi.metadata.v1.BaseArchives
-	(*BaseTrimmed)(nil),      // 35: wadi.metadata.v1.BaseTrimmed
-	(*BaseConfigs)(nil),      // 36: wadi.metadata.v1.BaseConfigs
-	(*ConfigResource)(nil),   // 37: wadi.metadata.v1.ConfigResource
-	(*BaseEnd)(nil),          // 38: wadi.metadata.v1.BaseEnd
+	(*UpdateGroup)(nil),      // 16: wadi.metadata.v1.UpdateGroup
+	(*GroupHeader)(nil),      // 17: wadi.metadata.v1.GroupHeader
+	(*GroupMember)(nil),      // 18: wadi.metadata.v1.GroupMember
+	(*GroupProtocol)(nil),    // 19: wadi.metadata.v1.GroupProtocol
+	(*GroupPartitions)(nil),  // 20: wadi.metadata.v1.GroupPartitions
+	(*CommitOffsets)(nil),    // 21: wadi.metadata.v1.CommitOffsets
+	(*DeleteGroup)(nil),      // 22: wadi.metadata.v1.DeleteGroup
+	(*DeleteOffsets)(nil),    // 23: wadi.metadata.v1.DeleteOffsets
+	(*ExpireOffsets)(nil),    // 24: wadi.metadata.v1.ExpireOffsets
+	(*Bootstrap)(nil),        // 25: wadi.metadata.v1.Bootstrap
+	(*SessionInfo)(nil),      // 26: wadi.metadata.v1.SessionInfo
+	(*Endpoint)(nil),         // 27: wadi.metadata.v1.Endpoint
+	(*MarkDigest)(nil),       // 28: wadi.metadata.v1.MarkDigest
+	(*Pointer)(nil),          // 29: wadi.metadata.v1.Pointer
+	(*KeptRoot)(nil),         // 30: wadi.metadata.v1.KeptRoot
+	(*Root)(nil),             // 31: wadi.metadata.v1.Root
+	(*Base)(nil),             // 32: wadi.metadata.v1.Base
+	(*ArchiveRef)(nil),       // 33: wadi.metadata.v1.ArchiveRef
+	(*ObjectRef)(nil),        // 34: wadi.metadata.v1.ObjectRef
+	(*BaseRecord)(nil),       // 35: wadi.metadata.v1.BaseRecord
+	(*BaseHeader)(nil),       // 36: wadi.metadata.v1.BaseHeader
+	(*InlineEpoch)(nil),      // 37: wadi.metadata.v1.InlineEpoch
+	(*BaseTopic)(nil),        // 38: wadi.metadata.v1.BaseTopic
+	(*BasePartition)(nil),    // 39: wadi.metadata.v1.BasePartition
+	(*BaseSessions)(nil),     // 40: wadi.metadata.v1.BaseSessions
+	(*SessionRecord)(nil),    // 41: wadi.metadata.v1.SessionRecord
+	(*BaseObjects)(nil),      // 42: wadi.metadata.v1.BaseObjects
+	(*BaseArchives)(nil),     // 43: wadi.metadata.v1.BaseArchives
+	(*BaseTrimmed)(nil),      // 44: wadi.metadata.v1.BaseTrimmed
+	(*BaseConfigs)(nil),      // 45: wadi.metadata.v1.BaseConfigs
+	(*ConfigResource)(nil),   // 46: wadi.metadata.v1.ConfigResource
+	(*BaseGroup)(nil),        // 47: wadi.metadata.v1.BaseGroup
+	(*BaseGroupOffsets)(nil), // 48: wadi.metadata.v1.BaseGroupOffsets
+	(*BaseEnd)(nil),          // 49: wadi.metadata.v1.BaseEnd
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -3502,33 +4735,48 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	13, // 11: wadi.metadata.v1.Command.create_partitions:type_name -> wadi.metadata.v1.CreatePartitions
 	14, // 12: wadi.metadata.v1.Command.trim_partitions:type_name -> wadi.metadata.v1.TrimPartitions
 	8,  // 13: wadi.metadata.v1.Command.alter_configs:type_name -> wadi.metadata.v1.AlterConfigs
-	6,  // 14: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	6,  // 15: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
-	18, // 16: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	21, // 17: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	23, // 18: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	24, // 19: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	25, // 20: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	25, // 21: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	27, // 22: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	29, // 23: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	30, // 24: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	31, // 25: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	33, // 26: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	34, // 27: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	38, // 28: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	35, // 29: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
-	36, // 30: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
-	28, // 31: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 32: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	32, // 33: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	37, // 34: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
-	6,  // 35: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	16, // 14: wadi.metadata.v1.Command.update_group:type_name -> wadi.metadata.v1.UpdateGroup
+	21, // 15: wadi.metadata.v1.Command.commit_offsets:type_name -> wadi.metadata.v1.CommitOffsets
+	22, // 16: wadi.metadata.v1.Command.delete_group:type_name -> wadi.metadata.v1.DeleteGroup
+	23, // 17: wadi.metadata.v1.Command.delete_offsets:type_name -> wadi.metadata.v1.DeleteOffsets
+	24, // 18: wadi.metadata.v1.Command.expire_offsets:type_name -> wadi.metadata.v1.ExpireOffsets
+	6,  // 19: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	6,  // 20: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
+	17, // 21: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	18, // 22: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	19, // 23: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
+	20, // 24: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
+	20, // 25: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
+	20, // 26: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
+	27, // 27: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	30, // 28: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	32, // 29: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	33, // 30: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	34, // 31: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	34, // 32: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	36, // 33: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	38, // 34: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	39, // 35: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	40, // 36: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	42, // 37: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	43, // 38: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	49, // 39: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	44, // 40: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	45, // 41: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
+	47, // 42: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
+	48, // 43: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
+	37, // 44: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 45: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	41, // 46: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	46, // 47: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
+	6,  // 48: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
+	17, // 49: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	18, // 50: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -3550,8 +4798,13 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_CreatePartitions)(nil),
 		(*Command_TrimPartitions)(nil),
 		(*Command_AlterConfigs)(nil),
+		(*Command_UpdateGroup)(nil),
+		(*Command_CommitOffsets)(nil),
+		(*Command_DeleteGroup)(nil),
+		(*Command_DeleteOffsets)(nil),
+		(*Command_ExpireOffsets)(nil),
 	}
-	file_metadata_metadatapb_metadata_proto_msgTypes[26].OneofWrappers = []any{
+	file_metadata_metadatapb_metadata_proto_msgTypes[35].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
 		(*BaseRecord_Topic)(nil),
 		(*BaseRecord_Partition)(nil),
@@ -3561,6 +4814,8 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*BaseRecord_End)(nil),
 		(*BaseRecord_Trimmed)(nil),
 		(*BaseRecord_Configs)(nil),
+		(*BaseRecord_Group)(nil),
+		(*BaseRecord_GroupOffsets)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3568,7 +4823,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
