@@ -77,16 +77,16 @@ type Results struct {
 // Result is one command's.
 type Result struct {
 	Code Code
-	// ID depends on the command: node id (OpenSession), topic number (CreateTopic, DeleteTopic), producer id
-	// (InitProducer), position (Mark), topics waiting (Sweep).
+	// ID depends on the command: node id (OpenSession), topic number (CreateTopic, DeleteTopic), partitions before it
+	// (CreatePartitions), producer id (InitProducer), position (Mark), topics and partitions waiting (Sweep).
 	ID      int64
-	Batches []BatchResult // AppendBatches: one per batch, in the command's order
+	Batches []BatchResult // AppendBatches, TrimPartitions: one per batch or partition, in the command's order
 }
 
-// BatchResult is one batch's.
+// BatchResult is one batch's, or one partition's of TrimPartitions.
 type BatchResult struct {
 	Code Code
-	Base int64 // base offset; the original one of a Duplicate; -1 when rejected
+	Base int64 // base offset, the original one of a Duplicate; the log start of a trimmed partition; -1 when rejected
 	Time int64 // Duplicate: Unix milliseconds at which the original was appended; else -1
 }
 
@@ -180,6 +180,10 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 		res.Code = s.applyCreateTopic(c.Base, k.CreateTopic, res)
 	case *pb.Command_DeleteTopic:
 		res.Code = s.applyDeleteTopic(c.Base, k.DeleteTopic, res)
+	case *pb.Command_CreatePartitions:
+		res.Code = s.applyCreatePartitions(c.Base, k.CreatePartitions, res)
+	case *pb.Command_TrimPartitions:
+		res.Code = s.applyTrimPartitions(c.Base, k.TrimPartitions, res)
 	case *pb.Command_InitProducer:
 		res.ID = s.nextProducerID
 		s.nextProducerID++

@@ -21,10 +21,11 @@ const (
 	baseObjectsPerRecord   = 8192
 	baseProducersPerRecord = 8192 // 640 KiB
 	baseSessionsPerRecord  = 8192
+	baseTrimmedPerRecord   = 32768
 )
 
 // EncodeBase hands out the state as a list of marshalled BaseRecords, in one fixed order: header, sessions, objects,
-// archives, topics each followed by its partitions, end. It is meant for a snapshot from Freeze; the same state gives
+// archives, topics each followed by its partitions, trimmed partitions, end. It is meant for a snapshot from Freeze; the same state gives
 // the same bytes.
 func (s *State) EncodeBase(emit func(record []byte) error) error {
 	var n uint64
@@ -37,7 +38,7 @@ func (s *State) EncodeBase(emit func(record []byte) error) error {
 		return emit(b)
 	}
 	for _, step := range []func(func(*pb.BaseRecord) error) error{
-		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics,
+		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics, s.encodeTrimmed,
 	} {
 		if err := step(put); err != nil {
 			return err
@@ -118,6 +119,19 @@ func (s *State) encodeTopics(put func(*pb.BaseRecord) error) error {
 			if err := encodePartition(t.Number, uint32(i), p, put); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+func (s *State) encodeTrimmed(put func(*pb.BaseRecord) error) error {
+	for part := range slices.Chunk(s.trimmed, baseTrimmedPerRecord) {
+		r := &pb.BaseTrimmed{}
+		for _, x := range part {
+			r.Topic, r.Partition = append(r.Topic, x.topic), append(r.Partition, x.partition)
+		}
+		if err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Trimmed{Trimmed: r}}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 // refused at once and not found out by a panic in Apply; tests run it after every entry.
 func (s *State) Check() error {
 	c := checker{s: s, refs: map[uint64]uint64{}, epochs: make([]inlineEpoch, len(s.epochs))}
-	for _, step := range []func() error{c.archives, c.topics, c.objects, c.inline, c.sessions} {
+	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.objects, c.inline, c.sessions} {
 		if err := step(); err != nil {
 			return fmt.Errorf("state at position %d: %w", s.position, err)
 		}
@@ -24,6 +24,7 @@ type checker struct {
 	epochs []inlineEpoch     // counted
 	runs   int
 	pairs  int
+	queued int // partitions of live topics that believe to wait for a sweep
 }
 
 func (c *checker) archives() error {
@@ -114,10 +115,17 @@ func (c *checker) partition(t *Topic, index int, p *Partition) error {
 		return err
 	case p.LogStart < 0 || p.Next < p.LogStart, next > p.Next, whole && next >= 0 && next != p.Next:
 		return fmt.Errorf("runs end at %d, log goes from %d to %d", next, p.LogStart, p.Next)
+	case whole && next >= 0 && p.runs.first().Base > p.LogStart:
+		return fmt.Errorf("runs begin at %d, the log at %d", p.runs.first().Base, p.LogStart)
+	case whole && p.spent() && !p.queued:
+		return fmt.Errorf("the run to %d lies below the log start %d and waits for no sweep", p.runs.first().Last, p.LogStart)
 	case whole && next < 0 && p.Next != p.LogStart:
 		return fmt.Errorf("no runs, log goes from %d to %d", p.LogStart, p.Next)
 	case uint32(index) < t.swept && (p.runs.len() > 0 || p.producers.len() > 0):
 		return fmt.Errorf("swept, but holds %d runs and %d producers", p.runs.len(), p.producers.len())
+	}
+	if whole && p.queued {
+		c.queued++
 	}
 	c.pairs += p.producers.len()
 	p.producers.each(func(id uint64, v *producer) {
@@ -126,6 +134,26 @@ func (c *checker) partition(t *Topic, index int, p *Partition) error {
 		}
 	})
 	return err
+}
+
+// trimmed checks that the line for the sweep holds the partitions that say so, each once.
+func (c *checker) trimmed() error {
+	live := map[trimmed]bool{}
+	for _, x := range c.s.trimmed {
+		if x.topic == 0 || x.topic >= c.s.nextTopic {
+			return fmt.Errorf("a partition of topic %d of %d waits for a sweep", x.topic, c.s.nextTopic)
+		}
+		if t := c.s.TopicByNumber(x.topic); t != nil {
+			if int64(x.partition) >= int64(len(t.parts)) || !t.parts[x.partition].queued || live[x] {
+				return fmt.Errorf("partition %d of topic %d waits for a sweep twice, or does not know of it", x.partition, x.topic)
+			}
+			live[x] = true
+		}
+	}
+	if len(live) != c.queued {
+		return fmt.Errorf("%d partitions believe that they wait for a sweep, %d do", c.queued, len(live))
+	}
+	return nil
 }
 
 func (c *checker) run(r Run) error {

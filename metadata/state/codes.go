@@ -22,12 +22,14 @@ const (
 	TooMany              Code = 12 // a cap is reached: topics, partitions, producers
 	FeatureLevel         Code = 13 // the cluster's feature level is outside the session's range
 	Stale                Code = 14 // done before; nothing to do
+	NotMore              Code = 15 // the topic has as many partitions already; ID tells how many
+	OffsetOutOfRange     Code = 16 // a log start cannot move there: below 0 or above the next offset
 )
 
 var codeNames = [...]string{
 	"ok", "duplicate", "invalid", "cluster not initialized", "session not open", "unknown topic or partition",
 	"topic exists", "topic name collides", "out of order sequence", "invalid producer epoch", "flush number reused",
-	"conflict", "too many", "feature level", "stale",
+	"conflict", "too many", "feature level", "stale", "not more partitions", "offset out of range",
 }
 
 func (c Code) String() string {

@@ -40,6 +40,9 @@ func FuzzApply(f *testing.F) {
 				if k := c.GetCreateTopic(); k != nil {
 					k.Partitions %= 300 // Check visits them all after every entry
 				}
+				if k := c.GetCreatePartitions(); k != nil {
+					k.Count %= 300
+				}
 			}
 			s.Apply(e)
 			if err := s.Check(); err != nil {
@@ -180,8 +183,23 @@ func exercise(t *testing.T, s *State) {
 		func() Entry { return Entry{Body: entryAt(4, mark())} },
 		func() Entry { return Entry{Body: entryAt(5, archived(s.ArchivedTo(), s.LastMark()))} },
 	)
+	var trims []trim
+	for i, b := range batches {
+		if i < MaxTrims {
+			trims = append(trims, trim{b.topic, b.partition, s.TopicByNumber(b.topic).Partition(int32(b.partition)).Next})
+		}
+	}
+	if len(trims) > 0 {
+		apply(
+			func() Entry { return Entry{Body: entryAt(6, trimPartitions(s.Position(), trims...))} },
+			func() Entry { return Entry{Body: entryAt(7, sweep(3))} },
+		)
+	}
 	for _, n := range numbers {
-		apply(func() Entry { return Entry{Body: entryAt(6, deleteTopic(n, s.Position()))} })
+		apply(func() Entry {
+			grown := uint32(s.TopicByNumber(n).Partitions() + 2)
+			return Entry{Body: entryAt(6, createPartitions(n, grown, s.Position()), deleteTopic(n, s.Position()))}
+		})
 	}
 	for range 20 {
 		apply(func() Entry { return Entry{Body: entryAt(7, sweep(MaxSweep))} })

@@ -101,6 +101,15 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 		return c
 	case 'd':
 		return deleteTopic(d.topic(t), base)
+	case 'g':
+		topic, _ := d.partition(t)
+		count := rapid.IntRange(0, 4).Draw(t, "count")
+		if known := d.w.live(topic); known != nil {
+			count = len(known.parts) + rapid.IntRange(-1, 2).Draw(t, "growth")
+		}
+		return createPartitions(topic, uint32(count), base)
+	case 't':
+		return d.trim(t, base)
 	case 'p':
 		return initProducer()
 	case 'm':
@@ -124,8 +133,38 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: append, create, delete, producer id, mark, archived, sweep, other.
-var commandMix = []byte("aaaaaaaaaaaaaaccdpmmrrsso")
+// commandMix is what commands are drawn from: append, create, delete, grow, trim, producer id, mark, archived, sweep,
+// other.
+var commandMix = []byte("aaaaaaaaaaaaaaccdgtttpmmrrssso")
+
+// trim mostly moves log starts to where they can be.
+func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {
+	var trims []trim
+	for range rapid.IntRange(1, 3).Draw(t, "trims") {
+		topic, partition := d.partition(t)
+		offset := int64(rapid.IntRange(-1, 3).Draw(t, "any offset"))
+		if known := d.w.live(topic); known != nil && int(partition) < len(known.parts) {
+			p := known.parts[partition]
+			offset = rapid.SampledFrom([]int64{
+				p.start, (p.start + p.next) / 2, (p.start + p.next + 1) / 2, p.next - 1, p.next, p.next + 1, p.start - 1,
+			}).Draw(t, "offset")
+		}
+		trims = append(trims, trim{topic, partition, offset})
+	}
+	c := trimPartitions(base, trims...)
+	if rarely(t, "malformed trim") {
+		k := c.GetTrimPartitions()
+		switch rapid.IntRange(0, 2).Draw(t, "how") {
+		case 0:
+			k.Offsets = k.Offsets[1:]
+		case 1:
+			k.Partitions = append(k.Partitions, 0)
+		default:
+			k.Reset()
+		}
+	}
+	return c
+}
 
 func (d *drawing) live() []*twinTopic {
 	var list []*twinTopic

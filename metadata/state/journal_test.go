@@ -100,6 +100,27 @@ func deleteTopic(number uint64, base int64) *pb.Command {
 	return &pb.Command{Base: base, Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: number}}}
 }
 
+func createPartitions(topic uint64, count uint32, base int64) *pb.Command {
+	return &pb.Command{Base: base, Kind: &pb.Command_CreatePartitions{
+		CreatePartitions: &pb.CreatePartitions{Topic: topic, Count: count},
+	}}
+}
+
+// trim is one partition's new log start.
+type trim struct {
+	topic     uint64
+	partition uint32
+	offset    int64
+}
+
+func trimPartitions(base int64, trims ...trim) *pb.Command {
+	c := &pb.TrimPartitions{}
+	for _, x := range trims {
+		c.Topics, c.Partitions, c.Offsets = append(c.Topics, x.topic), append(c.Partitions, x.partition), append(c.Offsets, x.offset)
+	}
+	return &pb.Command{Base: base, Kind: &pb.Command_TrimPartitions{TrimPartitions: c}}
+}
+
 func initProducer() *pb.Command {
 	return &pb.Command{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}
 }

@@ -49,6 +49,8 @@ func (l *Loader) Add(record []byte) error {
 		err = l.topic(k.Topic)
 	case *pb.BaseRecord_Partition:
 		err = l.partition(k.Partition)
+	case *pb.BaseRecord_Trimmed:
+		err = l.trimmed(k.Trimmed)
 	case *pb.BaseRecord_End:
 		l.ended = true
 		if k.End.Records != l.records {
@@ -202,6 +204,23 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 	}
 	if l.more = nil; r.More {
 		l.more = r
+	}
+	return nil
+}
+
+func (l *Loader) trimmed(r *pb.BaseTrimmed) error {
+	if len(r.Topic) != len(r.Partition) {
+		return fmt.Errorf("trimmed columns differ in length: %w", ErrBase)
+	}
+	for i := range r.Topic {
+		x := trimmed{r.Topic[i], r.Partition[i]}
+		l.s.trimmed = append(l.s.trimmed, x)
+		if t := l.s.TopicByNumber(x.topic); t != nil {
+			if int(x.partition) >= len(t.parts) || t.parts[x.partition].queued {
+				return fmt.Errorf("partition %d of topic %d was trimmed twice or is not there: %w", x.partition, x.topic, ErrBase)
+			}
+			t.parts[x.partition].queued = true
+		}
 	}
 	return nil
 }

@@ -95,6 +95,20 @@ func (l *runList) from(offset int64, maxRuns int, maxBytes int64, dst []Run) []R
 	return dst
 }
 
+// first is the run at the front; the list is not empty.
+func (l *runList) first() Run { return l.chunks[0][0] }
+
+// popFront removes the first run, which lies below the log start. The list is not empty.
+func (l *runList) popFront() Run {
+	r := l.chunks[0][0]
+	if l.chunks[0] = l.chunks[0][1:]; len(l.chunks[0]) == 0 {
+		l.chunks[0] = nil // lets it go
+		l.chunks = l.chunks[1:]
+	}
+	l.n--
+	return r
+}
+
 // popBack removes the last run; only a deleted topic is emptied that way.
 func (l *runList) popBack() (Run, bool) {
 	k := len(l.chunks)

@@ -20,6 +20,9 @@ const (
 	MaxTopics     = 200_000
 	MaxPartitions = 1_000_000
 	MaxProducers  = 8_000_000 // (producer id, partition) pairs: 640 MB
+
+	// MaxTopicPartitions bounds what a topic may grow to: what one command makes, and the list that its changes copy.
+	MaxTopicPartitions = 10_000
 )
 
 // State is the cluster's metadata at one position. The zero value is not usable; see New and Load.
@@ -43,6 +46,7 @@ type State struct {
 	topics           table[*Topic]
 	deleted          []uint64 // deleted topics that a Sweep has not finished, oldest first
 	forgottenDeletes int64    // the newest deletion whose topic is swept
+	trimmed          []trimmed
 	livePartitions   int
 	heldPartitions   int // those of deleted topics included, until they are swept
 
@@ -59,6 +63,7 @@ type State struct {
 	sessions       table[Session]
 
 	// Derived, not part of snapshots.
+	lastSweep   int64
 	byName      map[string]uint64
 	byCollision map[string]uint64
 	byID        map[TopicID]uint64

@@ -39,6 +39,7 @@ type Partition struct {
 	gen       uint64
 	runs      runList
 	producers table[producer]
+	queued    bool // in State.trimmed, unless the topic is deleted
 }
 
 // LSO is the last stable offset: records below it belong to no open transaction.
@@ -53,13 +54,15 @@ func (p *Partition) RunsFrom(offset int64, maxRuns int, maxBytes int64, dst []Ru
 	return p.runs.from(offset, maxRuns, maxBytes, dst)
 }
 
-// EachRun visits all runs in offset order.
+// EachRun visits all runs in offset order. Those that end below LogStart wait for a sweep.
 func (p *Partition) EachRun(visit func(Run)) { p.runs.each(visit) }
 
-// RunAtTime is the first run that holds a record with a timestamp of at least ms, judged by its maximum.
+// RunAtTime is the first run, from the one that holds LogStart on, that holds a record with a timestamp of at least ms,
+// judged by its maximum.
 func (p *Partition) RunAtTime(ms int64) (Run, bool) {
-	for _, chunk := range p.runs.chunks {
-		for _, r := range chunk {
+	c, i := p.runs.seek(p.LogStart)
+	for ; c < len(p.runs.chunks); c, i = c+1, 0 {
+		for _, r := range p.runs.chunks[c][i:] {
 			if r.MaxTimestamp >= ms {
 				return r, true
 			}
@@ -107,6 +110,12 @@ func (t *Topic) Config(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// changedSince reports whether another session changed the topic after base, so that a command that was judged there
+// must not undo it.
+func (t *Topic) changedSince(base int64, session layout.Session) bool {
+	return t.Changed > base && t.ChangedBy != session
 }
 
 func (t *Topic) parseConfigs() {
@@ -266,7 +275,7 @@ func (s *State) applyDeleteTopic(base int64, c *pb.DeleteTopic, res *Result) Cod
 	switch {
 	case t == nil:
 		return UnknownTopic
-	case t.Changed > base && t.ChangedBy != s.session:
+	case t.changedSince(base, s.session):
 		return Conflict
 	}
 	t = s.editTopic(c.Topic)
@@ -292,37 +301,4 @@ func (s *State) queueDeleted(t *Topic) {
 
 func deletedBefore(a, b *Topic) bool {
 	return a.Deleted < b.Deleted || (a.Deleted == b.Deleted && a.Number < b.Number)
-}
-
-// MaxSweep bounds what one Sweep command does.
-const MaxSweep = 1000
-
-// applySweep drops runs of deleted topics, oldest deletion first. ID tells how many topics wait still.
-func (s *State) applySweep(c *pb.Sweep, res *Result) Code {
-	left := int(min(c.Limit, MaxSweep))
-	for left > 0 && len(s.deleted) > 0 {
-		t := s.editTopic(s.deleted[0])
-		for ; left > 0 && int(t.swept) < len(t.parts); left-- {
-			p := t.parts[t.swept]
-			if p.runs.len() == 0 {
-				if n := p.producers.len(); n > 0 { // dropped now: a base written next must not bring them back
-					s.producerCount -= n
-					s.editPartition(t, t.swept).producers = table[producer]{}
-				}
-				t.swept++
-				continue
-			}
-			r, _ := s.editPartition(t, t.swept).runs.popBack()
-			s.dropRun(r)
-		}
-		if int(t.swept) < len(t.parts) {
-			break
-		}
-		s.forgottenDeletes = max(s.forgottenDeletes, t.Deleted)
-		s.heldPartitions -= len(t.parts)
-		s.topics.remove(t.Number, s.gen)
-		s.deleted = s.deleted[1:]
-	}
-	res.ID = int64(len(s.deleted))
-	return OK
 }

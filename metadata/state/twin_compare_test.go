@@ -85,8 +85,10 @@ func (w *twin) compareTotals(s *State) error {
 	got := []any{
 		s.Position(), s.ClusterID(), s.Incarnation(), s.FeatureLevel(), s.NextProducerID(), s.HighestExpiredProducerID(),
 		s.LastMark(), s.ArchivedTo(), s.InlineOutstanding(), s.RunCount(), s.ProducerCount(), s.Partitions(),
+		s.Unswept(),
 	}
-	want := []any{w.position, id, incarnation, level, w.pids, int64(-1), lastMark, w.archived, inline, runs, pairs, parts}
+	want := []any{w.position, id, incarnation, level, w.pids, int64(-1), lastMark, w.archived, inline, runs, pairs, parts,
+		len(w.waiting()) + len(w.trimmed)}
 	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("totals %v, want %v", got, want)
 	}
@@ -170,8 +172,8 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 	runs := w.runs(want)
 	var got []Run
 	p.EachRun(func(r Run) { got = append(got, r) })
-	if p.Next != want.next || p.LSO() != want.next || p.LogStart != 0 || p.Runs() != len(runs) || !slices.Equal(got, runs) {
-		return fmt.Errorf("log from %d to %d, runs %+v, want to %d, %+v", p.LogStart, p.Next, got, want.next, runs)
+	if p.Next != want.next || p.LSO() != want.next || p.LogStart != want.start || p.Runs() != len(runs) || !slices.Equal(got, runs) {
+		return fmt.Errorf("log from %d to %d, runs %+v, want %d to %d, %+v", p.LogStart, p.Next, got, want.start, want.next, runs)
 	}
 	for _, offset := range []int64{0, want.next / 2, want.next - 1, want.next} {
 		if got := p.RunsFrom(offset, 3, 40, nil); !slices.Equal(got, naiveFrom(runs, offset, 3, 40)) {
@@ -180,9 +182,9 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 	}
 	if len(runs) > 0 {
 		ms := runs[len(runs)/2].MaxTimestamp
-		first := runs[slices.IndexFunc(runs, func(r Run) bool { return r.MaxTimestamp >= ms })]
-		if r, ok := p.RunAtTime(ms); !ok || r != first {
-			return fmt.Errorf("run at time %d: %+v, want %+v", ms, r, first)
+		i := slices.IndexFunc(runs, func(r Run) bool { return r.Last >= want.start && r.MaxTimestamp >= ms })
+		if r, ok := p.RunAtTime(ms); ok != (i >= 0) || ok && r != runs[i] {
+			return fmt.Errorf("run at time %d: %+v, want that of index %d", ms, r, i)
 		}
 	}
 	for id := range int64(maxTwinProducer + 1) {

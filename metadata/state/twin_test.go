@@ -20,6 +20,7 @@ type twin struct {
 	marks    []int64
 	archived int64
 	archives []twinArchive
+	trimmed  []trimmed // partitions with runs below their log start, and some that had
 
 	// The entry being applied.
 	session layout.Session
@@ -36,6 +37,7 @@ type twinTopic struct {
 }
 
 type twinPart struct {
+	start     int64
 	next      int64
 	batches   []twinBatch
 	producers map[int64]*naiveProducer
@@ -134,6 +136,10 @@ func (w *twin) command(c *pb.Command, index int) Result {
 		return w.create(c.Base, k.CreateTopic)
 	case *pb.Command_DeleteTopic:
 		return w.delete(c.Base, k.DeleteTopic)
+	case *pb.Command_CreatePartitions:
+		return w.grow(c.Base, k.CreatePartitions)
+	case *pb.Command_TrimPartitions:
+		return w.trim(c.Base, k.TrimPartitions)
 	case *pb.Command_InitProducer:
 		w.pids++
 		return Result{ID: w.pids - 1}
@@ -236,6 +242,56 @@ func (w *twin) delete(base int64, k *pb.DeleteTopic) Result {
 	return Result{ID: int64(t.Number)}
 }
 
+func (w *twin) grow(base int64, k *pb.CreatePartitions) Result {
+	t := w.live(k.Topic)
+	if t == nil {
+		return Result{Code: UnknownTopic}
+	}
+	had := len(t.parts)
+	if t.Changed > base && t.ChangedBy != w.session {
+		return Result{Code: Conflict, ID: int64(had)}
+	}
+	if int(k.Count) <= had { // Semantics line 90
+		return Result{Code: NotMore, ID: int64(had)}
+	}
+	if k.Count > 10_000 {
+		return Result{Code: TooMany, ID: int64(had)}
+	}
+	for len(t.parts) < int(k.Count) {
+		t.parts = append(t.parts, &twinPart{producers: map[int64]*naiveProducer{}})
+	}
+	t.Changed, t.ChangedBy = w.position, w.session
+	return Result{ID: int64(had)}
+}
+
+func (w *twin) trim(base int64, k *pb.TrimPartitions) (res Result) {
+	if n := len(k.Topics); n == 0 || n > 1000 || len(k.Partitions) != n || len(k.Offsets) != n {
+		return Result{Code: Invalid}
+	}
+	for i, offset := range k.Offsets {
+		got := BatchResult{Base: -1, Time: -1}
+		t := w.live(k.Topics[i])
+		switch {
+		case t == nil || int(k.Partitions[i]) >= len(t.parts):
+			got.Code = UnknownTopic
+		case t.Changed > base && t.ChangedBy != w.session:
+			got.Code = Conflict
+		case offset < 0 || offset > t.parts[k.Partitions[i]].next: // Semantics line 51
+			got.Code = OffsetOutOfRange
+		default:
+			p := t.parts[k.Partitions[i]]
+			p.start = max(p.start, offset)
+			got.Base = p.start
+			x := trimmed{t.Number, k.Partitions[i]}
+			if runs := w.runs(p); len(runs) > 0 && runs[0].Last < p.start && !slices.Contains(w.trimmed, x) {
+				w.trimmed = append(w.trimmed, x)
+			}
+		}
+		res.Batches = append(res.Batches, got)
+	}
+	return res
+}
+
 // waiting are the deleted topics that no sweep has finished, the next one first.
 func (w *twin) waiting() []*twinTopic {
 	var list []*twinTopic
@@ -250,9 +306,20 @@ func (w *twin) waiting() []*twinTopic {
 	return list
 }
 
-// sweep takes one step per run dropped and one per partition finished.
+// sweep takes one step per run dropped and one per partition finished, trimmed partitions first.
 func (w *twin) sweep(k *pb.Sweep) Result {
-	for steps := min(k.Limit, 1000); steps > 0 && len(w.waiting()) > 0; steps-- {
+	steps := min(k.Limit, 1000)
+	for ; steps > 0 && len(w.trimmed) > 0; steps-- {
+		if t := w.live(w.trimmed[0].topic); t != nil {
+			p := t.parts[w.trimmed[0].partition]
+			if runs := w.runs(p); len(runs) > 0 && runs[0].Last < p.start {
+				p.batches = slices.DeleteFunc(p.batches, func(b twinBatch) bool { return b.last <= runs[0].Last })
+				continue
+			}
+		}
+		w.trimmed = w.trimmed[1:]
+	}
+	for ; steps > 0 && len(w.waiting()) > 0; steps-- {
 		t := w.waiting()[0]
 		p := t.parts[t.done]
 		if runs := w.runs(p); len(runs) > 0 {
@@ -264,7 +331,7 @@ func (w *twin) sweep(k *pb.Sweep) Result {
 		t.done++
 		t.gone = t.done == len(t.parts)
 	}
-	return Result{ID: int64(len(w.waiting()))}
+	return Result{ID: int64(len(w.waiting()) + len(w.trimmed))}
 }
 
 func (w *twin) archive(k *pb.Archived) Code {
