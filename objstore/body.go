@@ -16,7 +16,7 @@ func (b Body) Verify() error {
 		crc = crc32.Update(crc, castagnoli, c)
 	}
 	if crc != b.CRC32C {
-		return fmt.Errorf("%w: body has CRC-32C %08x, expected %08x", ErrCorrupt, crc, b.CRC32C)
+		return Final(fmt.Errorf("%w: body has CRC-32C %08x, expected %08x", ErrCorrupt, crc, b.CRC32C))
 	}
 	return nil
 }
