@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"wadi/objstore"
 )
 
 // Sleeper lets d pass and returns nil, or the context's error as soon as that ends.
@@ -54,6 +56,8 @@ type Profile struct {
 	Stall      time.Duration
 	// BytesPerSecond is the rate of one Get's stream after its first byte. 0: at once.
 	BytesPerSecond float64
+	// Bursts are when the service asks to slow down.
+	Bursts Bursts
 }
 
 // S3 is the profile that benchmarks use for Amazon S3 in the agent's own region.
@@ -67,19 +71,32 @@ func S3() Profile {
 	}
 }
 
+// BadDay is S3 on a day that an agent has to live through: one in 100 writes takes 2 s, and in one of five periods of
+// 10 s everything is refused for half a second.
+func BadDay() Profile {
+	p := S3()
+	p.StallEvery, p.Stall = 100, 2*time.Second
+	p.Bursts = Bursts{Every: 10 * time.Second, Length: 500 * time.Millisecond, Chance: 0.2, Answer: 15 * time.Millisecond}
+	return p
+}
+
 // WithLatency makes every call take its time. The nth call of a seed always draws the same numbers. A nil sleep is Sleep.
 func WithLatency(p Profile, seed uint64, sleep Sleeper) Option {
 	if sleep == nil {
 		sleep = Sleep
 	}
 	return func(s *Store) {
-		s.latency = &latency{profile: p, sleep: sleep, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))}
+		s.latency = &latency{
+			profile: p, sleep: sleep, rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), seed: seed, began: time.Now(),
+		}
 	}
 }
 
 type latency struct {
 	profile Profile
 	sleep   Sleeper
+	seed    uint64
+	began   time.Time
 	mu      sync.Mutex
 	rand    *rand.Rand
 }
@@ -87,6 +104,7 @@ type latency struct {
 // wait is the latency of one call, in the part before its effect and the part after it.
 type wait struct {
 	latency *latency // nil: none
+	refused bool     // by a burst
 	first   time.Duration
 	rest    time.Duration
 	stream  bool
@@ -101,6 +119,9 @@ func (l *latency) draw(c Call, atLeast float64) wait {
 	z, stall, share := l.rand.NormFloat64(), l.rand.Float64(), l.rand.Float64()
 	l.mu.Unlock()
 	p := l.profile
+	if p.Bursts.at(l.seed, time.Since(l.began)) {
+		return wait{latency: l, refused: true, first: p.Bursts.Answer}
+	}
 	d := p.FirstByte.at(z)
 	if c.Op == Put || c.Op == Delete {
 		d = p.Write.at(z)
@@ -116,7 +137,11 @@ func (w wait) before(ctx context.Context) error {
 	if w.latency == nil {
 		return nil
 	}
-	return w.latency.sleep(ctx, w.first)
+	err := w.latency.sleep(ctx, w.first)
+	if err == nil && w.refused {
+		return objstore.ErrThrottled
+	}
+	return err
 }
 
 func (w wait) after(ctx context.Context, size int64) error {
