@@ -56,21 +56,13 @@ func writeBase(
 // loadBase rebuilds the state of a base and checks it against the base's description.
 func loadBase(ctx context.Context, store objstore.Store, base *pb.Base) (*state.State, error) {
 	loader, hash := state.NewLoader(), sha256.New()
-	for _, part := range base.Parts {
-		data, err := store.Get(ctx, part.Key, 0, int64(part.Size))
-		if err != nil {
-			return nil, fmt.Errorf("read base: %w", err)
-		}
-		if crc32.Checksum(data, castagnoli) != part.Crc32C {
-			return nil, fmt.Errorf("base %s: checksum: %w", part.Key, ErrFormat)
-		}
-		if err := checkHeader(baseMagic, data); err != nil {
-			return nil, fmt.Errorf("base %s: %w", part.Key, err)
-		}
+	read := func(ctx context.Context, i int) ([]byte, error) { return readPart(ctx, store, base.Parts[i]) }
+	err := ahead(ctx, len(base.Parts), partsAhead, read, func(data []byte) error {
 		hash.Write(data)
-		if err := addRecords(loader, data[headerSize:]); err != nil {
-			return nil, fmt.Errorf("base %s: %w", part.Key, err)
-		}
+		return addRecords(loader, data[headerSize:])
+	})
+	if err != nil {
+		return nil, fmt.Errorf("base at position %d: %w", base.Position, err)
 	}
 	s, err := loader.State()
 	if err != nil {
@@ -81,6 +73,23 @@ func loadBase(ctx context.Context, store objstore.Store, base *pb.Base) (*state.
 		return nil, fmt.Errorf("base at position %d is not the one that its root names: %w", s.Position(), ErrFormat)
 	}
 	return s, nil
+}
+
+// partsAhead bounds the memory of a load: parts are of 64 MiB.
+const partsAhead = 2
+
+func readPart(ctx context.Context, store objstore.Store, part *pb.ObjectRef) ([]byte, error) {
+	data, err := store.Get(ctx, part.Key, 0, int64(part.Size))
+	if err != nil {
+		return nil, err
+	}
+	if crc32.Checksum(data, castagnoli) != part.Crc32C {
+		return nil, fmt.Errorf("%s: checksum: %w", part.Key, ErrFormat)
+	}
+	if err := checkHeader(baseMagic, data); err != nil {
+		return nil, fmt.Errorf("%s: %w", part.Key, err)
+	}
+	return data, nil
 }
 
 func addRecords(l *state.Loader, b []byte) error {

@@ -71,27 +71,20 @@ func LoadRoot(ctx context.Context, store objstore.Store, root *pb.Root) (*state.
 	if err != nil {
 		return nil, err
 	}
+	var archives []*pb.ArchiveRef
+	at := s.Position()
 	for _, a := range root.Archives {
 		if a.To <= root.Base.Position {
 			continue
 		}
-		if a.From != s.Position() {
-			return nil, fmt.Errorf("archive %s starts behind position %d instead of %d: %w", a.Object.Key, a.From, s.Position(), ErrFormat)
+		if a.From != at {
+			return nil, fmt.Errorf("archive %s starts behind position %d instead of %d: %w", a.Object.Key, a.From, at, ErrFormat)
 		}
-		x, err := readIndex(ctx, store, a.Object.Key, a.Object.Size)
-		if err != nil {
-			return nil, fmt.Errorf("read archive: %w", err)
-		}
-		err = x.each(ctx, store, a.Object.Key, func(e journal.Entry) error {
-			d, err := state.Decode(e.Position, e.Session, e.Seq, e.Value)
-			if err == nil {
-				s.Apply(d)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("replay archive %s: %w", a.Object.Key, err)
-		}
+		at = a.To
+		archives = append(archives, a)
+	}
+	if err := replay(ctx, store, archives, s); err != nil {
+		return nil, err
 	}
 	digest := s.Digest()
 	if s.Position() != root.Position || string(digest[:]) != string(root.Digest) {
@@ -100,6 +93,47 @@ func LoadRoot(ctx context.Context, store objstore.Store, root *pb.Root) (*state.
 	}
 	return s, nil
 }
+
+// replay applies archives that follow each other.
+func replay(ctx context.Context, store objstore.Store, archives []*pb.ArchiveRef, s *state.State) error {
+	type chunk struct {
+		key  string
+		x    *archiveIndex
+		i, j int
+	}
+	var chunks []chunk
+	next := 0
+	err := ahead(ctx, len(archives), chunksAhead, func(ctx context.Context, i int) (*archiveIndex, error) {
+		return readIndex(ctx, store, archives[i].Object.Key, archives[i].Object.Size)
+	}, func(x *archiveIndex) error {
+		for i := 0; i < len(x.entries); {
+			_, j := x.chunk(i)
+			chunks = append(chunks, chunk{archives[next].Object.Key, x, i, j})
+			i = j
+		}
+		next++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read archives: %w", err)
+	}
+	return ahead(ctx, len(chunks), chunksAhead, func(ctx context.Context, i int) ([]journal.Entry, error) {
+		c := chunks[i]
+		return c.x.read(ctx, store, c.key, c.i, c.j)
+	}, func(entries []journal.Entry) error {
+		for _, e := range entries {
+			d, err := state.Decode(e.Position, e.Session, e.Seq, e.Value)
+			if err != nil {
+				return fmt.Errorf("replay archives: %w", err)
+			}
+			s.Apply(d)
+		}
+		return nil
+	})
+}
+
+// chunksAhead reads of about a MiB keep a stream of 80 MB/s busy against a first byte after 100 ms.
+const chunksAhead = 8
 
 // Inline returns the inline bytes of the entry at a position. key and size name the archive that State gives; with
 // key "" State has none yet, and the root loaded last is asked.
