@@ -42,8 +42,9 @@ func (w *waiters) init() {
 	w.mu.byTopic = map[uint64]int{}
 }
 
-// Subscribe calls wake, on the view's goroutine, after each entry that appended to one of the partitions or deleted its
-// topic, until cancel is called, once; a call may still be under way then. wake must not block. refs is not retained.
+// Subscribe calls wake, on the view's goroutine, after each entry that appended to one of the partitions, moved its log
+// start or deleted its topic, until cancel is called, once; a call may still be under way then. wake must not block.
+// refs is not retained.
 //
 // To lose nothing: subscribe first, then read State, then wait.
 func (v *View) Subscribe(refs []PartitionRef, wake func()) (cancel func()) {
@@ -124,6 +125,12 @@ func (w *waiters) touched(body *pb.Entry) (woken []func()) {
 		if a := c.GetAppendBatches(); a != nil {
 			for i := range min(len(a.Topics), len(a.Partitions)) {
 				woken = w.collectLocked(w.mu.byPartition[PartitionRef{a.Topics[i], int32(a.Partitions[i])}], woken)
+			}
+		}
+		// Who waits for more bytes from an offset that is gone now must hear of it.
+		if x := c.GetTrimPartitions(); x != nil {
+			for i := range min(len(x.Topics), len(x.Partitions)) {
+				woken = w.collectLocked(w.mu.byPartition[PartitionRef{x.Topics[i], int32(x.Partitions[i])}], woken)
 			}
 		}
 		if d := c.GetDeleteTopic(); d != nil && w.mu.byTopic[d.Topic] > 0 {

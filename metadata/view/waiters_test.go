@@ -58,9 +58,16 @@ func TestWaiters(t *testing.T) {
 					polls = append(polls[:i], polls[i+1:]...)
 				}
 			},
-			"append": func(t *rapid.T) {
+			"append or trim": func(t *rapid.T) {
 				hit := refs.Draw(t, "hit")
-				w.notify(touching(hit...))
+				e := touching(hit...)
+				if rapid.Bool().Draw(t, "trim") {
+					a := e.Commands[0].GetAppendBatches()
+					e.Commands[0].Kind = &pb.Command_TrimPartitions{
+						TrimPartitions: &pb.TrimPartitions{Topics: a.Topics, Partitions: a.Partitions},
+					}
+				}
+				w.notify(e)
 				check(func(r PartitionRef) bool {
 					for _, h := range hit {
 						if h == r {
