@@ -193,6 +193,16 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 		res.Code = s.applyMark(res)
 	case *pb.Command_Archived:
 		res.Code = s.applyArchived(k.Archived)
+	case *pb.Command_UpdateGroup:
+		res.Code = s.applyUpdateGroup(k.UpdateGroup)
+	case *pb.Command_CommitOffsets:
+		res.Code = s.applyCommitOffsets(c.Base, k.CommitOffsets, res)
+	case *pb.Command_DeleteGroup:
+		res.Code = s.applyDeleteGroup(c.Base, k.DeleteGroup)
+	case *pb.Command_DeleteOffsets:
+		res.Code = s.applyDeleteOffsets(c.Base, k.DeleteOffsets)
+	case *pb.Command_ExpireOffsets:
+		res.Code = s.applyExpireOffsets(k.ExpireOffsets, res)
 	case *pb.Command_Sweep:
 		res.Code = s.applySweep(k.Sweep, res)
 	default:

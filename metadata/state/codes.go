@@ -24,12 +24,21 @@ const (
 	Stale                Code = 14 // done before; nothing to do
 	NotMore              Code = 15 // the topic has as many partitions already; ID tells how many
 	OffsetOutOfRange     Code = 16 // a log start cannot move there: below 0 or above the next offset
+	UnknownGroup         Code = 17 // no such group
+	UnknownMember        Code = 18 // the group has no such member
+	IllegalGeneration    Code = 19 // not the group's generation
+	FencedInstance       Code = 20 // another member has the instance id
+	RebalanceInProgress  Code = 21 // the generation has no assignment yet
+	StaleMemberEpoch     Code = 22 // not the member's epoch (consumer groups)
+	NotEmpty             Code = 23 // the group has members
 )
 
 var codeNames = [...]string{
 	"ok", "duplicate", "invalid", "cluster not initialized", "session not open", "unknown topic or partition",
 	"topic exists", "topic name collides", "out of order sequence", "invalid producer epoch", "flush number reused",
 	"conflict", "too many", "feature level", "stale", "not more partitions", "offset out of range",
+	"unknown group", "unknown member", "illegal generation", "fenced instance id", "rebalance in progress", "stale member epoch",
+	"group not empty",
 }
 
 func (c Code) String() string {

@@ -13,10 +13,12 @@ import (
 
 // Loader rebuilds a State from the records of a base. Records come in the order in which EncodeBase gave them.
 type Loader struct {
-	s       *State
-	records uint64
-	ended   bool
-	more    *pb.BasePartition // the last partition record, when it announced another
+	s         *State
+	records   uint64
+	ended     bool
+	more      *pb.BasePartition // the last partition record, when it announced another
+	lastGroup *Group            // of the last group record
+	groupOpen bool              // more of its members may follow
 }
 
 // NewLoader starts with nothing loaded.
@@ -51,6 +53,10 @@ func (l *Loader) Add(record []byte) error {
 		err = l.partition(k.Partition)
 	case *pb.BaseRecord_Trimmed:
 		err = l.trimmed(k.Trimmed)
+	case *pb.BaseRecord_Group:
+		err = l.group(k.Group)
+	case *pb.BaseRecord_GroupOffsets:
+		err = l.groupOffsets(k.GroupOffsets)
 	case *pb.BaseRecord_End:
 		l.ended = true
 		if k.End.Records != l.records {
@@ -95,6 +101,7 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	s.clusterID, s.incarnation, s.featureLevel = h.ClusterId, h.Incarnation, h.FeatureLevel
 	s.position, s.digest = h.Position, Digest(h.Digest)
 	s.nextTopic, s.nextProducerID, s.nextObject = h.NextTopic, h.NextProducerId, h.NextObject
+	s.groupsMade = h.GroupsMade
 	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
 	s.epochs, s.lastMark = s.epochs[:0], s.archivedTo // archives end at marks
 	for _, e := range h.InlineEpochs {

@@ -62,11 +62,17 @@ type State struct {
 	epochsGen      uint64 // of the slice: a snapshot may hold one of an older generation
 	sessions       table[Session]
 
+	groupsMade  uint64
+	groups      table[*Group]
+	offsetCount int
+	groupBytes  int64
+
 	// Derived, not part of snapshots.
 	lastSweep   int64
 	byName      map[string]uint64
 	byCollision map[string]uint64
 	byID        map[TopicID]uint64
+	byGroup     map[string]uint64
 
 	results Results
 	scratch []byte
@@ -78,6 +84,7 @@ func New() *State {
 	return &State{
 		gen: 1, nextTopic: 1, nextProducerID: 1, highestExpired: -1, nextObject: 1, epochs: []inlineEpoch{{}},
 		byName: map[string]uint64{}, byCollision: map[string]uint64{}, byID: map[TopicID]uint64{},
+		byGroup: map[string]uint64{},
 	}
 }
 
@@ -105,7 +112,8 @@ func (s *State) HighestExpiredProducerID() int64 { return s.highestExpired }
 func (s *State) Freeze() *State {
 	c := *s
 	c.topics, c.objects, c.sessions = s.topics.share(), s.objects.share(), s.sessions.share()
-	c.byName, c.byCollision, c.byID = nil, nil, nil
+	c.groups = s.groups.share()
+	c.byName, c.byCollision, c.byID, c.byGroup = nil, nil, nil, nil
 	c.results, c.scratch, c.warmer = Results{}, nil, warmer{}
 	s.gen++
 	return &c
@@ -120,6 +128,8 @@ func (s *State) Size() map[string]int64 {
 		"topics":     int64(s.topics.len()) * 400,
 		"objects":    int64(s.objects.len()) * 64,
 		"sessions":   int64(s.sessions.len()) * 64,
+		"groups":     s.groupBytes + int64(s.groups.len())*groupOverhead,
+		"offsets":    int64(s.offsetCount) * offsetBytes,
 	}
 }
 

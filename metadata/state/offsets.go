@@ -1,0 +1,172 @@
+package state
+
+import (
+	pb "wadi/metadata/metadatapb"
+)
+
+// MaxCommit bounds the partitions of one CommitOffsets, DeleteOffsets or ExpireOffsets.
+const MaxCommit = 4000
+
+// applyCommitOffsets stores positions; ID tells how many. A commit from outside of the group (generation -1) makes a
+// group that is not there, as Kafka does for consumers that assign partitions to themselves.
+func (s *State) applyCommitOffsets(base int64, c *pb.CommitOffsets, res *Result) Code {
+	if code := s.judgeCommit(base, c); code != OK {
+		return code
+	}
+	g := s.editGroup(c.Group)
+	if g == nil {
+		g = s.addGroup(c.Group)
+	}
+	g.commits.touch(s.position, s.session)
+	for i, topic := range c.Topics {
+		t := s.TopicByNumber(topic)
+		if t == nil || int(c.Partitions[i]) >= len(t.parts) {
+			continue // deleted on the way: nobody can ask for it any more
+		}
+		o := Offset{Offset: c.Offsets[i], AtMs: s.atMs, LeaderEpoch: -1}
+		if len(c.LeaderEpochs) > 0 {
+			o.LeaderEpoch = c.LeaderEpochs[i]
+		}
+		if len(c.Metadata) > 0 {
+			o.Metadata = c.Metadata[i]
+		}
+		s.putOffset(g, offsetKey(topic, c.Partitions[i]), o)
+		res.ID++
+	}
+	return OK
+}
+
+func (s *State) putOffset(g *Group, key uint64, o Offset) {
+	if old := g.offsets.edit(key, s.gen); old != nil {
+		s.growGroup(g, int64(len(o.Metadata)-len(old.Metadata)))
+		*old = o
+		return
+	}
+	g.offsets.put(key, o, s.gen)
+	s.offsetCount++
+	s.growGroup(g, int64(len(o.Metadata)))
+}
+
+func (s *State) dropOffset(g *Group, key uint64) {
+	if old := g.offsets.get(key); old != nil {
+		s.growGroup(g, -int64(len(old.Metadata)))
+		g.offsets.remove(key, s.gen)
+		s.offsetCount--
+	}
+}
+
+func (s *State) judgeCommit(base int64, c *pb.CommitOffsets) Code {
+	n := len(c.Topics)
+	if c.Group == "" && c.Generation >= 0 || len(c.Group) > MaxGroupName || !offsetColumns(c.Topics, c.Partitions) || len(c.Offsets) != n ||
+		(len(c.LeaderEpochs) != 0 && len(c.LeaderEpochs) != n) || (len(c.Metadata) != 0 && len(c.Metadata) != n) {
+		return Invalid
+	}
+	var metadata int64
+	for _, m := range c.Metadata {
+		metadata += int64(len(m))
+	}
+	g := s.Group(c.Group)
+	switch {
+	case g == nil && c.Generation >= 0:
+		return UnknownGroup
+	case s.offsetCount+n > MaxOffsets, metadata > 0 && s.groupBytes+metadata > MaxGroupBytes:
+		return TooMany
+	case g == nil && s.groups.len() >= MaxGroups:
+		return TooMany
+	case g == nil:
+		return OK
+	case g.commits.byOther(s.session, base):
+		return Conflict
+	}
+	return g.JudgeCommit(c.Member, c.InstanceId, c.Generation)
+}
+
+// JudgeCommit says whether a member may commit positions under a generation or member epoch, or, with generation -1,
+// somebody outside of the group (Semantics line 61).
+func (g *Group) JudgeCommit(member, instance string, generation int32) Code {
+	if generation < 0 && len(g.members) == 0 {
+		return OK
+	}
+	if generation < 0 && member == "" && instance == "" {
+		return UnknownMember
+	}
+	if instance != "" && g.Type == ClassicGroup {
+		switch m := g.StaticMember(instance); {
+		case m == nil:
+			return UnknownMember
+		case m.Id != member:
+			return FencedInstance
+		}
+	}
+	m := g.Member(member)
+	switch {
+	case m == nil:
+		return UnknownMember
+	case g.Type == ConsumerGroup && m.Epoch != generation:
+		return StaleMemberEpoch
+	case g.Type == ClassicGroup && g.Generation != generation:
+		return IllegalGeneration
+	case g.State == GroupCompleting:
+		return RebalanceInProgress
+	}
+	return OK
+}
+
+func offsetColumns(topics []uint64, partitions []uint32) bool {
+	if len(topics) != len(partitions) || len(topics) > MaxCommit {
+		return false
+	}
+	for i, t := range topics {
+		if !validOffsetKey(t, partitions[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// applyDeleteOffsets forgets positions. Which topics the members are subscribed to was judged by the proposer, so the
+// group must still be as it was.
+func (s *State) applyDeleteOffsets(base int64, c *pb.DeleteOffsets) Code {
+	g := s.Group(c.Group)
+	switch {
+	case !offsetColumns(c.Topics, c.Partitions):
+		return Invalid
+	case g == nil:
+		return UnknownGroup
+	case g.Version != c.Version || g.commits.byOther(s.session, base):
+		return Conflict
+	}
+	g = s.editGroup(c.Group)
+	g.commits.touch(s.position, s.session)
+	for i, topic := range c.Topics {
+		s.dropOffset(g, offsetKey(topic, c.Partitions[i]))
+	}
+	return OK
+}
+
+// applyExpireOffsets forgets the named positions whose topic is gone or whose time is over, and the group when nothing
+// is left of it. ID is 1 when the group is gone. Time is over when the position was committed before the time named and
+// the group has had no member since before it (Semantics line 66).
+func (s *State) applyExpireOffsets(c *pb.ExpireOffsets, res *Result) Code {
+	g := s.Group(c.Group)
+	switch {
+	case !offsetColumns(c.Topics, c.Partitions):
+		return Invalid
+	case g == nil:
+		return UnknownGroup
+	}
+	g = s.editGroup(c.Group)
+	over := g.EmptySince != 0 && g.EmptyMs <= c.BeforeMs
+	for i, topic := range c.Topics {
+		key := offsetKey(topic, c.Partitions[i])
+		o := g.offsets.get(key)
+		if o != nil && (s.TopicByNumber(topic) == nil || over && o.AtMs <= c.BeforeMs) {
+			s.dropOffset(g, key)
+		}
+	}
+	if over && g.offsets.len() == 0 {
+		s.removeGroup(g)
+		res.ID = 1
+	}
+	return OK
+}
