@@ -38,11 +38,13 @@ const (
 type runList struct {
 	chunks [][]Run
 	n      int
+	bytes  int64 // sum of the lengths
 }
 
 func (l *runList) len() int { return l.n }
 
 func (l *runList) append(r Run) {
+	l.bytes += int64(r.Length)
 	if k := len(l.chunks); k > 0 {
 		if last := l.chunks[k-1]; len(last) < cap(last) {
 			l.chunks[k-1] = append(last, r)
@@ -60,7 +62,7 @@ func (l *runList) append(r Run) {
 
 // share is a copy that later appends and drops on either side do not show in. Only one side may append.
 func (l *runList) share() runList {
-	return runList{chunks: append(make([][]Run, 0, len(l.chunks)+1), l.chunks...), n: l.n}
+	return runList{chunks: append(make([][]Run, 0, len(l.chunks)+1), l.chunks...), n: l.n, bytes: l.bytes}
 }
 
 // seek is the position (chunk, index) of the first run whose last offset is at least offset.
@@ -106,6 +108,7 @@ func (l *runList) popFront() Run {
 		l.chunks = l.chunks[1:]
 	}
 	l.n--
+	l.bytes -= int64(r.Length)
 	return r
 }
 
@@ -124,6 +127,7 @@ func (l *runList) popBack() (Run, bool) {
 		l.chunks[k-1] = last[: len(last)-1 : len(last)-1]
 	}
 	l.n--
+	l.bytes -= int64(r.Length)
 	return r, true
 }
 

@@ -175,6 +175,13 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 	if p.Next != want.next || p.LSO() != want.next || p.LogStart != want.start || p.Runs() != len(runs) || !slices.Equal(got, runs) {
 		return fmt.Errorf("log from %d to %d, runs %+v, want %d to %d, %+v", p.LogStart, p.Next, got, want.start, want.next, runs)
 	}
+	size := int64(0)
+	for _, r := range runs {
+		size += int64(r.Length)
+	}
+	if p.Bytes() != size {
+		return fmt.Errorf("%d bytes, want %d", p.Bytes(), size)
+	}
 	for _, offset := range []int64{0, want.next / 2, want.next - 1, want.next} {
 		if got := p.RunsFrom(offset, 3, 40, nil); !slices.Equal(got, naiveFrom(runs, offset, 3, 40)) {
 			return fmt.Errorf("runs from %d: %+v", offset, got)
@@ -187,8 +194,21 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 			return fmt.Errorf("run at time %d: %+v, want that of index %d", ms, r, i)
 		}
 	}
+	told := map[int64]Producer{}
+	for _, v := range p.Producers(nil) {
+		told[v.ID] = v
+	}
+	if len(told) != len(want.producers) {
+		return fmt.Errorf("producers %+v, want %d", told, len(want.producers))
+	}
 	for id := range int64(maxTwinProducer + 1) {
 		known := want.producers[id]
+		if known != nil {
+			last := known.sent[len(known.sent)-1]
+			if v := told[id]; v.Epoch != known.epoch || v.LastSequence != last.last() || v.LastTime != last.ms {
+				return fmt.Errorf("producer %d is told as %+v, want epoch %d and %+v", id, v, known.epoch, last)
+			}
+		}
 		for epoch := range int16(4) {
 			seq, ok := p.ProducerNext(id, epoch)
 			wantSeq := int32(0)
