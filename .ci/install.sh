@@ -88,6 +88,18 @@ java() {
 	maven examples/java
 }
 
+# sarama and kafka-go live in a module of their own: Wadi requires neither.
+goclients() { go -C integration/clients/go build -o ../../../.tools/bin/clients .; }
+
+node() {
+	js=integration/clients/js
+	cmp -s "$js/package-lock.json" "$js/node_modules/installed.json" && return
+	need node nodejs
+	need npm npm
+	npm --prefix "$js" ci --no-audit --no-fund --loglevel=error >/dev/null
+	cp "$js/package-lock.json" "$js/node_modules/installed.json"
+}
+
 step etcd etcd
 step minio minio
 step versitygw versitygw
@@ -95,3 +107,5 @@ step kcat kcat
 step protoc protoc
 step confluent-kafka python
 step kafka-clients java
+step sarama+kafka-go goclients
+step KafkaJS node

@@ -20,7 +20,10 @@ if [ -n "$unformatted" ]; then
 fi
 
 go vet ./... || failed=1
+go -C integration/clients/go vet ./... || failed=1
 go tool -modfile=tools/go.mod staticcheck ./... || failed=1
+staticcheck=$(go tool -modfile=tools/go.mod -n staticcheck)
+(cd integration/clients/go && "$staticcheck" ./...) || failed=1
 go test ./internal/importrules || failed=1
 
 # The generated code must be what the .proto files give, and nothing generated may be left without its .proto. The

@@ -26,8 +26,20 @@ type Client interface {
 	Read(ctx context.Context, bootstrap string, topics []string) ([]Read, error)
 }
 
+// chooser is a Client that cannot write every record.
+type chooser interface {
+	// sayable leaves of the records, or makes of them, what it can write.
+	sayable(records []Record) []Record
+}
+
+// shower is a Client that cannot show every record as it is.
+type shower interface {
+	// shows is what it reads of records that were written like this.
+	shows(written []Written) []Written
+}
+
 // clients are all there are.
-var clients = []Client{kcat{}, python{}, java{}, franz{}}
+var clients = []Client{kcat{}, python{}, java{}, franz{}, sarama, kafkaGo{goClient{name: "kafka-go"}}, kafkaJS{}}
 
 // codecs are the compression types of the Kafka protocol, by the names that all clients share.
 var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}

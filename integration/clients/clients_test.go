@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,8 +59,8 @@ func write(ctx context.Context, t *testing.T, b broker, c Client, codec string, 
 		t.Fatal(err)
 	}
 	records := workload(recordsPerTopic, keyed)
-	if _, plain := c.(kcat); plain {
-		records = sayable(records)
+	if c, limited := c.(chooser); limited {
+		records = c.sayable(records)
 	}
 	begin := time.Now()
 	written, err := c.Write(ctx, b.bootstrap, name, codec, records)
@@ -69,13 +68,6 @@ func write(ctx context.Context, t *testing.T, b broker, c Client, codec string, 
 		t.Fatalf("write %s: %v", name, err)
 	}
 	return topic{name: name, written: written, when: span{begin, time.Now()}}
-}
-
-// sayable leaves what kcat can write: plain headers, the same for all, and values that are neither null nor empty.
-func sayable(records []Record) []Record {
-	records = slices.DeleteFunc(records, func(r Record) bool { return len(r.Value) == 0 || (r.Key != nil && len(r.Key) == 0) })
-	records[0].Headers = []Header{{"source", []byte("kcat")}, {"source", []byte("twice")}}
-	return records
 }
 
 func readAll(ctx context.Context, t *testing.T, b broker, c Client, topics []topic) {
@@ -95,8 +87,8 @@ func readAll(ctx context.Context, t *testing.T, b broker, c Client, topics []top
 	for _, top := range topics {
 		t.Run(top.name[:strings.LastIndex(top.name, "-")], func(t *testing.T) {
 			written := top.written
-			if _, plain := c.(kcat); plain {
-				written = kcatShows(written)
+			if s, lossy := c.(shower); lossy {
+				written = s.shows(written)
 			}
 			compare(t, written, byTopic[top.name], top.when)
 		})

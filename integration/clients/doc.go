@@ -1,8 +1,13 @@
-// Package clients holds the tests that run unmodified Kafka clients in four languages (kcat, Python's confluent-kafka,
-// Java's kafka-clients, franz-go) against the built binary: against `wadi dev`, and against `wadi agent` on MinIO with
-// an etcd process of its own. Whatever one client writes, every client must read back, byte for byte.
+// Package clients holds the tests that run unmodified Kafka clients (kcat, Python's confluent-kafka, Java's
+// kafka-clients, franz-go, sarama, segmentio/kafka-go, KafkaJS) against the built binary: against `wadi dev`, and
+// against `wadi agent` on MinIO with an etcd process of its own. Whatever one client writes, every client must read
+// back, byte for byte.
 //
-// The programs for Python and Java lie in python/ and java/; they take records on stdin (see Record.line) and print
-// JSON lines. WADI_BOOTSTRAP=host:port runs the same tests against a broker that already runs, Apache Kafka included:
-// that is how to find out whether a test asks for more than Kafka gives.
+// The programs for Python, Java, JavaScript, and for sarama and kafka-go, lie in python/, java/, js/ and go/ (a module of
+// its own: Wadi requires neither); they take records on stdin (see Record.line) and print JSON lines. WADI_BOOTSTRAP=host:port
+// runs the same tests against a broker that already runs, Apache Kafka included: that is how to find out whether a test
+// asks for more than Kafka gives.
+//
+// To add a client: a type with the methods of Client, its programs in a folder here, what they need in .ci/install.sh,
+// and a place in the list of clients. What it cannot say or show stands in its methods sayable and shows.
 package clients
