@@ -22,9 +22,11 @@ const (
 	keyApiVersions          = 18
 	keyCreateTopics         = 19
 	keyDeleteTopics         = 20
+	keyDeleteRecords        = 21
 	keyInitProducerID       = 22
 	keyOffsetForLeaderEpoch = 23
 	keyDescribeConfigs      = 32
+	keyCreatePartitions     = 37
 )
 
 // API holds the handlers.
@@ -50,9 +52,11 @@ func (a *API) Table() (*server.Table, error) {
 		keyApiVersions:          ApiVersionsHandler,
 		keyCreateTopics:         server.Sync(a.createTopics),
 		keyDeleteTopics:         server.Sync(a.deleteTopics),
+		keyDeleteRecords:        server.Sync(a.deleteRecords),
 		keyInitProducerID:       server.Sync(a.initProducerID),
 		keyOffsetForLeaderEpoch: server.Sync(a.offsetForLeaderEpoch),
 		keyDescribeConfigs:      server.Sync(a.describeConfigs),
+		keyCreatePartitions:     server.Sync(a.createPartitions),
 	}
 	rows := make([]server.API, 0, len(Versions))
 	for _, v := range Versions {

@@ -25,7 +25,7 @@ type newTopic struct {
 const maxConflicts = 5
 
 // maxTopicPartitions keeps one command within what Apply may take.
-const maxTopicPartitions = 10_000
+const maxTopicPartitions = state.MaxTopicPartitions
 
 // create proposes the topics, all in one go, and sets err or id of each. State judges: a name that is there is refused
 // even when this agent had not seen it.

@@ -46,7 +46,7 @@ type Proposer interface {
 // ErrNotProposed, ErrDraining, ErrFeatureLevel or ErrMemory when nothing was done or will be, ErrOutcomeUnknown when it
 // may have been or may still be; the latter also when ctx ended first.
 type Outcome struct {
-	Result state.Result // without Batches
+	Result state.Result // Batches is a copy
 	Err    error
 }
 

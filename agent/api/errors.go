@@ -49,16 +49,17 @@ func (e *Refused) Error() string { return "refused: " + e.Code.String() }
 // failure is one row: the Kafka error for each column of failureAPIs.
 type failure struct {
 	err   error
-	codes [9]*kerr.Error
+	codes [10]*kerr.Error
 }
 
 // failureAPIs are the columns. The APIs of one column fail alike; an API that no column names gets
 // UNKNOWN_SERVER_ERROR, which clients do not get over.
-var failureAPIs = [9][]int16{
+var failureAPIs = [10][]int16{
 	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata}, {keyFindCoordinator},
-	{keyCreateTopics, keyDeleteTopics}, // changes by administrators
+	{keyCreateTopics, keyDeleteTopics, keyCreatePartitions}, // changes by administrators
 	{keyInitProducerID}, {keyOffsetForLeaderEpoch},
 	{keyDescribeConfigs}, // descriptions
+	{keyDeleteRecords},   // asked of a partition's leader; doing it twice is doing it once
 }
 
 // failures is the one place where an internal failure becomes a Kafka error. docs/errors.md shows the same table, and a
@@ -67,45 +68,45 @@ var failureAPIs = [9][]int16{
 // A write that can still land never gets a definite error (Semantics lines 22, 28, 29): NOT_LEADER_OR_FOLLOWER only
 // where nothing was proposed. Fetch gets only what its clients know (line 36).
 var failures = []failure{
-	{ErrOutcomeUnknown, [9]*kerr.Error{
+	{ErrOutcomeUnknown, [10]*kerr.Error{
 		afterAppend, notLeader, notLeader, noLeader, noCoordinator,
-		timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut, timedOut,
 	}},
-	{ErrTimeout, [9]*kerr.Error{
+	{ErrTimeout, [10]*kerr.Error{
 		timedOut, notLeader, notLeader, noLeader, noCoordinator,
-		timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut, timedOut,
 	}},
-	{ErrNotProposed, [9]*kerr.Error{
+	{ErrNotProposed, [10]*kerr.Error{
 		notLeader, notLeader, notLeader, noLeader, noCoordinator,
-		notController, noCoordinator, notLeader, timedOut,
+		notController, noCoordinator, notLeader, timedOut, notLeader,
 	}},
-	{ErrDraining, [9]*kerr.Error{
+	{ErrDraining, [10]*kerr.Error{
 		notLeader, notLeader, notLeader, noLeader, noCoordinator,
-		notController, notCoordinator, notLeader, timedOut,
+		notController, notCoordinator, notLeader, timedOut, notLeader,
 	}},
-	{ErrFeatureLevel, [9]*kerr.Error{
+	{ErrFeatureLevel, [10]*kerr.Error{
 		notLeader, notLeader, notLeader, noLeader, noCoordinator,
-		unsupported, noCoordinator, notLeader, unsupported,
+		unsupported, noCoordinator, notLeader, unsupported, unsupported,
 	}},
-	{ErrStoreUnavailable, [9]*kerr.Error{
+	{ErrStoreUnavailable, [10]*kerr.Error{
 		notLeader, storage, storage, noLeader, noCoordinator,
-		timedOut, noCoordinator, storage, timedOut,
+		timedOut, noCoordinator, storage, timedOut, timedOut,
 	}},
-	{ErrMetadataUnavailable, [9]*kerr.Error{
+	{ErrMetadataUnavailable, [10]*kerr.Error{
 		notLeader, notLeader, noOffset, noLeader, noCoordinator,
-		timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut, notLeader,
 	}},
-	{ErrViewBehind, [9]*kerr.Error{
+	{ErrViewBehind, [10]*kerr.Error{
 		notLeader, notLeader, noOffset, noLeader, noCoordinator,
-		timedOut, loading, notLeader, timedOut,
+		timedOut, loading, notLeader, timedOut, notLeader,
 	}},
-	{ErrMemory, [9]*kerr.Error{
+	{ErrMemory, [10]*kerr.Error{
 		notLeader, storage, storage, noLeader, noCoordinator,
-		timedOut, noCoordinator, notLeader, timedOut,
+		timedOut, noCoordinator, notLeader, timedOut, timedOut,
 	}},
-	{ErrObjectMissing, [9]*kerr.Error{
+	{ErrObjectMissing, [10]*kerr.Error{
 		storage, storage, storage, noLeader, noCoordinator,
-		timedOut, noCoordinator, storage, timedOut,
+		timedOut, noCoordinator, storage, timedOut, timedOut,
 	}},
 }
 
@@ -148,6 +149,8 @@ var verdicts = map[state.Code]*kerr.Error{
 	state.OutOfOrderSequence:   kerr.OutOfOrderSequenceNumber,
 	state.InvalidProducerEpoch: kerr.InvalidProducerEpoch,
 	state.TooMany:              kerr.PolicyViolation,
+	state.NotMore:              kerr.InvalidPartitions,
+	state.OffsetOutOfRange:     kerr.OffsetOutOfRange,
 }
 
 // kafkaError maps err for an API. It never returns nil: a failure that nobody foresaw is an error too (Regression R15).

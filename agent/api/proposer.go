@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -54,7 +55,7 @@ func (w *proposing) done(i int, o session.Outcome) {
 	defer w.mu.Unlock()
 	w.out[i] = Outcome{Err: sessionError(o.Err)}
 	if o.Err == nil {
-		w.out[i].Result = state.Result{Code: o.Result.Code, ID: o.Result.ID}
+		w.out[i].Result = state.Result{Code: o.Result.Code, ID: o.Result.ID, Batches: slices.Clone(o.Result.Batches)}
 	}
 	if w.left--; w.left == 0 {
 		close(w.all)

@@ -106,3 +106,16 @@ var describeConfigsShape = wire.Message(4,
 	wire.Array(wire.Struct(int8F, wire.String(), wire.Array(wire.String()))),
 	boolF.From(1), boolF.From(3),
 )
+
+var deleteRecordsShape = wire.Message(2,
+	wire.Array(wire.Struct(wire.String(), wire.Array(wire.Struct(int32F, int64F)))),
+	int32F,
+)
+
+var createPartitionsShape = wire.Message(2,
+	wire.Array(wire.Struct(
+		wire.String(), int32F,
+		wire.Array(wire.Struct(wire.Array(int32F))), // assignments
+	)),
+	int32F, boolF,
+)

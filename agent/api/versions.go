@@ -32,9 +32,11 @@ var Versions = []Served{
 	{18, "ApiVersions", 0, 4, 0, apiVersionsShape, newBody[kmsg.ApiVersionsRequest]},
 	{19, "CreateTopics", 2, 7, 2, createTopicsShape, newBody[kmsg.CreateTopicsRequest]},
 	{20, "DeleteTopics", 1, 6, 1, deleteTopicsShape, newBody[kmsg.DeleteTopicsRequest]},
+	{21, "DeleteRecords", 0, 2, 0, deleteRecordsShape, newBody[kmsg.DeleteRecordsRequest]},
 	{22, "InitProducerId", 0, 5, 0, initProducerIDShape, newBody[kmsg.InitProducerIDRequest]},
 	{23, "OffsetForLeaderEpoch", 2, 4, 2, offsetForLeaderEpochShape, newBody[kmsg.OffsetForLeaderEpochRequest]},
 	{32, "DescribeConfigs", 1, 4, 1, describeConfigsShape, newBody[kmsg.DescribeConfigsRequest]},
+	{37, "CreatePartitions", 0, 3, 0, createPartitionsShape, newBody[kmsg.CreatePartitionsRequest]},
 }
 
 // newBody makes an empty request of a kmsg type.
