@@ -13,34 +13,38 @@ type PartitionRef struct {
 }
 
 // waiters wakes long polls. A poll subscribes to its partitions once, whatever their number of wake-ups, and there is no
-// goroutine per partition. A consumer of a thousand quiet partitions subscribes to all of them with every poll: a
-// subscription is one array of list nodes, a node per partition.
+// goroutine per partition. A consumer of a thousand quiet partitions that has no fetch session subscribes to all of them
+// with every poll: a subscription is one array of list nodes, a node per partition. Standing is for those with sessions.
 type waiters struct {
 	mu struct {
 		sync.Mutex
-		byPartition map[PartitionRef]*waiter // the first one
-		byTopic     map[uint64]int           // partitions of it in byPartition
-		round       uint64                   // counts notifications
+		lists map[uint64]map[int32]*waiter // by topic and partition: the first one; no map and no list is empty
+		spare []map[int32]*waiter          // empty ones, which keep their room for the next poll
+		round uint64                       // counts notifications
 	}
 }
 
+// maxSpare bounds the empty maps that are kept.
+const maxSpare = 16
+
 type subscription struct {
-	wake  func()
+	wake  func() // of a Standing nil while nobody waits
 	round uint64 // of the last notification that woke it
 	nodes []waiter
+	// standing is set for the subscription of one.
+	standing *Standing
 }
 
 // waiter is a subscription's place in the list of those that wait for one partition.
 type waiter struct {
-	ref        PartitionRef
+	topic      uint64
+	partition  int32
+	tag        uint32 // of a Standing's
 	sub        *subscription
-	prev, next *waiter
+	prev, next *waiter // prev is the waiter itself while it is in no list
 }
 
-func (w *waiters) init() {
-	w.mu.byPartition = map[PartitionRef]*waiter{}
-	w.mu.byTopic = map[uint64]int{}
-}
+func (w *waiters) init() { w.mu.lists = map[uint64]map[int32]*waiter{} }
 
 // Subscribe calls wake, on the view's goroutine, after each entry that appended to one of the partitions, moved its log
 // start or deleted its topic, until cancel is called, once; a call may still be under way then. wake must not block.
@@ -57,18 +61,8 @@ func (w *waiters) subscribe(refs []PartitionRef, wake func()) func() {
 	defer w.mu.Unlock()
 	for i, r := range refs {
 		n := &s.nodes[i]
-		n.ref, n.sub = r, s
-		if head := w.mu.byPartition[r]; head != nil {
-			// Behind the head: the map stays as it is.
-			n.prev, n.next = head, head.next
-			if n.next != nil {
-				n.next.prev = n
-			}
-			head.next = n
-			continue
-		}
-		w.mu.byPartition[r] = n
-		w.mu.byTopic[r.Topic]++
+		n.topic, n.partition, n.sub = r.Topic, r.Partition, s
+		w.linkLocked(n)
 	}
 	return func() { w.unsubscribe(s) }
 }
@@ -77,37 +71,75 @@ func (w *waiters) unsubscribe(s *subscription) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range s.nodes {
-		n := &s.nodes[i]
-		if n.next != nil {
-			n.next.prev = n.prev
-		}
-		switch {
-		case n.prev != nil:
-			n.prev.next = n.next
-		case n.next != nil:
-			w.mu.byPartition[n.ref] = n.next
-		default:
-			delete(w.mu.byPartition, n.ref)
-			if w.mu.byTopic[n.ref.Topic]--; w.mu.byTopic[n.ref.Topic] == 0 {
-				delete(w.mu.byTopic, n.ref.Topic)
-			}
-		}
+		w.unlinkLocked(&s.nodes[i])
 	}
 	s.nodes = nil
 }
 
+func (w *waiters) linkLocked(n *waiter) {
+	list := w.mu.lists[n.topic]
+	if list == nil {
+		if n := len(w.mu.spare); n > 0 {
+			list, w.mu.spare = w.mu.spare[n-1], w.mu.spare[:n-1]
+		} else {
+			list = map[int32]*waiter{}
+		}
+		w.mu.lists[n.topic] = list
+	}
+	head := list[n.partition]
+	if head == nil {
+		n.prev, n.next = nil, nil
+		list[n.partition] = n
+		return
+	}
+	// Behind the head: the map stays as it is.
+	n.prev, n.next = head, head.next
+	if n.next != nil {
+		n.next.prev = n
+	}
+	head.next = n
+}
+
+func (w *waiters) unlinkLocked(n *waiter) {
+	if n.next != nil {
+		n.next.prev = n.prev
+	}
+	if n.prev != nil {
+		n.prev.next = n.next
+		return
+	}
+	list := w.mu.lists[n.topic]
+	if n.next != nil {
+		list[n.partition] = n.next
+		return
+	}
+	if delete(list, n.partition); len(list) > 0 {
+		return
+	}
+	delete(w.mu.lists, n.topic)
+	if len(w.mu.spare) < maxSpare {
+		w.mu.spare = append(w.mu.spare, list)
+	}
+}
+
 // collectLocked adds the subscriptions of a list that this round has not found yet.
 func (w *waiters) collectLocked(n *waiter, woken []func()) []func() {
-	for ; n != nil; n = n.next {
-		if n.sub.round != w.mu.round {
-			n.sub.round = w.mu.round
-			woken = append(woken, n.sub.wake)
+	for n != nil {
+		s, next := n.sub, n.next
+		if s.standing != nil {
+			s.standing.touchLocked(n)
 		}
+		if s.round != w.mu.round && s.wake != nil {
+			s.round = w.mu.round
+			woken = append(woken, s.wake)
+		}
+		n = next
 	}
 	return woken
 }
 
-// notify wakes whoever waits for a partition that the entry touched. Rejected batches wake too: harmless.
+// notify wakes whoever waits for a partition that the entry touched: whatever moves a high watermark, a last stable
+// offset or a log start must be in touched. Rejected batches wake too: harmless.
 func (w *waiters) notify(body *pb.Entry) {
 	for _, wake := range w.touched(body) {
 		wake()
@@ -117,27 +149,25 @@ func (w *waiters) notify(body *pb.Entry) {
 func (w *waiters) touched(body *pb.Entry) (woken []func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.mu.byPartition) == 0 {
+	if len(w.mu.lists) == 0 {
 		return nil
 	}
 	w.mu.round++
 	for _, c := range body.GetCommands() {
 		if a := c.GetAppendBatches(); a != nil {
 			for i := range min(len(a.Topics), len(a.Partitions)) {
-				woken = w.collectLocked(w.mu.byPartition[PartitionRef{a.Topics[i], int32(a.Partitions[i])}], woken)
+				woken = w.collectLocked(w.mu.lists[a.Topics[i]][int32(a.Partitions[i])], woken)
 			}
 		}
 		// Who waits for more bytes from an offset that is gone now must hear of it.
 		if x := c.GetTrimPartitions(); x != nil {
 			for i := range min(len(x.Topics), len(x.Partitions)) {
-				woken = w.collectLocked(w.mu.byPartition[PartitionRef{x.Topics[i], int32(x.Partitions[i])}], woken)
+				woken = w.collectLocked(w.mu.lists[x.Topics[i]][int32(x.Partitions[i])], woken)
 			}
 		}
-		if d := c.GetDeleteTopic(); d != nil && w.mu.byTopic[d.Topic] > 0 {
-			for r, n := range w.mu.byPartition {
-				if r.Topic == d.Topic {
-					woken = w.collectLocked(n, woken)
-				}
+		if d := c.GetDeleteTopic(); d != nil {
+			for _, n := range w.mu.lists[d.Topic] {
+				woken = w.collectLocked(n, woken)
 			}
 		}
 	}
@@ -154,8 +184,10 @@ func (w *waiters) everybody() (woken []func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mu.round++
-	for _, n := range w.mu.byPartition {
-		woken = w.collectLocked(n, woken)
+	for _, list := range w.mu.lists {
+		for _, n := range list {
+			woken = w.collectLocked(n, woken)
+		}
 	}
 	return woken
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -90,8 +91,8 @@ func TestWaiters(t *testing.T) {
 		for _, p := range polls {
 			p.cancel()
 		}
-		if len(w.mu.byPartition) != 0 || len(w.mu.byTopic) != 0 {
-			t.Fatalf("left behind: %d partitions, %d topics", len(w.mu.byPartition), len(w.mu.byTopic))
+		if len(w.mu.lists) != 0 {
+			t.Fatalf("left behind: %v", w.mu.lists)
 		}
 	})
 }
@@ -116,5 +117,38 @@ func BenchmarkSubscribe(b *testing.B) {
 				w.subscribe(refs, func() {})()
 			}
 		})
+	}
+}
+
+// A command that moves a high watermark, a last stable offset or a log start, or ends a topic, and wakes nobody would
+// leave long polls asleep and fetch sessions with old news. Whoever adds a command decides here.
+func TestEveryCommandIsClassified(t *testing.T) {
+	moves := map[string]*pb.Command{
+		"append_batches": {Kind: &pb.Command_AppendBatches{AppendBatches: &pb.AppendBatches{Topics: []uint64{1}, Partitions: []uint32{0}}}},
+		"trim_partitions": {Kind: &pb.Command_TrimPartitions{
+			TrimPartitions: &pb.TrimPartitions{Topics: []uint64{1}, Partitions: []uint32{0}},
+		}},
+		"delete_topic": {Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: 1}}},
+	}
+	// These change nothing that a Fetch of a partition answers. New partitions of a topic have no readers yet.
+	still := []string{
+		"init_cluster", "open_session", "close_session", "create_topic", "init_producer", "mark", "archived", "sweep",
+		"create_partitions", "alter_configs", "update_group", "commit_offsets", "delete_group", "delete_offsets", "expire_offsets",
+	}
+	fields := (&pb.Command{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
+	for i := range fields.Len() {
+		name := string(fields.Get(i).Name())
+		if moves[name] == nil && !slices.Contains(still, name) {
+			t.Errorf("command %s: does it move what readers see of a partition? If so, waiters.touched must know it", name)
+		}
+	}
+	for name, c := range moves {
+		var w waiters
+		w.init()
+		woken := 0
+		w.subscribe([]PartitionRef{{1, 0}}, func() { woken++ })
+		if w.notify(&pb.Entry{Commands: []*pb.Command{c}}); woken != 1 {
+			t.Errorf("%s wakes %d times", name, woken)
+		}
 	}
 }
