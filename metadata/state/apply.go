@@ -184,6 +184,8 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 		res.Code = s.applyCreatePartitions(c.Base, k.CreatePartitions, res)
 	case *pb.Command_TrimPartitions:
 		res.Code = s.applyTrimPartitions(c.Base, k.TrimPartitions, res)
+	case *pb.Command_AlterConfigs:
+		res.Code = s.applyAlterConfigs(c.Base, k.AlterConfigs, res)
 	case *pb.Command_InitProducer:
 		res.ID = s.nextProducerID
 		s.nextProducerID++

@@ -25,7 +25,7 @@ const (
 )
 
 // EncodeBase hands out the state as a list of marshalled BaseRecords, in one fixed order: header, sessions, objects,
-// archives, topics each followed by its partitions, trimmed partitions, groups each followed by its offsets, end. It is
+// archives, topics each followed by its partitions, trimmed partitions, configs, groups each followed by its offsets, end. It is
 // meant for a snapshot from Freeze; the same state gives the same bytes.
 func (s *State) EncodeBase(emit func(record []byte) error) error {
 	var n uint64
@@ -38,7 +38,7 @@ func (s *State) EncodeBase(emit func(record []byte) error) error {
 		return emit(b)
 	}
 	for _, step := range []func(func(*pb.BaseRecord) error) error{
-		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics, s.encodeTrimmed, s.encodeGroups,
+		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics, s.encodeTrimmed, s.encodeConfigs, s.encodeGroups,
 	} {
 		if err := step(put); err != nil {
 			return err
@@ -52,7 +52,7 @@ func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
 		Format: BaseFormat, ClusterId: s.clusterID, Incarnation: s.incarnation, FeatureLevel: s.featureLevel,
 		Position: s.position, Digest: s.digest[:], NextTopic: s.nextTopic, NextProducerId: s.nextProducerID,
 		HighestExpiredProducerId: s.highestExpired, NextObject: s.nextObject, ArchivedTo: s.archivedTo,
-		ForgottenDeletes: s.forgottenDeletes, GroupsMade: s.groupsMade,
+		ForgottenDeletes: s.forgottenDeletes, ForgottenConfigs: s.forgottenConfigs, GroupsMade: s.groupsMade,
 	}
 	for _, e := range s.epochs {
 		h.InlineEpochs = append(h.InlineEpochs, &pb.InlineEpoch{To: e.to, Runs: e.runs, Bytes: e.bytes})

@@ -128,7 +128,7 @@ func (a *appender) section(i int) {
 			r := BatchResult{Code: UnknownTopic, Base: -1, Time: -1}
 			if part != nil {
 				stamp := s.atMs
-				if topic.LogAppendTime {
+				if s.StampsAppendTime(topic) {
 					stamp = a.ms
 				}
 				r, prod = s.judge(part, prod, id, epoch, seq, records, stamp)

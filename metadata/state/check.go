@@ -10,7 +10,7 @@ import (
 // refused at once and not found out by a panic in Apply; tests run it after every entry.
 func (s *State) Check() error {
 	c := checker{s: s, refs: map[uint64]uint64{}, epochs: make([]inlineEpoch, len(s.epochs))}
-	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.objects, c.inline, c.sessions, c.groups} {
+	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.objects, c.inline, c.configs, c.sessions, c.groups} {
 		if err := step(); err != nil {
 			return fmt.Errorf("state at position %d: %w", s.position, err)
 		}

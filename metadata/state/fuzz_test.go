@@ -180,6 +180,9 @@ func exercise(t *testing.T, s *State) {
 		func() Entry {
 			return Entry{Body: entryAt(3, appendBatches(1, batches...), appendBatches(0, batches...))}
 		},
+		func() Entry {
+			return Entry{Body: entryAt(4, alterConfigs(BrokerConfigs, 0, "", s.Position(), "a", "1"), alterConfigs(GroupConfigs, 0, "g", 0, "a", "1"))}
+		},
 		func() Entry { return Entry{Body: entryAt(4, mark())} },
 		func() Entry { return Entry{Body: entryAt(5, archived(s.ArchivedTo(), s.LastMark()))} },
 	)

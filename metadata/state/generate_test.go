@@ -99,6 +99,8 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 			}).Draw(t, "values")
 		}
 		return c
+	case 'k':
+		return d.alter(t, base)
 	case 'd':
 		return deleteTopic(d.topic(t), base)
 	case 'g':
@@ -133,9 +135,9 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: append, create, delete, grow, trim, producer id, mark, archived, sweep,
+// commandMix is what commands are drawn from: configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
-var commandMix = []byte("aaaaaaaaaaaaaaccdgtttpmmrrssso")
+var commandMix = []byte("kkaaaaaaaaaaaaaaccdgtttpmmrrssso")
 
 // trim mostly moves log starts to where they can be.
 func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {
@@ -279,7 +281,7 @@ func (d *drawing) deform(t *rapid.T, k *pb.AppendBatches) {
 		k.Sequences = k.Sequences[1:]
 	case 7:
 		for _, topic := range d.live() {
-			if topic.LogAppendTime {
+			if d.w.stamps(topic) {
 				return // State remembers the times of appends, and not such ones exactly
 			}
 		}

@@ -51,6 +51,8 @@ func (l *Loader) Add(record []byte) error {
 		err = l.topic(k.Topic)
 	case *pb.BaseRecord_Partition:
 		err = l.partition(k.Partition)
+	case *pb.BaseRecord_Configs:
+		err = l.configs(k.Configs)
 	case *pb.BaseRecord_Trimmed:
 		err = l.trimmed(k.Trimmed)
 	case *pb.BaseRecord_Group:
@@ -81,6 +83,7 @@ func (l *Loader) State() (*State, error) {
 	sort.Slice(s.deleted, func(i, j int) bool {
 		return deletedBefore(*s.topics.get(s.deleted[i]), *s.topics.get(s.deleted[j]))
 	})
+	s.deriveConfigs(s.position)
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBase, err)
 	}
@@ -103,6 +106,7 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	s.nextTopic, s.nextProducerID, s.nextObject = h.NextTopic, h.NextProducerId, h.NextObject
 	s.groupsMade = h.GroupsMade
 	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
+	s.forgottenConfigs = h.ForgottenConfigs
 	s.epochs, s.lastMark = s.epochs[:0], s.archivedTo // archives end at marks
 	for _, e := range h.InlineEpochs {
 		s.epochs = append(s.epochs, inlineEpoch{to: e.To, runs: e.Runs, bytes: e.Bytes})

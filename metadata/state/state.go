@@ -62,10 +62,17 @@ type State struct {
 	epochsGen      uint64 // of the slice: a snapshot may hold one of an older generation
 	sessions       table[Session]
 
+	configs          []*ConfigResource // sorted by type and name; replaced as a whole, a snapshot may hold it
+	configBytes      int
+	forgottenConfigs int64 // the newest change that left a resource without configs
+
 	groupsMade  uint64
 	groups      table[*Group]
 	offsetCount int
 	groupBytes  int64
+
+	defaultLogAppendTime bool  // log.message.timestamp.type of all brokers, parsed
+	brokerConfigsChanged int64 // at the latest
 
 	// Derived, not part of snapshots.
 	lastSweep   int64
@@ -128,6 +135,7 @@ func (s *State) Size() map[string]int64 {
 		"topics":     int64(s.topics.len()) * 400,
 		"objects":    int64(s.objects.len()) * 64,
 		"sessions":   int64(s.sessions.len()) * 64,
+		"configs":    int64(s.configBytes) + int64(len(s.configs))*128,
 		"groups":     s.groupBytes + int64(s.groups.len())*groupOverhead,
 		"offsets":    int64(s.offsetCount) * offsetBytes,
 	}

@@ -25,6 +25,8 @@ type Topic struct {
 	Deleted       int64 // position of the deletion, 0 = live
 	LogAppendTime bool  // message.timestamp.type, parsed
 
+	ownTimestampType bool // message.timestamp.type is set
+
 	gen   uint64
 	parts []*Partition
 	swept uint32
@@ -119,8 +121,8 @@ func (t *Topic) changedSince(base int64, session layout.Session) bool {
 }
 
 func (t *Topic) parseConfigs() {
-	v, _ := t.Config("message.timestamp.type")
-	t.LogAppendTime = v == "LogAppendTime"
+	v, set := t.Config(topicTimestampType)
+	t.LogAppendTime, t.ownTimestampType = v == logAppendTime, set
 }
 
 // topicID makes a topic's UUID from the cluster and the topic's number, in the form of a version 8 UUID (RFC 9562).

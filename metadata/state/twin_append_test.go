@@ -146,7 +146,7 @@ func (w *twin) judge(s section, r producerRun, seq int32, b sentBatch) BatchResu
 			return BatchResult{Code: code, Base: base, Time: ms}
 		}
 		stamp := w.atMs
-		if t.LogAppendTime {
+		if w.stamps(t) {
 			stamp = b.ms
 		}
 		known.push(int16(r.epoch), naiveBatch{seq: seq, records: int32(b.records), base: p.next, ms: stamp})

@@ -20,6 +20,7 @@ type twin struct {
 	marks    []int64
 	archived int64
 	archives []twinArchive
+	configs  twinConfigs
 	trimmed  []trimmed // partitions with runs below their log start, and some that had
 
 	// The entry being applied.
@@ -62,7 +63,7 @@ type twinArchive struct {
 	object   uint64
 }
 
-func newTwin() *twin { return &twin{sessions: map[layout.Session]*Session{}, pids: 1} }
+func newTwin() *twin { return &twin{sessions: map[layout.Session]*Session{}, pids: 1, configs: newTwinConfigs()} }
 
 // apply returns what State's results must be.
 func (w *twin) apply(e Entry) Results {
@@ -140,6 +141,8 @@ func (w *twin) command(c *pb.Command, index int) Result {
 		return w.grow(c.Base, k.CreatePartitions)
 	case *pb.Command_TrimPartitions:
 		return w.trim(c.Base, k.TrimPartitions)
+	case *pb.Command_AlterConfigs:
+		return w.alter(c.Base, k.AlterConfigs)
 	case *pb.Command_InitProducer:
 		w.pids++
 		return Result{ID: w.pids - 1}
