@@ -16,6 +16,7 @@ import (
 	"wadi/agent/fetch"
 	"wadi/agent/ingest"
 	"wadi/agent/server"
+	"wadi/agent/sweep"
 	"wadi/internal/config"
 	"wadi/internal/layout"
 	"wadi/internal/listen"
@@ -202,6 +203,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		Ingest: p.ingest, Log: p.log,
 		Config: api.Config{
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
+			LogDir: logDir(c.Store, id.Cluster),
 		},
 	}).Table()
 	if err != nil {
@@ -287,6 +289,12 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	run(sessionCtx, p.session.Run)
 	run(sessionCtx, p.job.Run)
 	run(sessionCtx, func(ctx context.Context) error { return closeSessions(ctx, p, a.o.Config.SessionTTL, a.o.Log) })
+	run(sessionCtx, func(ctx context.Context) error {
+		return sweep.Run(ctx, sweep.Options{
+			Config: sweep.Defaults(a.o.Config.SessionTTL), Look: func() sweep.Look { return lookForSweep(p) },
+			Session: p.session, Log: a.o.Log,
+		})
+	})
 
 	serving, stopServing := context.WithCancel(base)
 	defer stopServing()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"wadi/agent/sweep"
 	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
@@ -79,4 +80,26 @@ func closeSession(ctx context.Context, p *parts, id layout.Session) error {
 	return p.session.Do(ctx, &pb.Command{Kind: &pb.Command_CloseSession{
 		CloseSession: &pb.CloseSession{Session: int64(id)},
 	}}, func(session.Outcome) {})
+}
+
+// lookForSweep is what this agent sees of the backlog, and of who is to sweep it.
+func lookForSweep(p *parts) sweep.Look {
+	live := p.members.All()
+	self, own, open := p.session.Current()
+	l := sweep.Look{}
+	p.view.Read(func(s *state.State) {
+		l.Unswept, l.LastSweep = s.Unswept(), s.LastSweep()
+		if l.Unswept == 0 {
+			return // the rest is not asked for
+		}
+		for id, member := range live {
+			if v, ok := s.Session(id); ok && v.Closed == 0 && v.NodeID < own && !member.Info.Draining {
+				l.Rank++
+			}
+		}
+	})
+	if m, listed := live[self]; !open || !listed || m.Info.Draining {
+		l.Rank = -1
+	}
+	return l
 }
