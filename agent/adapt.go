@@ -27,6 +27,12 @@ func (v apiView) Barrier(ctx context.Context) error {
 	}
 }
 
+// Self implements api.Members.
+func (m *members) Self() (int32, bool) {
+	_, node, open := m.p.session.Current()
+	return node, open
+}
+
 // members implements api.Members: open sessions of State with a live key.
 type members struct {
 	p         *parts

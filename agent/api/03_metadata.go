@@ -128,18 +128,13 @@ func (m *describing) response(body *kmsg.MetadataRequest) kmsg.Response {
 	resp.Brokers = make([]kmsg.MetadataResponseBroker, len(m.brokers))
 	for i, b := range m.brokers {
 		out := &resp.Brokers[i]
-		out.NodeID, out.Host, out.Port = b.NodeID, b.Host, b.Port
-		if b.Rack != "" {
-			out.Rack = kmsg.StringPtr(b.Rack)
-		}
+		out.NodeID, out.Host, out.Port, out.Rack = b.NodeID, b.Host, b.Port, rack(b)
 	}
 	if m.clusterID != "" {
 		resp.ClusterID = kmsg.StringPtr(m.clusterID)
 	}
 	// Semantics line 14: any agent can do a controller's work; hashing makes all of them name the same one.
-	if c, ok := coordinator(-1, m.clusterID, m.brokers); ok {
-		resp.ControllerID = c.NodeID
-	}
+	resp.ControllerID = controller(m.clusterID, m.brokers)
 	if body.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
@@ -164,12 +159,12 @@ func (m *describing) topic(t *describedTopic, out *kmsg.MetadataResponseTopic) {
 		out.AuthorizedOperations = topicOperations
 	}
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, t.partitions)
-	nodes := make([]int32, 0, t.partitions*min(3, len(m.brokers)))
+	nodes := make([]int32, 0, t.partitions*min(maxReplicas, len(m.brokers)))
 	for i := range out.Partitions {
 		p := &out.Partitions[i]
 		p.Partition, p.LeaderEpoch, p.Leader = int32(i), 0, -1
 		from := len(nodes)
-		nodes = place(partitionKey(t.id, p.Partition), m.brokers, 3, nodes)
+		nodes = place(partitionKey(t.id, p.Partition), m.brokers, maxReplicas, nodes)
 		replicas := nodes[from:len(nodes):len(nodes)]
 		if len(replicas) == 0 {
 			p.ErrorCode = kerr.LeaderNotAvailable.Code
@@ -179,9 +174,25 @@ func (m *describing) topic(t *describedTopic, out *kmsg.MetadataResponseTopic) {
 	}
 }
 
+// controller is the broker that administrators' requests go to, -1 when none is known (Semantics line 14). Every broker
+// names the same one, though any would do.
+func controller(clusterID string, brokers []Broker) int32 {
+	if c, ok := coordinator(-1, clusterID, brokers); ok {
+		return c.NodeID
+	}
+	return -1
+}
+
+func rack(b Broker) *string {
+	if b.Rack == "" {
+		return nil
+	}
+	return kmsg.StringPtr(b.Rack)
+}
+
 // internalTopic names the topics that clients must treat as the broker's own.
 func internalTopic(name string) bool {
-	return name == "__consumer_offsets" || name == "__transaction_state"
+	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
 }
 
 // Without an authorizer everything is allowed. Bits are Kafka's operation codes.

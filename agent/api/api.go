@@ -29,6 +29,23 @@ const (
 	keyCreatePartitions     = 37
 )
 
+// What administrators ask, and what has no meaning here but an answer.
+const (
+	keyDescribeAcls                 = 29
+	keyCreateAcls                   = 30
+	keyDeleteAcls                   = 31
+	keyAlterReplicaLogDirs          = 34
+	keyDescribeLogDirs              = 35
+	keyElectLeaders                 = 43
+	keyAlterPartitionReassignments  = 45
+	keyListPartitionReassignments   = 46
+	keyDescribeClientQuotas         = 48
+	keyDescribeUserScramCredentials = 50
+	keyDescribeCluster              = 60
+	keyDescribeProducers            = 61
+	keyDescribeTopicPartitions      = 75
+)
+
 // API holds the handlers.
 type API struct{ d Deps }
 
@@ -57,6 +74,20 @@ func (a *API) Table() (*server.Table, error) {
 		keyOffsetForLeaderEpoch: server.Sync(a.offsetForLeaderEpoch),
 		keyDescribeConfigs:      server.Sync(a.describeConfigs),
 		keyCreatePartitions:     server.Sync(a.createPartitions),
+
+		keyDescribeAcls:                 server.Sync(a.describeAcls),
+		keyCreateAcls:                   server.Sync(a.createAcls),
+		keyDeleteAcls:                   server.Sync(a.deleteAcls),
+		keyAlterReplicaLogDirs:          server.Sync(a.alterReplicaLogDirs),
+		keyDescribeLogDirs:              server.Sync(a.describeLogDirs),
+		keyElectLeaders:                 server.Sync(a.electLeaders),
+		keyAlterPartitionReassignments:  server.Sync(a.alterPartitionReassignments),
+		keyListPartitionReassignments:   server.Sync(a.listPartitionReassignments),
+		keyDescribeClientQuotas:         server.Sync(a.describeClientQuotas),
+		keyDescribeUserScramCredentials: server.Sync(a.describeUserScramCredentials),
+		keyDescribeCluster:              server.Sync(a.describeCluster),
+		keyDescribeProducers:            server.Sync(a.describeProducers),
+		keyDescribeTopicPartitions:      server.Sync(a.describeTopicPartitions),
 	}
 	rows := make([]server.API, 0, len(Versions))
 	for _, v := range Versions {

@@ -34,6 +34,7 @@ type cluster struct {
 	proposeErr error
 	changed    chan struct{} // closed and replaced at every entry
 	brokers    []Broker
+	self       int32
 	produced   []*ProduceCall
 	fetched    []*FetchCall
 }
@@ -114,6 +115,12 @@ func (c *cluster) Brokers(int) []Broker {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.brokers
+}
+
+func (c *cluster) Self() (int32, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.self, len(c.brokers) > 0
 }
 
 // set changes how the cluster behaves.

@@ -33,6 +33,8 @@ type Members interface {
 	// Brokers are those with an open session and a live key, sorted by node id, with the addresses of the listener of
 	// that index. The slice is shared: do not change it. It is empty only before this agent has a node id.
 	Brokers(listener int) []Broker
+	// Self is this agent's node id, false while it has none.
+	Self() (int32, bool)
 }
 
 // Proposer appends commands to the journal and waits until this agent has applied them. SessionProposer is the one that
@@ -143,6 +145,8 @@ type Config struct {
 	DefaultPartitions int32 // num.partitions, at least 1
 	AutoCreate        bool  // auto.create.topics.enable
 	MaxFetchBytes     int   // fetch.max.bytes of the broker [55 MiB]
+	// LogDir is how DescribeLogDirs calls the object store: its URL without credentials and options.
+	LogDir string
 	// Broker holds further broker configs for DescribeConfigs, by Kafka's names.
 	Broker map[string]string
 }

@@ -55,11 +55,13 @@ type failure struct {
 // failureAPIs are the columns. The APIs of one column fail alike; an API that no column names gets
 // UNKNOWN_SERVER_ERROR, which clients do not get over.
 var failureAPIs = [10][]int16{
-	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata}, {keyFindCoordinator},
-	{keyCreateTopics, keyDeleteTopics, keyCreatePartitions}, // changes by administrators
+	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata, keyDescribeTopicPartitions}, {keyFindCoordinator},
+	{keyCreateTopics, keyDeleteTopics, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
+		keyAlterPartitionReassignments, keyCreateAcls, keyDeleteAcls}, // changes by administrators
 	{keyInitProducerID}, {keyOffsetForLeaderEpoch},
-	{keyDescribeConfigs}, // descriptions
-	{keyDeleteRecords},   // asked of a partition's leader; doing it twice is doing it once
+	{keyDescribeConfigs, keyDescribeAcls, keyDescribeLogDirs, keyListPartitionReassignments, keyDescribeClientQuotas,
+		keyDescribeUserScramCredentials, keyDescribeCluster, keyDescribeProducers}, // descriptions
+	{keyDeleteRecords}, // asked of a partition's leader; doing it twice is doing it once
 }
 
 // failures is the one place where an internal failure becomes a Kafka error. docs/errors.md shows the same table, and a

@@ -34,9 +34,12 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
+// maxReplicas is how many brokers are listed for a partition: its leader and its stand-ins.
+const maxReplicas = 3
+
 // place appends to dst the n brokers with the highest scores for k, best first: the leader and its stand-ins.
 func place(k placeKey, brokers []Broker, n int, dst []int32) []int32 {
-	var score [3]uint64
+	var score [maxReplicas]uint64
 	n = min(n, len(score), len(brokers))
 	start := len(dst)
 	for _, b := range brokers {

@@ -35,8 +35,21 @@ var Versions = []Served{
 	{21, "DeleteRecords", 0, 2, 0, deleteRecordsShape, newBody[kmsg.DeleteRecordsRequest]},
 	{22, "InitProducerId", 0, 5, 0, initProducerIDShape, newBody[kmsg.InitProducerIDRequest]},
 	{23, "OffsetForLeaderEpoch", 2, 4, 2, offsetForLeaderEpochShape, newBody[kmsg.OffsetForLeaderEpochRequest]},
+	{29, "DescribeAcls", 1, 3, 1, describeAclsShape, newBody[kmsg.DescribeACLsRequest]},
+	{30, "CreateAcls", 1, 3, 1, createAclsShape, newBody[kmsg.CreateACLsRequest]},
+	{31, "DeleteAcls", 1, 3, 1, deleteAclsShape, newBody[kmsg.DeleteACLsRequest]},
 	{32, "DescribeConfigs", 1, 4, 1, describeConfigsShape, newBody[kmsg.DescribeConfigsRequest]},
+	{34, "AlterReplicaLogDirs", 1, 2, 1, alterReplicaLogDirsShape, newBody[kmsg.AlterReplicaLogDirsRequest]},
+	{35, "DescribeLogDirs", 1, 5, 1, describeLogDirsShape, newBody[kmsg.DescribeLogDirsRequest]},
 	{37, "CreatePartitions", 0, 3, 0, createPartitionsShape, newBody[kmsg.CreatePartitionsRequest]},
+	{43, "ElectLeaders", 0, 2, 0, electLeadersShape, newBody[kmsg.ElectLeadersRequest]},
+	{45, "AlterPartitionReassignments", 0, 1, 0, alterPartitionReassignmentsShape, newBody[kmsg.AlterPartitionAssignmentsRequest]},
+	{46, "ListPartitionReassignments", 0, 0, 0, listPartitionReassignmentsShape, newBody[kmsg.ListPartitionReassignmentsRequest]},
+	{48, "DescribeClientQuotas", 0, 1, 0, describeClientQuotasShape, newBody[kmsg.DescribeClientQuotasRequest]},
+	{50, "DescribeUserScramCredentials", 0, 0, 0, describeUserScramCredentialsShape, newBody[kmsg.DescribeUserSCRAMCredentialsRequest]},
+	{60, "DescribeCluster", 0, 2, 0, describeClusterShape, newBody[kmsg.DescribeClusterRequest]},
+	{61, "DescribeProducers", 0, 0, 0, describeProducersShape, newBody[kmsg.DescribeProducersRequest]},
+	{75, "DescribeTopicPartitions", 0, 0, 0, describeTopicPartitionsShape, newBody[kmsg.DescribeTopicPartitionsRequest]},
 }
 
 // newBody makes an empty request of a kmsg type.

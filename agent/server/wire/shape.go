@@ -19,6 +19,7 @@ const (
 	nullableBytes
 	array
 	structKind
+	nullableStruct
 )
 
 // Field is one field of a Shape, present in the versions from to to.
@@ -54,9 +55,12 @@ func NullableBytes() Field  { return field(nullableBytes) }
 // Array is an array, null or not, of elem.
 func Array(elem Field) Field { f := field(array); f.elem = &elem; return f }
 
-// Struct is a nested structure.
-func Struct(fields ...Field) Field {
-	f := field(structKind)
+// Struct is a nested structure; NullableStruct has a byte in front that is -1 for null.
+func Struct(fields ...Field) Field         { return nested(structKind, fields) }
+func NullableStruct(fields ...Field) Field { return nested(nullableStruct, fields) }
+
+func nested(k kind, fields []Field) Field {
+	f := field(k)
 	f.shape = &Shape{}
 	f.shape.add(fields)
 	return f
@@ -125,6 +129,9 @@ func (c *checker) field(f *Field) bool {
 		return c.length(4, f.kind == nullableBytes)
 	case structKind:
 		return c.shape(f.shape)
+	case nullableStruct:
+		null := len(c.rest) > 0 && int8(c.rest[0]) == -1
+		return c.skip(1) && (null || c.shape(f.shape))
 	default:
 		return c.array(f.elem)
 	}

@@ -36,6 +36,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A nullable structure has a byte in front, in classic and in flexible versions.
+func TestNullableStruct(t *testing.T) {
+	m := Message(1, NullableStruct(Fixed(2)), Fixed(1))
+	for name, c := range map[string]struct {
+		version int16
+		b       []byte
+		ok      bool
+	}{
+		"null":          {0, []byte{0xff, 9}, true},
+		"null flexible": {1, []byte{0xff, 9, 0}, true},
+		"there":         {0, []byte{1, 1, 2, 9}, true},
+		"flexible":      {1, []byte{1, 1, 2, 0, 9, 0}, true},
+		"cut":           {1, []byte{1, 1}, false},
+		"nothing":       {1, nil, false},
+	} {
+		if err := m.Check(c.version, c.b); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A count of four billion is refused, not counted down.
 func TestHugeCountsCostNothing(t *testing.T) {
 	huge := []byte{0xff, 0xff, 0xff, 0xff, 0x0f}
