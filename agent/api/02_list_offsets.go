@@ -29,7 +29,8 @@ func (a *API) listOffsets(ctx context.Context, req *server.Request) (kmsg.Respon
 	body := req.Body.(*kmsg.ListOffsetsRequest)
 	resp := kmsg.NewPtrListOffsetsResponse()
 	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(body.Topics))
-	// Only "earliest" may be answered from a view that is some milliseconds old: log start never goes back.
+	// "Earliest" asks for a barrier too, so that records deleted through another agent are not offered any more; but as
+	// log start never goes back, it is answered from the view when there is none to be had.
 	var stale error
 	if needsBarrier(body) {
 		stale = a.barrier(ctx)
@@ -55,7 +56,7 @@ func needsBarrier(body *kmsg.ListOffsetsRequest) bool {
 	for i := range body.Topics {
 		for j := range body.Topics[i].Partitions {
 			switch body.Topics[i].Partitions[j].Timestamp {
-			case offsetEarliest, offsetEarliestLocal, offsetLatestTiered:
+			case offsetLatestTiered: // always none
 			default:
 				return true
 			}
