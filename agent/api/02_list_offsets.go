@@ -1,6 +1,6 @@
 package api
 
-// ListOffsets: key 2, versions 1 to 10.
+// ListOffsets: key 2, versions 1 to 11.
 
 import (
 	"context"
@@ -18,8 +18,9 @@ const (
 	offsetLatest        = -1
 	offsetEarliest      = -2
 	offsetMaxTimestamp  = -3 // version 7
-	offsetEarliestLocal = -4 // version 8
-	offsetLatestTiered  = -5 // version 9
+	offsetEarliestLocal = -4 // version 8: all is local
+	offsetLatestTiered  = -5 // version 9: none is in another tier
+	offsetEarliestToGo  = -6 // version 11: none is on its way there (KIP-1023)
 )
 
 // searches bounds how many partitions of one request are searched by time at once.
@@ -56,7 +57,7 @@ func needsBarrier(body *kmsg.ListOffsetsRequest) bool {
 	for i := range body.Topics {
 		for j := range body.Topics[i].Partitions {
 			switch body.Topics[i].Partitions[j].Timestamp {
-			case offsetLatestTiered: // always none
+			case offsetLatestTiered, offsetEarliestToGo: // always none
 			default:
 				return true
 			}
@@ -65,18 +66,47 @@ func needsBarrier(body *kmsg.ListOffsetsRequest) bool {
 	return false
 }
 
-// listed fills in what State alone can answer and returns the searches for the rest.
+// repeated are the partitions that come more than once in a request.
+func repeated(body *kmsg.ListOffsetsRequest) map[listedPartition]bool {
+	var twice seen[listedPartition]
+	var list map[listedPartition]bool
+	for i := range body.Topics {
+		for j := range body.Topics[i].Partitions {
+			p := listedPartition{body.Topics[i].Topic, body.Topics[i].Partitions[j].Partition}
+			if twice.again(p) {
+				if list == nil {
+					list = make(map[listedPartition]bool)
+				}
+				list[p] = true
+			}
+		}
+	}
+	return list
+}
+
+type listedPartition struct {
+	topic     string
+	partition int32
+}
+
+// listed fills in what State alone can answer and returns the searches for the rest. A partition that comes more than
+// once is answered once, with an error.
 func listed(s *state.State, barrier, stale error, version int16, body *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) (jobs []offsetSearch, missing bool) {
-	var parts seen[int32]
+	double := repeated(body)
 	for i := range body.Topics {
 		in, out := &body.Topics[i], &resp.Topics[i]
 		out.Topic = in.Topic
-		out.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(in.Partitions))
+		// The searches keep pointers to the slots, so room is made for all of them at once.
+		out.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, 0, len(in.Partitions))
 		t, unknown := topicRef{name: in.Topic}.find(s)
-		parts.reset()
 		for j := range in.Partitions {
-			want, slot := &in.Partitions[j], &out.Partitions[j]
-			slot.Default()
+			want := &in.Partitions[j]
+			first, twice := double[listedPartition{in.Topic, want.Partition}]
+			if twice && !first {
+				continue
+			}
+			out.Partitions = append(out.Partitions, kmsg.NewListOffsetsResponseTopicPartition())
+			slot := &out.Partitions[len(out.Partitions)-1]
 			slot.Partition = want.Partition
 			var p *state.Partition
 			if unknown == nil {
@@ -84,8 +114,11 @@ func listed(s *state.State, barrier, stale error, version int16, body *kmsg.List
 			}
 			err := checkEpoch(want.CurrentLeaderEpoch)
 			switch {
-			case parts.again(want.Partition):
+			case twice:
+				double[listedPartition{in.Topic, want.Partition}] = false
 				err = errDuplicate
+			case body.IsolationLevel != 0 && body.IsolationLevel != 1:
+				err = refuse(kerr.InvalidRequest, "isolation level %d has no meaning", body.IsolationLevel)
 			case p == nil:
 				missing = true
 				err = either(barrier, ErrUnknownTopic)
@@ -119,7 +152,7 @@ func (j *offsetSearch) fromState(version int16, p *state.Partition, stale error)
 	switch {
 	case j.ms == offsetEarliest, j.ms == offsetEarliestLocal && version >= 8:
 		place(p.LogStart)
-	case j.ms == offsetLatestTiered && version >= 9:
+	case j.ms == offsetLatestTiered && version >= 9, j.ms == offsetEarliestToGo && version >= 11:
 	case j.ms == offsetLatest && stale == nil:
 		place(j.limit)
 	case j.ms >= 0 && stale == nil, j.ms == offsetMaxTimestamp && version >= 7 && stale == nil:

@@ -106,8 +106,8 @@ func (m *describing) find(s *state.State, barrier error, body *kmsg.MetadataRequ
 		}
 		if !d.byID {
 			d.err = validName(d.name)
-		} else if m.version < 12 || in.Topic != nil {
-			d.err = refuse(kerr.InvalidRequest, "topic ids need version 12 and a null name")
+		} else if m.version < 12 { // From then on the id counts, and a name beside it does not.
+			d.err = refuse(kerr.InvalidRequest, "topic ids need version 12")
 		}
 		if d.err == nil {
 			t, unknown := ref.find(s)
@@ -152,11 +152,11 @@ func (m *describing) topic(t *describedTopic, out *kmsg.MetadataResponseTopic) {
 	if !(t.byID && t.err != nil && m.version >= 12) { // Semantics line 12: an unknown id has a null name.
 		out.Topic = &t.name
 	}
+	if m.ops && !(t.byID && t.err != nil) {
+		out.AuthorizedOperations = topicOperations // of whatever has the name, were it there
+	}
 	if t.err != nil {
 		return
-	}
-	if m.ops {
-		out.AuthorizedOperations = topicOperations
 	}
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, t.partitions)
 	nodes := make([]int32, 0, t.partitions*min(maxReplicas, len(m.brokers)))

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,6 +24,8 @@ func (a *API) createTopics(ctx context.Context, req *server.Request) (kmsg.Respo
 	for i := range body.Topics {
 		names[body.Topics[i].Topic]++
 	}
+	brokers := a.d.Members.Brokers(req.Conn.Listener)
+	excess := a.checkTotal(body.Topics)
 	var wanted []newTopic
 	var slots []int
 	for i := range body.Topics {
@@ -32,15 +35,19 @@ func (a *API) createTopics(ctx context.Context, req *server.Request) (kmsg.Respo
 		}
 		out := kmsg.NewCreateTopicsResponseTopic()
 		out.Topic = in.Topic
-		t, err := a.checkNew(in)
-		if names[in.Topic] > 1 {
-			err = refuse(kerr.InvalidRequest, "topic '%s' comes twice in one request", in.Topic)
+		t, err := a.checkNew(in, brokers)
+		switch {
+		case names[in.Topic] > 1:
+			err = refuse(kerr.InvalidRequest, "Duplicate topic name.")
+		case excess != nil:
+			err = excess
 		}
 		names[in.Topic] = 0
 		if err == nil {
 			wanted, slots = append(wanted, t), append(slots, len(resp.Topics))
 		}
 		out.ErrorCode, out.ErrorMessage = code(keyCreateTopics, err), message(err)
+		out.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // with an error too; null is for those who may not read them
 		resp.Topics = append(resp.Topics, out)
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(body.TimeoutMillis))
@@ -50,7 +57,7 @@ func (a *API) createTopics(ctx context.Context, req *server.Request) (kmsg.Respo
 	} else {
 		a.create(ctx, wanted)
 	}
-	replicas := int16(max(1, min(3, len(a.d.Members.Brokers(req.Conn.Listener)))))
+	replicas := int16(max(1, min(maxReplicas, len(brokers))))
 	for i := range wanted {
 		t, out := &wanted[i], &resp.Topics[slots[i]]
 		out.ErrorCode, out.ErrorMessage = code(keyCreateTopics, t.err), message(t.err)
@@ -67,60 +74,117 @@ func adminTimeout(ms int32) time.Duration {
 	return min(max(time.Duration(ms)*time.Millisecond, time.Second), 5*time.Minute)
 }
 
-// checkNew checks all that does not depend on what exists.
-func (a *API) checkNew(in *kmsg.CreateTopicsRequestTopic) (newTopic, error) {
+// checkTotal bounds how many partitions one request creates, as Apache Kafka does.
+func (a *API) checkTotal(topics []kmsg.CreateTopicsRequestTopic) error {
+	total := int64(0)
+	for i := range topics {
+		switch in := &topics[i]; {
+		case len(in.ReplicaAssignment) > 0:
+			total += int64(len(in.ReplicaAssignment))
+		case in.NumPartitions == -1:
+			total += int64(a.d.Config.DefaultPartitions)
+		default:
+			total += int64(max(0, in.NumPartitions))
+		}
+	}
+	if total > maxTopicPartitions {
+		return refuse(kerr.PolicyViolation, "Excessively large number of partitions per request.")
+	}
+	return nil
+}
+
+// checkNew checks all that does not depend on what exists, in Apache Kafka's order: the name, then that there is no such
+// topic yet as far as this agent knows, configs, partitions.
+func (a *API) checkNew(in *kmsg.CreateTopicsRequestTopic, brokers []Broker) (newTopic, error) {
 	t := newTopic{name: in.Topic, partitions: in.NumPartitions}
 	if err := validName(in.Topic); err != nil {
 		return t, err
 	}
-	if len(in.ReplicaAssignment) > 0 {
-		if err := checkAssignment(in); err != nil {
-			return t, err
-		}
-		t.partitions = int32(len(in.ReplicaAssignment))
-	} else if in.ReplicationFactor != -1 && (in.ReplicationFactor < 1 || in.ReplicationFactor > 3) {
-		return t, refuse(kerr.InvalidReplicationFactor, "replication factor must be -1 or 1 to 3, not %d", in.ReplicationFactor)
+	if in.Topic == clusterMetadata {
+		return t, refuse(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", in.Topic)
 	}
-	if t.partitions == -1 {
-		t.partitions = a.d.Config.DefaultPartitions
+	var err error
+	if t.configs, err = newConfigs(in.Configs); err == nil {
+		t.partitions, err = a.newPartitions(in, brokers)
 	}
-	if t.partitions < 1 || t.partitions > maxTopicPartitions {
-		return t, refuse(kerr.InvalidPartitions, "number of partitions must be 1 to %d, not %d", maxTopicPartitions, t.partitions)
+	if err != nil {
+		a.d.View.Read(func(s *state.State) {
+			if s.Topic(in.Topic) != nil {
+				err = refusedTopic(in.Topic, state.TopicExists)
+			}
+		})
 	}
-	var twice seen[string]
-	for _, c := range in.Configs {
-		switch {
-		case c.Value == nil:
-			return t, refuse(kerr.InvalidConfig, "null value not supported for topic config %s", c.Name)
-		case twice.again(c.Name):
-			return t, refuse(kerr.InvalidConfig, "topic config %s comes twice", c.Name)
+	return t, err
+}
+
+// clusterMetadata is how Apache Kafka calls its own journal. No client may have a topic of that name there.
+const clusterMetadata = "__cluster_metadata"
+
+// newConfigs checks the configs of a new topic. Of one that is given twice the last counts.
+func newConfigs(list []kmsg.CreateTopicsRequestTopicConfig) ([]*pb.Config, error) {
+	var configs []*pb.Config
+	for _, c := range list {
+		if c.Value == nil {
+			return nil, refuse(kerr.InvalidConfig, "Null value not supported for topic configs: %s", c.Name)
 		}
 		v, err := topicconfig.Check(c.Name, *c.Value)
 		if err != nil {
-			return t, err
+			return nil, err
 		}
-		t.configs = append(t.configs, &pb.Config{Name: c.Name, Value: v})
+		if i := slices.IndexFunc(configs, func(have *pb.Config) bool { return have.Name == c.Name }); i >= 0 {
+			configs[i].Value = v
+			continue
+		}
+		configs = append(configs, &pb.Config{Name: c.Name, Value: v})
 	}
-	sortConfigs(t.configs)
-	return t, nil
+	sortConfigs(configs)
+	return configs, nil
 }
 
-// checkAssignment accepts any brokers, as none of them owns a partition.
-func checkAssignment(in *kmsg.CreateTopicsRequestTopic) error {
-	if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
-		return refuse(kerr.InvalidRequest, "with a replica assignment, partitions and replication factor must be -1")
+// newPartitions is how many partitions a new topic gets. Replication factors up to maxReplicas are accepted however few
+// agents live, since it is not they who keep the records.
+func (a *API) newPartitions(in *kmsg.CreateTopicsRequestTopic, brokers []Broker) (int32, error) {
+	if len(in.ReplicaAssignment) > 0 {
+		return int32(len(in.ReplicaAssignment)), checkAssignment(in, brokers)
 	}
-	if len(in.ReplicaAssignment) > maxTopicPartitions {
-		return refuse(kerr.InvalidPartitions, "number of partitions must be at most %d", maxTopicPartitions)
+	n, factor := in.NumPartitions, in.ReplicationFactor
+	switch {
+	case factor != -1 && factor < 1:
+		return n, refuse(kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
+	case factor > maxReplicas:
+		return n, refuse(kerr.InvalidReplicationFactor, "Replication factor must be at most %d, or -1 to use the default value.", maxReplicas)
+	case n == -1:
+		return a.d.Config.DefaultPartitions, nil
+	case n < 1:
+		return n, refuse(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
+	}
+	return n, nil
+}
+
+// checkAssignment accepts what could be: the brokers named do not matter, as none of them owns a partition.
+func checkAssignment(in *kmsg.CreateTopicsRequestTopic, brokers []Broker) error {
+	switch {
+	case in.ReplicationFactor != -1:
+		return refuse(kerr.InvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.")
+	case in.NumPartitions != -1:
+		return refuse(kerr.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.")
 	}
 	have := make([]bool, len(in.ReplicaAssignment))
 	for _, r := range in.ReplicaAssignment {
-		if r.Partition < 0 || int(r.Partition) >= len(have) || have[r.Partition] {
-			return refuse(kerr.InvalidReplicaAssignment, "partitions must be numbered from 0, each once")
+		switch {
+		case r.Partition < 0 || int(r.Partition) >= len(have):
+			return refuse(kerr.InvalidReplicaAssignment, "partitions should be a consecutive 0-based integer sequence")
+		case have[r.Partition]:
+			return refuse(kerr.InvalidReplicaAssignment, "Found multiple manual partition assignments for partition %d", r.Partition)
+		case len(r.Replicas) > maxReplicas:
+			return refuse(kerr.InvalidReplicaAssignment, "partition %d has %d replicas; %d are the most", r.Partition, len(r.Replicas), maxReplicas)
 		}
 		have[r.Partition] = true
-		if n := len(r.Replicas); n < 1 || n > 3 {
-			return refuse(kerr.InvalidReplicaAssignment, "partition %d: 1 to 3 replicas are needed, not %d", r.Partition, n)
+		if err := checkBrokers(r.Replicas, brokers); err != nil {
+			return err
+		}
+		if n := len(in.ReplicaAssignment[0].Replicas); len(r.Replicas) != n {
+			return refuse(kerr.InvalidReplicaAssignment, "partition %d has %d replicas, another one %d", r.Partition, len(r.Replicas), n)
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // offsetForLeaderEpoch: the leader epoch is always 0, so epoch 0 ends at the log's end and no other epoch ever was
-// (Semantics line 49).
+// (Semantics line 49). Below it, as below any first epoch, the answer is the log's start.
 func (a *API) offsetForLeaderEpoch(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
@@ -38,8 +38,12 @@ func (a *API) offsetForLeaderEpoch(ctx context.Context, req *server.Request) (km
 					err = checkEpoch(want.CurrentLeaderEpoch)
 				}
 				slot.ErrorCode = code(keyOffsetForLeaderEpoch, err)
-				if err == nil && want.LeaderEpoch == 0 {
+				switch {
+				case err != nil:
+				case want.LeaderEpoch == 0:
 					slot.LeaderEpoch, slot.EndOffset = 0, p.Next
+				case want.LeaderEpoch < -1:
+					slot.LeaderEpoch, slot.EndOffset = want.LeaderEpoch, p.LogStart
 				}
 				out.Partitions = append(out.Partitions, slot)
 			}

@@ -39,10 +39,15 @@ func (a *API) electLeaders(ctx context.Context, req *server.Request) (kmsg.Respo
 			t, unknown := topicRef{name: in.Topic}.find(s)
 			for j, n := range in.Partitions {
 				err := bad
-				if err == nil && (unknown != nil || t.Partition(n) == nil) {
+				switch {
+				case err != nil:
+				case unknown != nil:
 					missing = true
-					err = either(barrier, ErrUnknownTopic)
-				} else if err == nil {
+					err = either(barrier, refuse(kerr.UnknownTopicOrPartition, "No such topic as %s", in.Topic))
+				case t.Partition(n) == nil:
+					missing = true
+					err = either(barrier, refuse(kerr.UnknownTopicOrPartition, "No such partition as %s-%d", in.Topic, n))
+				default:
 					err = errElectionNotNeeded
 				}
 				out.Partitions[j].Partition = n

@@ -33,10 +33,14 @@ func (a *API) alterPartitionReassignments(ctx context.Context, req *server.Reque
 			for j := range in.Partitions {
 				want, slot := &in.Partitions[j], &out.Partitions[j]
 				var err error
-				if unknown != nil || t.Partition(want.Partition) == nil {
+				switch {
+				case unknown != nil:
 					missing = true
-					err = either(barrier, ErrUnknownTopic)
-				} else {
+					err = either(barrier, refuse(kerr.UnknownTopicOrPartition, "Unable to find a topic named %s.", in.Topic))
+				case t.Partition(want.Partition) == nil:
+					missing = true
+					err = either(barrier, refuse(kerr.UnknownTopicOrPartition, "Unable to find partition %s:%d.", in.Topic, want.Partition))
+				default:
 					err = r.judge(partitionKey(t.ID, want.Partition), want.Replicas)
 				}
 				slot.Partition, slot.ErrorCode, slot.ErrorMessage = want.Partition, code(keyAlterPartitionReassignments, err), message(err)

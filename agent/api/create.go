@@ -76,9 +76,9 @@ func (a *API) readBack(t *newTopic, number uint64) {
 func refusedTopic(name string, c state.Code) error {
 	switch c {
 	case state.TopicExists:
-		return refuse(kerr.TopicAlreadyExists, "topic '%s' already exists", name)
+		return refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", name)
 	case state.NameCollision:
-		return refuse(kerr.InvalidTopicException, "topic '%s' collides with an existing topic that differs in '.' and '_' only", name)
+		return refuse(kerr.InvalidTopicException, "Topic '%s' collides with an existing topic that differs in '.' and '_' only", name)
 	case state.TooMany:
 		return refuse(kerr.PolicyViolation, "the cluster's limit of topics or partitions is reached")
 	}

@@ -222,6 +222,9 @@ func message(err error) *string {
 		return nil
 	}
 	s := err.Error()
+	if err == ErrUnknownTopic {
+		s = kerr.UnknownTopicOrPartition.Description // what clients print when they get no message
+	}
 	return &s
 }
 

@@ -46,17 +46,18 @@ func (a *API) twice(ctx context.Context, look func(s *state.State, barrier error
 func validName(name string) error {
 	switch {
 	case name == "":
-		return refuse(kerr.InvalidTopicException, "the empty string is not allowed")
+		return refuse(kerr.InvalidTopicException, "Topic name is invalid: the empty string is not allowed")
 	case name == "." || name == "..":
-		return refuse(kerr.InvalidTopicException, "'.' and '..' are not allowed")
+		return refuse(kerr.InvalidTopicException, "Topic name is invalid: '%s' is not allowed", name)
 	case len(name) > 249:
-		return refuse(kerr.InvalidTopicException, "the length of %d is above 249", len(name))
+		return refuse(kerr.InvalidTopicException, "Topic name is invalid: the length of %d is above 249", len(name))
 	}
 	for _, c := range []byte(name) {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
 		default:
-			return refuse(kerr.InvalidTopicException, "%q contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", name)
+			return refuse(kerr.InvalidTopicException,
+				"Topic name is invalid: '%s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", name)
 		}
 	}
 	return nil

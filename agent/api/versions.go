@@ -26,7 +26,7 @@ type Served struct {
 var Versions = []Served{
 	{0, "Produce", 3, 13, 0, produceShape, newBody[kmsg.ProduceRequest]},
 	{1, "Fetch", 4, 17, 4, fetchShape, newBody[kmsg.FetchRequest]},
-	{2, "ListOffsets", 1, 10, 1, listOffsetsShape, newBody[kmsg.ListOffsetsRequest]},
+	{2, "ListOffsets", 1, 11, 1, listOffsetsShape, newBody[kmsg.ListOffsetsRequest]},
 	{3, "Metadata", 0, 13, 0, metadataShape, newBody[kmsg.MetadataRequest]},
 	{10, "FindCoordinator", 0, 6, 0, findCoordinatorShape, newBody[kmsg.FindCoordinatorRequest]},
 	{18, "ApiVersions", 0, 4, 0, apiVersionsShape, newBody[kmsg.ApiVersionsRequest]},
