@@ -30,6 +30,7 @@ import (
 	"wadi/metadata/state"
 	"wadi/metadata/view"
 	"wadi/objstore"
+	"wadi/objstore/steady"
 )
 
 // Options of an Agent. Who made KV and Store closes them after Run has returned.
@@ -37,11 +38,14 @@ type Options struct {
 	Config    config.Config
 	Endpoints []listen.Endpoint // bound sockets; the agent closes them
 	KV        kv.KV
-	Store     objstore.Store
+	Store     objstore.Store // makes one attempt per call
 	Log       *slog.Logger
 	Metrics   *metrics.Set
 	// Checkpoint says when a checkpoint is due and what it keeps; the zero value means checkpoint.DefaultLimits.
 	Checkpoint checkpoint.Limits
+	// Steady says how calls of Store are repeated, hedged and limited; the zero value only repeats them. What happens is
+	// observed in Metrics.
+	Steady steady.Config
 }
 
 // drainTimeout bounds how long a drain waits for what was accepted.
@@ -78,6 +82,8 @@ func New(o Options) (*Agent, error) {
 	if o.Checkpoint == (checkpoint.Limits{}) {
 		o.Checkpoint = checkpoint.DefaultLimits()
 	}
+	o.Steady.Observe = o.Metrics.Steady()
+	o.Store = steady.New(o.Store, o.Steady)
 	a := &Agent{o: o, keys: layout.NewEtcd(o.Config.Cluster), ready: make(chan struct{})}
 	a.because("starting")
 	return a, nil
@@ -159,7 +165,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	c, m := a.o.Config, a.o.Metrics
 	p := &parts{identity: id, objects: layout.NewObjects(id.Cluster, id.Incarnation)}
 	jrnl := journal.New(a.o.KV, a.keys)
-	p.archives = checkpoint.NewReader(a.o.Store, p.objects)
+	p.archives = checkpoint.NewReader(a.o.Store, p.objects, checkpoint.ReadsAhead)
 	p.session = session.New(session.Options{
 		Config: session.Config{
 			TTL:             c.SessionTTL,

@@ -138,7 +138,7 @@ func start(t *testing.T, ctx context.Context) *agent {
 		TTL: 5 * time.Second, Limits: checkpoint.DefaultLimits(),
 	})
 	a.view = view.NewView(view.Config{
-		Limits: view.LimitsFor(5 * time.Second), Journal: j, Checkpoints: checkpoint.NewReader(store, objects),
+		Limits: view.LimitsFor(5 * time.Second), Journal: j, Checkpoints: checkpoint.NewReader(store, objects, checkpoint.ReadsAhead),
 		Observers: []view.Observer{a.session, late{a}, job},
 	})
 	job.Follow(a.view)

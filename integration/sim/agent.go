@@ -158,7 +158,7 @@ func (a *agent) start() {
 
 func (a *agent) assemble(id bootstrap.Identity) {
 	a.objects = layout.NewObjects(id.Cluster, id.Incarnation)
-	a.archives = checkpoint.NewReader(bucketClient{a}, a.objects)
+	a.archives = checkpoint.NewReader(bucketClient{a}, a.objects, 1)
 	a.sess = session.NewCore(session.Config{
 		TTL:             ttl,
 		Init:            &pb.InitCluster{ClusterId: id.ClusterID, Incarnation: id.Incarnation, FeatureLevel: state.MaxFeatureLevel},

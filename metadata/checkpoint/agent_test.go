@@ -54,7 +54,7 @@ func startAgent(t *testing.T, store kv.KV, objects objstore.Store, limits Limits
 	a := &agent{t: t, ended: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
 	jrnl := journal.New(store, etcdKeys)
-	a.reader = NewReader(objects, objectKeys)
+	a.reader = NewReader(objects, objectKeys, ReadsAhead)
 	a.session = session.New(session.Options{
 		Config: session.Config{
 			TTL: ttl, Init: &pb.InitCluster{ClusterId: "id", Incarnation: 1, FeatureLevel: 1}, MinFeatureLevel: 1, MaxFeatureLevel: 1,

@@ -29,6 +29,11 @@ func TestAhead(t *testing.T) {
 		require.Equal(t, int64(3), most.Load())
 		require.Less(t, time.Since(began), 100*time.Millisecond, "one after the other it takes 180 ms")
 		require.NoError(t, ahead(t.Context(), 0, 3, read, nil))
+		used = nil
+		most.Store(0)
+		require.NoError(t, ahead(t.Context(), 3, 1, read, func(i int) error { used = append(used, i); return nil }))
+		require.Equal(t, []int{0, 1, 2}, used)
+		require.Equal(t, int64(1), most.Load())
 	})
 }
 

@@ -54,10 +54,10 @@ func writeBase(
 }
 
 // loadBase rebuilds the state of a base and checks it against the base's description.
-func loadBase(ctx context.Context, store objstore.Store, base *pb.Base) (*state.State, error) {
+func loadBase(ctx context.Context, store objstore.Store, base *pb.Base, window int) (*state.State, error) {
 	loader, hash := state.NewLoader(), sha256.New()
 	read := func(ctx context.Context, i int) ([]byte, error) { return readPart(ctx, store, base.Parts[i]) }
-	err := ahead(ctx, len(base.Parts), partsAhead, read, func(data []byte) error {
+	err := ahead(ctx, len(base.Parts), window, read, func(data []byte) error {
 		hash.Write(data)
 		return addRecords(loader, data[headerSize:])
 	})

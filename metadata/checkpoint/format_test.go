@@ -146,7 +146,7 @@ func TestGoldenObjects(t *testing.T) {
 	if s.Digest() != stateOf(t, goldenEntries(t)).Digest() {
 		t.Error("the frozen checkpoint leads to another state")
 	}
-	reader := NewReader(frozen, objectKeys)
+	reader := NewReader(frozen, objectKeys, ReadsAhead)
 	for position, want := range map[int64]string{50: "the second one"} {
 		got, err := reader.Inline(t.Context(), archive, uint64(len(get(t, frozen, archive))), position)
 		if err != nil || string(got) != want {
@@ -235,7 +235,7 @@ func TestLargeArchive(t *testing.T) {
 	if err := store.Put(t.Context(), "a", body); err != nil {
 		t.Fatal(err)
 	}
-	reader := NewReader(store, objectKeys)
+	reader := NewReader(store, objectKeys, 1)
 	for _, i := range []int64{1, 2, 999, 1000, 1500, 2999, 3000, 1} {
 		got, err := reader.Inline(t.Context(), "a", uint64(body.Size()), 5*i)
 		if err != nil || len(got) != int(i%2000) || len(got) > 0 && got[len(got)-1] != byte(i) {
@@ -284,12 +284,12 @@ func TestBaseInParts(t *testing.T) {
 		whole = append(whole, part...)
 	}
 	two.ContentHash = hashOf(whole)
-	loaded, err := loadBase(t.Context(), store, two)
+	loaded, err := loadBase(t.Context(), store, two, partsAhead)
 	if err != nil || loaded.Digest() != s.Digest() {
 		t.Fatalf("%v", err)
 	}
 	two.Parts[0], two.Parts[1] = two.Parts[1], two.Parts[0]
-	if _, err := loadBase(t.Context(), store, two); err == nil {
+	if _, err := loadBase(t.Context(), store, two, partsAhead); err == nil {
 		t.Error("parts in the wrong order")
 	}
 }

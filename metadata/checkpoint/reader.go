@@ -19,6 +19,7 @@ import (
 type Reader struct {
 	store objstore.Store
 	keys  layout.Objects
+	ahead int
 	mu    struct {
 		sync.Mutex
 		known   []*pb.ArchiveRef // of the root loaded last: State may not have them yet
@@ -38,9 +39,13 @@ const (
 	keptChunks  = 32
 )
 
-// NewReader reads from a cluster's prefix.
-func NewReader(store objstore.Store, keys layout.Objects) *Reader {
-	r := &Reader{store: store, keys: keys}
+// ReadsAhead of about a MiB keep a stream of 80 MB/s busy against a first byte after 100 ms.
+const ReadsAhead = 8
+
+// NewReader reads from a cluster's prefix. A load has up to `ahead` reads under way, usually ReadsAhead; with 1 it
+// stays on its caller's goroutine.
+func NewReader(store objstore.Store, keys layout.Objects, ahead int) *Reader {
+	r := &Reader{store: store, keys: keys, ahead: ahead}
 	r.mu.indexes = newLRU[string, *archiveIndex](keptIndexes)
 	r.mu.chunks = newLRU[chunkKey, map[int64][]byte](keptChunks)
 	return r
@@ -55,7 +60,7 @@ func (r *Reader) Load(ctx context.Context, p *pb.Pointer) (*state.State, error) 
 	if root.Position != p.Position || root.Head != p.Head || string(root.Digest) != string(p.Digest) {
 		return nil, fmt.Errorf("root %s is not the one that the pointer names: %w: %w", p.Root, ErrFormat, journal.ErrRolledBack)
 	}
-	s, err := LoadRoot(ctx, r.store, root)
+	s, err := loadRoot(ctx, r.store, root, r.ahead)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +72,11 @@ func (r *Reader) Load(ctx context.Context, p *pb.Pointer) (*state.State, error) 
 
 // LoadRoot rebuilds the state at a root's mark.
 func LoadRoot(ctx context.Context, store objstore.Store, root *pb.Root) (*state.State, error) {
-	s, err := loadBase(ctx, store, root.Base)
+	return loadRoot(ctx, store, root, ReadsAhead)
+}
+
+func loadRoot(ctx context.Context, store objstore.Store, root *pb.Root, window int) (*state.State, error) {
+	s, err := loadBase(ctx, store, root.Base, min(window, partsAhead))
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +92,7 @@ func LoadRoot(ctx context.Context, store objstore.Store, root *pb.Root) (*state.
 		at = a.To
 		archives = append(archives, a)
 	}
-	if err := replay(ctx, store, archives, s); err != nil {
+	if err := replay(ctx, store, archives, s, window); err != nil {
 		return nil, err
 	}
 	digest := s.Digest()
@@ -95,7 +104,7 @@ func LoadRoot(ctx context.Context, store objstore.Store, root *pb.Root) (*state.
 }
 
 // replay applies archives that follow each other.
-func replay(ctx context.Context, store objstore.Store, archives []*pb.ArchiveRef, s *state.State) error {
+func replay(ctx context.Context, store objstore.Store, archives []*pb.ArchiveRef, s *state.State, window int) error {
 	type chunk struct {
 		key  string
 		x    *archiveIndex
@@ -103,7 +112,7 @@ func replay(ctx context.Context, store objstore.Store, archives []*pb.ArchiveRef
 	}
 	var chunks []chunk
 	next := 0
-	err := ahead(ctx, len(archives), chunksAhead, func(ctx context.Context, i int) (*archiveIndex, error) {
+	err := ahead(ctx, len(archives), window, func(ctx context.Context, i int) (*archiveIndex, error) {
 		return readIndex(ctx, store, archives[i].Object.Key, archives[i].Object.Size)
 	}, func(x *archiveIndex) error {
 		for i := 0; i < len(x.entries); {
@@ -117,7 +126,7 @@ func replay(ctx context.Context, store objstore.Store, archives []*pb.ArchiveRef
 	if err != nil {
 		return fmt.Errorf("read archives: %w", err)
 	}
-	return ahead(ctx, len(chunks), chunksAhead, func(ctx context.Context, i int) ([]journal.Entry, error) {
+	return ahead(ctx, len(chunks), window, func(ctx context.Context, i int) ([]journal.Entry, error) {
 		c := chunks[i]
 		return c.x.read(ctx, store, c.key, c.i, c.j)
 	}, func(entries []journal.Entry) error {
@@ -131,9 +140,6 @@ func replay(ctx context.Context, store objstore.Store, archives []*pb.ArchiveRef
 		return nil
 	})
 }
-
-// chunksAhead reads of about a MiB keep a stream of 80 MB/s busy against a first byte after 100 ms.
-const chunksAhead = 8
 
 // Inline returns the inline bytes of the entry at a position. key and size name the archive that State gives; with
 // key "" State has none yet, and the root loaded last is asked.

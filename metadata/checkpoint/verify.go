@@ -40,6 +40,6 @@ func EachEntry(
 // VerifyBase reads a base whole and checks it against its description: the parts' checksums, the content hash, and that
 // they make a State at the base's position with its digest.
 func VerifyBase(ctx context.Context, store objstore.Store, base *pb.Base) error {
-	_, err := loadBase(ctx, store, base)
+	_, err := loadBase(ctx, store, base, partsAhead)
 	return err
 }

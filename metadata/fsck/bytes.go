@@ -142,7 +142,7 @@ func (c *checker) readArchive(ctx context.Context, key string, size uint64, runs
 	if err != nil {
 		c.finding(DamagedObject, key, "%v", err)
 	}
-	reader := checkpoint.NewReader(c.o.Store, c.objects)
+	reader := checkpoint.NewReader(c.o.Store, c.objects, checkpoint.ReadsAhead)
 	for _, r := range left {
 		data, err := reader.Inline(ctx, key, size, int64(r.Place))
 		if err != nil && !damage(err) {
