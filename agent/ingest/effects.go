@@ -67,7 +67,7 @@ func (x *shell) add(e effect) { x.mu.effects = append(x.mu.effects, e) }
 
 func (x *shell) Upload(f *Flush) {
 	g := (*Ingest)(x)
-	f.key = x.mu.objects.Flush(f.Session, f.N)
+	f.key, f.second = x.mu.objects.Flush(f.Session, f.N), x.mu.objects.FlushHedge(f.Session, f.N)
 	f.closed = g.now()
 	f.ctx, f.cancel = context.WithTimeout(x.mu.session, uploadTimeout)
 	meta := segment.Meta{Kind: segment.Flush, CreatedMs: time.Now().UnixMilli(), ClusterID: x.mu.cluster}

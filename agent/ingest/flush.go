@@ -26,7 +26,8 @@ type Flush struct {
 	err     error    // of the upload
 
 	// Of the shell:
-	key    string // of the object
+	key    string // of the object: the first name until it is stored, then the one that holds it
+	second string // the name of the hedge
 	closed time.Duration
 	ctx    context.Context // of the upload
 	cancel context.CancelFunc

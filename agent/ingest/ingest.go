@@ -30,7 +30,7 @@ type Options struct {
 	Config
 	View     View
 	Proposer Proposer
-	Store    objstore.Store
+	Store    objstore.Store // repeats what fails; an objstore.EitherPutter also hedges
 	Log      *slog.Logger
 	// OnFlush is told how long a flush took from closing to its commit, by path ("inline", "object"); nil = nobody.
 	OnFlush func(path string, took time.Duration)

@@ -62,8 +62,10 @@ func TestStoreFaults(t *testing.T) {
 		{"lost answer", fault.Fault{Op: fault.Put, Do: fault.FailAfter(nil)}, false, 2},
 		{"throttled", fault.Fault{Op: fault.Put, Times: 4, Do: fault.FailBefore(objstore.ErrThrottled)}, false, 5},
 		{"one hangs", fault.Fault{Op: fault.Put, Do: fault.HangBefore()}, false, 2},
-		{"all hang", fault.Fault{Op: fault.Put, Times: 3, Do: fault.HangAfter()}, true, 3},
-		{"down", fault.Fault{Op: fault.Put, Times: uploadAttempts, Do: fault.FailBefore(nil)}, true, uploadAttempts},
+		{"one hangs after its effect", fault.Fault{Op: fault.Put, Do: fault.HangAfter()}, false, 2},
+		{"hedge hangs too", fault.Fault{Op: fault.Put, Times: 2, Do: fault.HangAfter()}, false, 3},
+		{"all hang", fault.Fault{Op: fault.Put, Times: -1, Do: fault.HangAfter()}, true, 8},
+		{"down", fault.Fault{Op: fault.Put, Times: 8, Do: fault.FailBefore(nil)}, true, 8},
 		{"denied", fault.Fault{Op: fault.Put, Do: fault.FailBefore(objstore.ErrDenied)}, true, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

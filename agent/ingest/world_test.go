@@ -24,6 +24,7 @@ import (
 	"wadi/metadata/view"
 	"wadi/objstore/fault"
 	"wadi/objstore/mem"
+	"wadi/objstore/steady"
 )
 
 // world is an agent below the Kafka protocol: a real journal, session and view in memory, and an object store with
@@ -62,7 +63,9 @@ func newWorld(t *testing.T, cfg Config, opts ...fault.Option) *world {
 	w.view = view.NewView(view.Config{
 		Limits: view.LimitsFor(5 * time.Second), Journal: j, Observers: []view.Observer{w.session, observer{w}},
 	})
-	w.ingest = New(Options{Config: cfg, View: w.view, Proposer: w.session, Store: w.store, Log: quiet})
+	w.ingest = New(Options{
+		Config: cfg, View: w.view, Proposer: w.session, Store: steady.New(w.store, steady.ForS3()), Log: quiet,
+	})
 	for _, run := range []func(context.Context) error{w.view.Run, w.session.Run, w.ingest.Run} {
 		w.done.Go(func() {
 			if err := run(w.ctx); err != nil && !errors.Is(err, context.Canceled) {

@@ -24,14 +24,15 @@ func embedEtcd(ctx context.Context, dir string, log *slog.Logger) (kv.KV, error)
 	return etcdkv.Embed(ctx, dir, etcdkv.EmbedOptions{Logger: slog.New(errorsOnly{log.Handler()})})
 }
 
-// openStore opens the store of a URL for reading and writing and checks that it works. objstore.Close gives it up.
+// openStore opens the store of a URL for agents, which steady it themselves, and checks that it works. objstore.Close
+// gives it up.
 func openStore(ctx context.Context, storeURL string) (objstore.Store, error) {
-	return openStoreAs(ctx, storeURL, open.Options{})
+	return openStoreAs(ctx, storeURL, open.Options{Bare: true})
 }
 
 // awaitStore is openStore for an agent, which may come up before its store does.
 func awaitStore(ctx context.Context, storeURL string, log *slog.Logger) (objstore.Store, error) {
-	store, err := open.Await(ctx, storeURL, open.Options{}, log)
+	store, err := open.Await(ctx, storeURL, open.Options{Bare: true}, log)
 	return store, cannotOpen(storeURL, err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"wadi/internal/metrics"
 	"wadi/metadata/kv"
 	"wadi/objstore"
+	"wadi/objstore/open"
 )
 
 // agentParts is everything an agent is built from. Who made them closes KV and Store after Run has returned; the
@@ -19,7 +20,7 @@ type agentParts struct {
 	Config    config.Config
 	Endpoints []listen.Endpoint // bound sockets, each with the address that its clients are told
 	KV        kv.KV
-	Store     objstore.Store // counts its requests in Metrics
+	Store     objstore.Store // bare; counts its requests in Metrics
 	Log       *slog.Logger
 	Metrics   *metrics.Set
 }
@@ -42,8 +43,12 @@ type agentFunc func(agentParts) (agentProcess, error)
 
 // newAgent is the agentFunc of this binary.
 func newAgent(p agentParts) (agentProcess, error) {
+	steadiness, err := open.Steadiness(p.Config.Store)
+	if err != nil {
+		return nil, err
+	}
 	a, err := agent.New(agent.Options{
-		Config: p.Config, Endpoints: p.Endpoints, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics,
+		Config: p.Config, Endpoints: p.Endpoints, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics, Steady: steadiness,
 	})
 	if err != nil {
 		return nil, err // a nil *Agent must not become an interface that is not nil

@@ -15,6 +15,12 @@ type Set struct {
 	ObjectRequests *prometheus.CounterVec // by op and code; see Store
 	ObjectBytes    *prometheus.CounterVec // by op: bytes of the bodies of successful requests
 
+	ObjectRetries        *prometheus.CounterVec // by op, as the next four; see Steady
+	ObjectRetriesRefused *prometheus.CounterVec // the retry budget was empty
+	ObjectHedges         *prometheus.CounterVec // second requests
+	ObjectHedgesWon      *prometheus.CounterVec // those that brought the answer
+	ObjectLimit          *prometheus.GaugeVec   // requests that may be under way
+
 	JournalAppends       prometheus.Counter   // entries appended by this agent, each once
 	JournalAppendSeconds prometheus.Histogram // from sending an entry to a definite answer
 	ApplySeconds         prometheus.Histogram // one entry's apply to State
@@ -51,6 +57,26 @@ func New(reg Registerer) (*Set, error) {
 		ObjectBytes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wadi_object_bytes_total",
 			Help: "Bytes of object bodies sent (put) and received (get) by successful requests.",
+		}, []string{"op"}),
+		ObjectRetries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_object_retries_total",
+			Help: "Object store requests that repeat a failed one.",
+		}, []string{"op"}),
+		ObjectRetriesRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_object_retries_refused_total",
+			Help: "Failed object store requests that were not repeated because too many fail.",
+		}, []string{"op"}),
+		ObjectHedges: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_object_hedges_total",
+			Help: "Second object store requests, sent because the first took long.",
+		}, []string{"op"}),
+		ObjectHedgesWon: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_object_hedges_won_total",
+			Help: "Second object store requests that brought the answer.",
+		}, []string{"op"}),
+		ObjectLimit: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wadi_object_limit",
+			Help: "Object store requests that may be under way; it falls when the store asks to slow down.",
 		}, []string{"op"}),
 		JournalAppends: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wadi_journal_appends_total",
@@ -98,7 +124,8 @@ func New(reg Registerer) (*Set, error) {
 		}, []string{"api"}),
 	}
 	for _, c := range []prometheus.Collector{
-		s.ObjectRequests, s.ObjectBytes, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
+		s.ObjectRequests, s.ObjectBytes, s.ObjectRetries, s.ObjectRetriesRefused, s.ObjectHedges, s.ObjectHedgesWon,
+		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
 		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {

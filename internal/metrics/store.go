@@ -53,7 +53,7 @@ type countedStore struct {
 }
 
 // Store counts the calls of a store in wadi_object_requests_total and wadi_object_bytes_total. One call is one
-// request; what a store retries underneath is not seen here.
+// request: beneath a steady store every repetition and every hedge is seen, one that was given up as canceled.
 func Store(next objstore.Store, s *Set) objstore.Store {
 	return &countedStore{
 		next:     next,

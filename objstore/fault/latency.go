@@ -51,8 +51,9 @@ func (l Lognormal) at(z float64) time.Duration {
 type Profile struct {
 	Write     Lognormal // Put and Delete
 	FirstByte Lognormal // Get, List and Date
-	// One in StallEvery writes takes Stall instead. 0: none.
+	// One in StallEvery writes takes Stall instead, and one in StallReads reads. 0: none.
 	StallEvery int
+	StallReads int
 	Stall      time.Duration
 	// BytesPerSecond is the rate of one Get's stream after its first byte. 0: at once.
 	BytesPerSecond float64
@@ -71,12 +72,12 @@ func S3() Profile {
 	}
 }
 
-// BadDay is S3 on a day that an agent has to live through: one in 100 writes takes 2 s, and in one of five periods of
-// 10 s everything is refused for half a second.
+// BadDay is S3 on a day that an agent has to live through: one in 100 writes takes 2 s, and in one of ten periods of 10 s
+// everything is refused for half a second.
 func BadDay() Profile {
 	p := S3()
 	p.StallEvery, p.Stall = 100, 2*time.Second
-	p.Bursts = Bursts{Every: 10 * time.Second, Length: 500 * time.Millisecond, Chance: 0.2, Answer: 15 * time.Millisecond}
+	p.Bursts = Bursts{Every: 10 * time.Second, Length: 500 * time.Millisecond, Chance: 0.1, Answer: 15 * time.Millisecond}
 	return p
 }
 
@@ -122,12 +123,12 @@ func (l *latency) draw(c Call, atLeast float64) wait {
 	if p.Bursts.at(l.seed, time.Since(l.began)) {
 		return wait{latency: l, refused: true, first: p.Bursts.Answer}
 	}
-	d := p.FirstByte.at(z)
+	d, every := p.FirstByte.at(z), p.StallReads
 	if c.Op == Put || c.Op == Delete {
-		d = p.Write.at(z)
-		if p.StallEvery > 0 && stall < 1/float64(p.StallEvery) {
-			d = p.Stall
-		}
+		d, every = p.Write.at(z), p.StallEvery
+	}
+	if every > 0 && stall < 1/float64(every) {
+		d = p.Stall
 	}
 	first := time.Duration(float64(d) * max(atLeast, share))
 	return wait{latency: l, first: first, rest: d - first, stream: c.Op == Get}

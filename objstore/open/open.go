@@ -13,6 +13,7 @@ import (
 	"wadi/objstore/file"
 	"wadi/objstore/mem"
 	"wadi/objstore/s3"
+	"wadi/objstore/steady"
 )
 
 // checkTimeout bounds the check of a service, besides the caller's context.
@@ -23,10 +24,15 @@ type Options struct {
 	// ReadOnly is for tools that only look: nothing is created and no permission to write is needed. A file store's Put
 	// and Delete then return ErrDenied.
 	ReadOnly bool
+	// Bare leaves off what keeps a service's store steady: for callers that have decorators to put beneath it.
+	Bare bool
 }
 
 // Open opens the store of a URL (see Parse) and checks that it can be used. mem:// is a new, empty store each time.
 // objstore.Close releases what it holds.
+//
+// The store of a service is steady (package objstore/steady) unless opts.Bare says otherwise; who asked for a bare
+// one puts it around with Steadiness.
 //
 // The check of a writable bucket puts two different objects under one key, "wadi-probe/" and a random name, expects the
 // second to be refused, reads the first and deletes it: a service that ignores If-None-Match would lose data later.
@@ -68,7 +74,10 @@ func openS3(ctx context.Context, loc Location, opts Options) (objstore.Store, er
 	}
 	store, err := objstore.WithPrefix(bucket, loc.Prefix)
 	if err == nil {
-		err = check(ctx, store, opts)
+		around := steady.New(store, steady.ForS3())
+		if err = check(ctx, around, opts); !opts.Bare {
+			store = around
+		}
 	}
 	if err != nil {
 		at := loc.Endpoint
@@ -78,6 +87,16 @@ func openS3(ctx context.Context, loc Location, opts Options) (objstore.Store, er
 		return nil, errors.Join(fmt.Errorf("bucket %s at %s cannot be used: %w", loc.Bucket, at, err), bucket.Close())
 	}
 	return store, nil
+}
+
+// Steadiness is how a store of this URL is kept steady: calls are repeated on every store; hedges and limits are for
+// services, not for files and memory.
+func Steadiness(url string) (steady.Config, error) {
+	loc, err := Parse(url)
+	if err != nil || loc.Scheme != "s3" {
+		return steady.Config{}, err
+	}
+	return steady.ForS3(), nil
 }
 
 // ErrUnconditional: the service replaces objects although it was asked not to.

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"wadi/objstore/s3"
+	"wadi/objstore/steady"
 )
 
 // TestDeadConnections: connections that were open before a firewall forgot them take requests and bring no answer. The
@@ -49,13 +50,14 @@ func TestDeadConnections(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	defer close(stop)
-	store, err := s3.New(t.Context(), s3.Config{
-		Bucket: "bucket", Endpoint: server.URL, Retry: s3.Retry{Pause: time.Millisecond, Timeout: 2 * time.Second},
+	bucket, err := s3.New(t.Context(), s3.Config{
+		Bucket: "bucket", Endpoint: server.URL,
 		Credentials: credentials.NewStaticCredentialsProvider("a", "s", ""),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	store := steady.New(bucket, steady.Config{Pause: time.Millisecond, Timeout: 2 * time.Second})
 	defer store.Close()
 
 	const n = 8

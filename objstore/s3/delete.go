@@ -12,7 +12,7 @@ import (
 	"wadi/objstore"
 )
 
-// Delete sends one batch, and again those keys that the service could not remove for the moment.
+// Delete sends one batch. An error says how many keys the service could not remove.
 func (s *Store) Delete(ctx context.Context, keys []string) error {
 	if err := objstore.CheckDelete(keys); err != nil {
 		return fmt.Errorf("delete: %w", err)
@@ -20,12 +20,12 @@ func (s *Store) Delete(ctx context.Context, keys []string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("delete: %w", err)
 	}
-	left := keys
-	if len(left) == 0 {
+	if len(keys) == 0 {
 		return nil // the service refuses an empty batch
 	}
-	err := s.retry.do(ctx, 0, func(ctx context.Context, _ attempt) (err error) {
-		left, err = s.deleteOnce(ctx, left)
+	var left []string
+	err := s.once(ctx, func(ctx context.Context) (err error) {
+		left, err = s.deleteOnce(ctx, keys)
 		return err
 	})
 	if err != nil {

@@ -23,12 +23,12 @@ func (s *Store) Get(ctx context.Context, key string, off, length int64) ([]byte,
 		return nil, err
 	}
 	var data []byte
-	err := s.retry.do(ctx, 0, func(ctx context.Context, a attempt) (err error) {
+	err := s.once(ctx, func(ctx context.Context) (err error) {
 		if length == 0 {
 			data, err = s.getNothing(ctx, key, off, 0)
 			return err
 		}
-		data, err = s.getOnce(ctx, key, off, length, a)
+		data, err = s.getOnce(ctx, key, off, length)
 		if errors.Is(kindOf(err), errRange) {
 			data, err = s.getNothing(ctx, key, off, length)
 		}
@@ -40,7 +40,7 @@ func (s *Store) Get(ctx context.Context, key string, off, length int64) ([]byte,
 	return data, nil
 }
 
-func (s *Store) getOnce(ctx context.Context, key string, off, length int64, a attempt) ([]byte, error) {
+func (s *Store) getOnce(ctx context.Context, key string, off, length int64) ([]byte, error) {
 	in := &s3.GetObjectInput{Bucket: &s.bucket, Key: &key}
 	switch {
 	case length > 0:
@@ -68,7 +68,7 @@ func (s *Store) getOnce(ctx context.Context, key string, off, length int64, a at
 	if got := aws.ToInt64(out.ContentLength); out.ContentLength != nil && got != want && in.Range != nil && out.ContentRange != nil {
 		return nil, fmt.Errorf("%w: answer of %d bytes, not %d", objstore.ErrCorrupt, got, want)
 	}
-	a.extend(want)
+	objstore.AttemptOf(ctx).Extend(want)
 	data := make([]byte, want)
 	if n, err := io.ReadFull(out.Body, data); err != nil {
 		if ctx.Err() != nil {

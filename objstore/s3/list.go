@@ -68,7 +68,8 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]ob
 }
 
 func (s *Store) listPage(ctx context.Context, in *s3.ListObjectsV2Input) (page *s3.ListObjectsV2Output, err error) {
-	err = s.retry.do(ctx, 0, func(ctx context.Context, _ attempt) error {
+	objstore.AttemptOf(ctx).Extend(0) // each page is a request of its own
+	err = s.once(ctx, func(ctx context.Context) error {
 		page, err = s.client.ListObjectsV2(ctx, in)
 		return err
 	})

@@ -21,28 +21,31 @@ func (s *Store) Put(ctx context.Context, key string, b objstore.Body) error {
 	if err := objstore.CheckKey(key); err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
-	err := s.retry.do(ctx, b.Size(), func(ctx context.Context, a attempt) error {
-		err := s.putOnce(ctx, key, b, a.n)
-		switch kind := kindOf(err); {
-		case err == nil:
-			return nil
-		case errors.Is(kind, errPrecondition):
-			a.extend(b.Size())
-			return s.compare(ctx, key, b)
-		case errors.Is(kind, objstore.ErrCorrupt):
-			// On the way, or before: then every attempt would be refused.
-			if verr := b.Verify(); verr != nil {
-				return fmt.Errorf("%w: %w", errBuffer, verr)
-			}
-		case errors.Is(kind, objstore.ErrDenied) && a.n < deniedAttempts:
-			return fmt.Errorf("%w: %w", errConflict, err)
-		}
-		return err
-	})
+	err := s.once(ctx, func(ctx context.Context) error { return s.putOrCompare(ctx, key, b) })
 	if err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	return nil
+}
+
+func (s *Store) putOrCompare(ctx context.Context, key string, b objstore.Body) error {
+	a := objstore.AttemptOf(ctx)
+	err := s.putOnce(ctx, key, b, a.N)
+	switch kind := kindOf(err); {
+	case err == nil:
+		return nil
+	case errors.Is(kind, errPrecondition):
+		a.Extend(b.Size())
+		return s.compare(ctx, key, b)
+	case errors.Is(kind, objstore.ErrCorrupt):
+		// On the way, or before: then every attempt would be refused.
+		if verr := b.Verify(); verr != nil {
+			return fmt.Errorf("%w: %w", errBuffer, verr)
+		}
+	case errors.Is(kind, objstore.ErrDenied) && a.N < deniedAttempts:
+		return fmt.Errorf("%w: %w", errConflict, err)
+	}
+	return err
 }
 
 // deniedAttempts is how often a Put is refused before that is believed. MinIO answers AccessDenied to a Put whose

@@ -1,8 +1,10 @@
 // Package s3 keeps objects in a bucket of Amazon S3 or of a service that speaks its protocol.
 //
 // Put is PutObject with If-None-Match: *, so an object is never replaced. The payload is not signed: its CRC-32C, which
-// the caller has computed while filling the buffers, travels in a signed header and the service checks it. Retries,
-// pauses and deadlines are this package's own; the SDK makes exactly one attempt per call.
+// the caller has computed while filling the buffers, travels in a signed header and the service checks it.
+//
+// Each call is one attempt, also the SDK's: objstore/steady repeats, bounds each attempt's time and keeps the number of
+// requests within what the service bears. Errors are classified for it, see objstore.Repeatable.
 //
 // The service must support conditional writes (S3 since 2024, MinIO, versitygw, ...) and list keys in byte order;
 // S3 directory buckets do not.
@@ -27,7 +29,7 @@ import (
 // DefaultRegion is used when the configuration names none.
 const DefaultRegion = "us-east-1"
 
-// Config says where the bucket is and how patient the store is. Zero values are the defaults.
+// Config says where the bucket is. Zero values are the defaults.
 type Config struct {
 	Bucket string
 	// Region is DefaultRegion by default.
@@ -36,7 +38,6 @@ type Config struct {
 	Endpoint string
 	// Credentials are those of the environment, the shared files, the container or the machine by default.
 	Credentials aws.CredentialsProvider
-	Retry       Retry
 }
 
 // Store is an objstore.Store in one bucket. Make it with New.
@@ -44,7 +45,6 @@ type Store struct {
 	bucket    string
 	client    *s3.Client
 	transport closer
-	retry     Retry
 }
 
 type closer interface{ CloseIdleConnections() }
@@ -96,10 +96,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.ContinueHeaderThresholdBytes = -1
 	})
-	retry := cfg.Retry.withDefaults()
-	// The idle connections may be as dead as the one that timed out; each would cost another attempt.
-	retry.timedOut = transport.CloseIdleConnections
-	return &Store{bucket: cfg.Bucket, client: client, transport: transport, retry: retry}, nil
+	return &Store{bucket: cfg.Bucket, client: client, transport: transport}, nil
 }
 
 func checkEndpoint(endpoint string) error {
@@ -122,7 +119,7 @@ func (s *Store) Close() error {
 // Date is the Date header of an answer about the bucket, to the second.
 func (s *Store) Date(ctx context.Context) (time.Time, error) {
 	var date time.Time
-	err := s.retry.do(ctx, 0, func(ctx context.Context, _ attempt) error {
+	err := s.once(ctx, func(ctx context.Context) error {
 		out, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &s.bucket})
 		if err != nil {
 			return err

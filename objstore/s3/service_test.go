@@ -14,6 +14,7 @@ import (
 	"wadi/objstore"
 	"wadi/objstore/conformance"
 	"wadi/objstore/s3"
+	"wadi/objstore/steady"
 )
 
 var services = []struct {
@@ -24,7 +25,7 @@ var services = []struct {
 	{"versitygw", versitygw.Start},
 }
 
-func open(t testing.TB, server *s3server.Server, bucket string) *s3.Store {
+func open(t testing.TB, server *s3server.Server, bucket string) *steady.Store {
 	t.Helper()
 	s, err := s3.New(t.Context(), s3.Config{
 		Bucket:      bucket,
@@ -39,7 +40,7 @@ func open(t testing.TB, server *s3server.Server, bucket string) *s3.Store {
 			t.Error(err)
 		}
 	})
-	return s
+	return steady.New(s, steady.ForS3())
 }
 
 func TestConformance(t *testing.T) {

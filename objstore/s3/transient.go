@@ -15,7 +15,8 @@ import (
 func Transient(err error) bool {
 	var unsent *smithyhttp.RequestSendError
 	switch code := status(err); {
-	case errors.As(err, &unsent), errors.Is(err, context.DeadlineExceeded), errors.Is(err, objstore.ErrThrottled):
+	case errors.As(err, &unsent), errors.Is(err, context.DeadlineExceeded), errors.Is(err, objstore.ErrThrottled),
+		errors.Is(err, objstore.ErrNoAnswer):
 		return true
 	default:
 		return code >= http.StatusInternalServerError && code != http.StatusNotImplemented

@@ -1,0 +1,85 @@
+package steady
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+)
+
+// lane is what writes, or reads, have in common.
+type lane struct {
+	cfg  *Config
+	op   Op
+	gate *gate
+	mu   struct {
+		sync.Mutex
+		retries   bucket
+		hedges    bucket
+		latencies [sizeClasses]quantile
+	}
+}
+
+func newLane(cfg *Config, op Op) *lane {
+	l := &lane{cfg: cfg, op: op}
+	l.gate = newGate(cfg.Limit, func(n int) { cfg.Observe.Limit(op, n) })
+	l.mu.retries = newBucket(cfg.RetryShare, cfg.RetryBurst)
+	l.mu.hedges = newBucket(cfg.Hedge.Share, cfg.Hedge.Burst)
+	return l
+}
+
+func (l *lane) earn() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.retries.earn()
+}
+
+func (l *lane) spend() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.retries.spend()
+}
+
+// sizeClasses tell requests apart that move up to 64 KiB, 256 KiB, 1 MiB, 4 MiB, 16 MiB, and more or an unknown number of
+// bytes: their latencies differ.
+const sizeClasses = 6
+
+func sizeClass(bytes int64) int {
+	if bytes < 0 {
+		return sizeClasses - 1
+	}
+	return min((bits.Len64(uint64(max(bytes-1, 0))>>16)+1)/2, sizeClasses-1)
+}
+
+// delay counts a first attempt that is about to be made and is how long to wait before its hedge.
+func (l *lane) delay(bytes int64) time.Duration {
+	h := &l.cfg.Hedge
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.hedges.earn()
+	q := &l.mu.latencies[sizeClass(bytes)]
+	if q.count() < h.Samples {
+		return h.Initial
+	}
+	return max(q.at(h.Quantile), h.Floor)
+}
+
+// took counts a first attempt's latency.
+func (l *lane) took(bytes int64, d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.latencies[sizeClass(bytes)].add(d)
+}
+
+// hedge takes what a second request needs: a token, and a pass.
+func (l *lane) hedge() (pass, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.mu.hedges.spend() {
+		return pass{}, false
+	}
+	p, ok := l.gate.tryEnter()
+	if !ok {
+		l.mu.hedges.refund()
+	}
+	return p, ok
+}
