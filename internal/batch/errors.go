@@ -34,6 +34,37 @@ func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %v", e.Ind
 // Unwrap gives the cause.
 func (e *RecordError) Unwrap() error { return e.Err }
 
+// RecordErrors are all records of a batch that a topic does not take although they are whole: without a key that it
+// demands, with a timestamp out of its bounds. In the order of the batch, at most maxRecordErrors.
+type RecordErrors []RecordError
+
+// maxRecordErrors bounds the answer to a batch of a million keyless records.
+const maxRecordErrors = 1000
+
+func (e RecordErrors) add(index int32, err error) RecordErrors {
+	if len(e) == maxRecordErrors {
+		return e
+	}
+	return append(e, RecordError{Index: index, Err: err})
+}
+
+func (e RecordErrors) Error() string {
+	if len(e) == 1 {
+		return e[0].Error()
+	}
+	return fmt.Sprintf("%d records, the first: %v", len(e), &e[0])
+}
+
+// Unwrap gives the cause for the whole batch: timestamps come before keys, as in Apache Kafka.
+func (e RecordErrors) Unwrap() error {
+	for i := range e {
+		if errors.Is(e[i].Err, ErrTimestamp) {
+			return &e[i]
+		}
+	}
+	return &e[0]
+}
+
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrCorrupt, fmt.Sprintf(format, args...))
 }

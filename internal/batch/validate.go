@@ -123,6 +123,7 @@ func checkRecords(b Batch, p []byte, rules *Rules) (int64, error) {
 		control   = b.Control()
 		newest    = int64(math.MinInt64)
 		prevDelta = int32(-1)
+		refused   RecordErrors
 	)
 	for i := range n {
 		size := parseRecord(p, &r)
@@ -138,22 +139,23 @@ func checkRecords(b Batch, p []byte, rules *Rules) (int64, error) {
 		if (ts > base) != (r.timestampDelta > 0) {
 			return 0, &RecordError{Index: i, Err: invalid("timestamp overflows")}
 		}
-		// -1 is "no timestamp", which no bound applies to.
-		if !stamped && ts != -1 &&
-			(rules.MinTimestamp != 0 && ts < rules.MinTimestamp || rules.MaxTimestamp != 0 && ts > rules.MaxTimestamp) {
-			return 0, &RecordError{Index: i, Err: fmt.Errorf("%w: %d outside [%d, %d]",
-				ErrTimestamp, ts, rules.MinTimestamp, rules.MaxTimestamp)}
-		}
 		newest = max(newest, ts)
 		switch {
 		case control && len(r.key) < 4:
 			return 0, &RecordError{Index: i, Err: invalid("control record without type")}
 		case rules.RequireKeys && r.key == nil:
-			return 0, &RecordError{Index: i, Err: ErrNoKey}
+			refused = refused.add(i, ErrNoKey)
+		// -1 is "no timestamp", which no bound applies to.
+		case !stamped && ts != -1 &&
+			(rules.MinTimestamp != 0 && ts < rules.MinTimestamp || rules.MaxTimestamp != 0 && ts > rules.MaxTimestamp):
+			refused = refused.add(i, fmt.Errorf("%w: %d outside [%d, %d]", ErrTimestamp, ts, rules.MinTimestamp, rules.MaxTimestamp))
 		}
 	}
-	if len(p) > 0 {
+	switch {
+	case len(p) > 0:
 		return 0, invalid("%d bytes behind the last record", len(p))
+	case len(refused) > 0:
+		return 0, refused
 	}
 	return newest, nil
 }

@@ -131,6 +131,45 @@ func TestKeylessIndex(t *testing.T) {
 	}
 }
 
+// Semantics line 21 and KIP-467: all records that the topic does not take are named, each with its own cause, and the cause
+// of a timestamp decides for the batch.
+func TestEveryRefusedRecordIsNamed(t *testing.T) {
+	var w Builder
+	w.Reset(NoProducer(None))
+	for i, key := range [][]byte{[]byte("k"), nil, []byte("k"), nil} {
+		require.NoError(t, w.Append(Record{Timestamp: int64(1000 * (i + 1)), Key: key}))
+	}
+	b, err := w.Build(nil)
+	require.NoError(t, err)
+	_, err = Validate(b, Rules{RequireKeys: true, MinTimestamp: 1, MaxTimestamp: 2500})
+	var list RecordErrors
+	require.ErrorAs(t, err, &list)
+	require.Len(t, list, 3)
+	require.Equal(t, int32(1), list[0].Index)
+	require.ErrorIs(t, list[0].Err, ErrNoKey)
+	require.Equal(t, int32(2), list[1].Index)
+	require.ErrorIs(t, list[1].Err, ErrTimestamp)
+	require.Equal(t, int32(3), list[2].Index)
+	require.ErrorIs(t, list[2].Err, ErrNoKey)
+	require.ErrorIs(t, err, ErrTimestamp)
+	require.NotErrorIs(t, err, ErrNoKey)
+}
+
+// A batch of nothing but refused records gets an answer of bounded size.
+func TestRefusedRecordsAreBounded(t *testing.T) {
+	var w Builder
+	w.Reset(NoProducer(None))
+	for range maxRecordErrors + 5 {
+		require.NoError(t, w.Append(Record{Timestamp: 1}))
+	}
+	b, err := w.Build(nil)
+	require.NoError(t, err)
+	_, err = Validate(b, Rules{RequireKeys: true})
+	var list RecordErrors
+	require.ErrorAs(t, err, &list)
+	require.Len(t, list, maxRecordErrors)
+}
+
 // Semantics line 16 and Regression R5, record by record: each delta must be the record's index, in every codec.
 func TestOffsetDeltas(t *testing.T) {
 	for _, codec := range codecs {
