@@ -83,10 +83,10 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall) (m
 				missing = true
 				err = either(barrier, ErrUnknownTopic)
 			}
-			// What is wrong with the request itself is known without looking the topic up.
-			if bad := p.check(part); bad != nil {
-				err = bad
-			} else if err == nil && parts.again(partitionRef{t.Number, part.Partition}) {
+			if err == nil {
+				err = p.check(part)
+			}
+			if err == nil && parts.again(partitionRef{t.Number, part.Partition}) {
 				err = errDuplicate // Two batches of one partition have no order in one request.
 			}
 			if err != nil {
@@ -106,14 +106,14 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall) (m
 
 // check refuses what no topic would take.
 func (p *producing) check(part *kmsg.ProduceRequestTopicPartition) error {
-	switch {
-	case p.body.Acks < -1 || p.body.Acks > 1:
-		return refuse(kerr.InvalidRequiredAcks, "acks must be -1, 0 or 1") // Semantics line 15.
-	case p.body.TransactionID != nil:
+	if p.body.TransactionID != nil {
 		return errTransactions
 	}
 	if err := checkOneBatch(part.Records); err != nil {
 		return err
+	}
+	if p.body.Acks < -1 || p.body.Acks > 1 {
+		return refuse(kerr.InvalidRequiredAcks, "acks must be -1, 0 or 1") // Semantics line 15.
 	}
 	if b := batch.Batch(part.Records); len(b) > batch.HeaderSize && b.Magic() == 2 && b.Transactional() && !b.Control() {
 		return refuse(kerr.InvalidTxnState, "a transactional batch without a transactional id")

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -50,6 +51,7 @@ func (a *API) listOffsets(ctx context.Context, req *server.Request) (kmsg.Respon
 		})
 	}
 	g.Wait() // The functions return nil: every error is in its partition's entry.
+	resp.Topics = slices.DeleteFunc(resp.Topics, func(t kmsg.ListOffsetsResponseTopic) bool { return t.Partitions == nil })
 	return resp, nil
 }
 
@@ -133,6 +135,9 @@ func listed(s *state.State, barrier, stale error, version int16, body *kmsg.List
 				}
 			}
 			slot.ErrorCode = code(keyListOffsets, err)
+		}
+		if len(out.Partitions) == 0 && len(in.Partitions) > 0 {
+			out.Partitions = nil // all of them were answered before
 		}
 	}
 	return jobs, missing

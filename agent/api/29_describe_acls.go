@@ -11,13 +11,11 @@ import (
 	"wadi/agent/server"
 )
 
-// errNoAuthorizer is what Apache Kafka without an authorizer says to everything about access rules.
-var errNoAuthorizer = refuse(kerr.SecurityDisabled, "No Authorizer is configured.")
-
 // describeAcls refuses: without an authorizer there is nothing to describe, and an empty list would say that nobody may
 // do anything.
 func (a *API) describeAcls(context.Context, *server.Request) (kmsg.Response, error) {
 	resp := kmsg.NewPtrDescribeACLsResponse()
-	resp.ErrorCode, resp.ErrorMessage = code(keyDescribeAcls, errNoAuthorizer), message(errNoAuthorizer)
+	err := refuse(kerr.SecurityDisabled, "No Authorizer is configured on the broker")
+	resp.ErrorCode, resp.ErrorMessage = code(keyDescribeAcls, err), message(err)
 	return resp, nil
 }

@@ -5,10 +5,14 @@ package api
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/server"
 )
+
+// errNoAuthorizer is what Apache Kafka without an authorizer says to whoever changes access rules.
+var errNoAuthorizer = refuse(kerr.SecurityDisabled, "No Authorizer is configured.")
 
 // createAcls refuses every creation: a rule that nobody enforces must not look as if it were kept.
 func (a *API) createAcls(_ context.Context, req *server.Request) (kmsg.Response, error) {

@@ -13,8 +13,6 @@ import (
 	"wadi/metadata/state"
 )
 
-var errNoReassignment = refuse(kerr.NoReassignmentInProgress, "No partition reassignment is in progress.")
-
 // alterPartitionReassignments moves nothing: replicas are computed from who is alive, and no agent holds data that could
 // move. Asking for the brokers that a partition has is granted, cancelling finds nothing to cancel, and other brokers
 // are refused rather than accepted and forgotten, for a tool would wait for them for ever.
@@ -43,7 +41,10 @@ func (a *API) alterPartitionReassignments(ctx context.Context, req *server.Reque
 				default:
 					err = r.judge(partitionKey(t.ID, want.Partition), want.Replicas)
 				}
-				slot.Partition, slot.ErrorCode, slot.ErrorMessage = want.Partition, code(keyAlterPartitionReassignments, err), message(err)
+				slot.Partition, slot.ErrorCode = want.Partition, code(keyAlterPartitionReassignments, err)
+				if err != error(kerr.NoReassignmentInProgress) { // which needs no words
+					slot.ErrorMessage = message(err)
+				}
 			}
 		}
 		return missing
@@ -58,7 +59,7 @@ type reassigning struct {
 
 func (r *reassigning) judge(partition placeKey, replicas []int32) error {
 	if replicas == nil {
-		return errNoReassignment
+		return kerr.NoReassignmentInProgress
 	}
 	if err := checkBrokers(replicas, r.brokers); err != nil {
 		return err

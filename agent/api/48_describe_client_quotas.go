@@ -48,9 +48,13 @@ func checkQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent) er
 			if c.Match == nil {
 				return refuse(kerr.InvalidRequest, "Request specified MATCH_TYPE_EXACT, but set match string to null.")
 			}
-		case kmsg.QuotasMatchTypeDefault, kmsg.QuotasMatchTypeAny:
+		case kmsg.QuotasMatchTypeDefault:
 			if c.Match != nil {
-				return refuse(kerr.InvalidRequest, "Request specified a match type of default or any, but also specified a match string.")
+				return refuse(kerr.InvalidRequest, "Request specified MATCH_TYPE_DEFAULT, but also specified a match string.")
+			}
+		case kmsg.QuotasMatchTypeAny:
+			if c.Match != nil {
+				return refuse(kerr.InvalidRequest, "Request specified MATCH_TYPE_SPECIFIED, but also specified a match string.")
 			}
 		default:
 			return refuse(kerr.InvalidRequest, "Unknown match type %d", c.MatchType)
