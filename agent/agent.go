@@ -14,6 +14,7 @@ import (
 
 	"wadi/agent/api"
 	"wadi/agent/fetch"
+	"wadi/agent/group"
 	"wadi/agent/ingest"
 	"wadi/agent/server"
 	"wadi/agent/sweep"
@@ -69,6 +70,7 @@ type parts struct {
 	members  *session.Members
 	ingest   *ingest.Ingest
 	log      *fetch.Log
+	groups   *group.Coordinator
 	archives *checkpoint.Reader
 	job      *checkpoint.Job
 	server   *server.Server
@@ -191,7 +193,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	})
 	p.view = view.NewView(view.Config{
 		Limits: view.LimitsFor(c.SessionTTL), Journal: jrnl, Checkpoints: p.archives,
-		Observers: []view.Observer{p.session, ingestObserver{p}, p.job},
+		Observers: []view.Observer{p.session, ingestObserver{p}, groupObserver{p}, p.job},
 		OnApply:   func(d time.Duration) { m.ApplySeconds.Observe(d.Seconds()) },
 	})
 	p.job.Follow(p.view)
@@ -204,12 +206,17 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		OnFlush:  func(path string, d time.Duration) { m.FlushSeconds.WithLabelValues(path).Observe(d.Seconds()) },
 		OnStored: p.log.Stored, OnSettled: p.log.Settled,
 	})
+	brokers := &members{p: p, endpoints: a.o.Endpoints}
+	p.groups = group.New(group.Options{
+		Config: groupConfig(c), View: p.view, Session: p.session, Routing: &groupRouting{p: p, members: brokers}, Log: a.o.Log,
+	})
 	table, err := api.New(api.Deps{
-		View: apiView{p.view}, Members: &members{p: p, endpoints: a.o.Endpoints}, Proposer: api.SessionProposer{Session: p.session},
-		Ingest: p.ingest, Log: p.log,
+		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
+		Ingest: p.ingest, Log: p.log, Groups: p.groups,
 		Config: api.Config{
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
-			LogDir: logDir(c.Store, id.Cluster),
+			OffsetMetadataMax: c.Kafka.Groups.OffsetMetadataMaxBytes,
+			LogDir:            logDir(c.Store, id.Cluster),
 		},
 	}).Table()
 	if err != nil {
@@ -304,6 +311,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 
 	serving, stopServing := context.WithCancel(base)
 	defer stopServing()
+	run(serving, p.groups.Run) // ends with the server's accepting: what waits for other members goes to another agent
 	var outer errgroup.Group
 	outer.Go(func() error {
 		if !a.waitReady(serving, p) {
@@ -335,6 +343,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 		<-outerDone
 	case err = <-outerDone:
 	}
+	stopServing()
 	stopIngest()
 	stopSession()
 	stopView()

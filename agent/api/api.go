@@ -9,8 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"wadi/agent/server"
-	"wadi/agent/topicconfig"
-	"wadi/metadata/state"
 )
 
 const (
@@ -18,7 +16,15 @@ const (
 	keyFetch                = 1
 	keyListOffsets          = 2
 	keyMetadata             = 3
+	keyOffsetCommit         = 8
+	keyOffsetFetch          = 9
 	keyFindCoordinator      = 10
+	keyJoinGroup            = 11
+	keyHeartbeat            = 12
+	keyLeaveGroup           = 13
+	keySyncGroup            = 14
+	keyDescribeGroups       = 15
+	keyListGroups           = 16
 	keyApiVersions          = 18
 	keyCreateTopics         = 19
 	keyDeleteTopics         = 20
@@ -26,7 +32,10 @@ const (
 	keyInitProducerID       = 22
 	keyOffsetForLeaderEpoch = 23
 	keyDescribeConfigs      = 32
+	keyAlterConfigs         = 33
 	keyCreatePartitions     = 37
+	keyDeleteGroups         = 42
+	keyOffsetDelete         = 47
 )
 
 // What administrators ask, and what has no meaning here but an answer.
@@ -37,6 +46,7 @@ const (
 	keyAlterReplicaLogDirs          = 34
 	keyDescribeLogDirs              = 35
 	keyElectLeaders                 = 43
+	keyIncrementalAlterConfigs      = 44
 	keyAlterPartitionReassignments  = 45
 	keyListPartitionReassignments   = 46
 	keyDescribeClientQuotas         = 48
@@ -47,12 +57,18 @@ const (
 )
 
 // API holds the handlers.
-type API struct{ d Deps }
+type API struct {
+	d         Deps
+	effective effectives
+}
 
 // New makes the handlers. It starts nothing.
 func New(d Deps) *API {
 	if d.Config.MaxFetchBytes <= 0 {
 		d.Config.MaxFetchBytes = 55 << 20
+	}
+	if d.Config.OffsetMetadataMax <= 0 {
+		d.Config.OffsetMetadataMax = 4096
 	}
 	d.Config.DefaultPartitions = max(1, d.Config.DefaultPartitions)
 	return &API{d: d}
@@ -66,6 +82,16 @@ func (a *API) Table() (*server.Table, error) {
 		keyListOffsets:          server.Sync(a.listOffsets),
 		keyMetadata:             server.Sync(a.metadata),
 		keyFindCoordinator:      server.Sync(a.findCoordinator),
+		keyOffsetCommit:         a.offsetCommit,
+		keyOffsetFetch:          server.Sync(a.offsetFetch),
+		keyJoinGroup:            a.joinGroup,
+		keyHeartbeat:            a.heartbeat,
+		keyLeaveGroup:           a.leaveGroup,
+		keySyncGroup:            a.syncGroup,
+		keyDescribeGroups:       server.Sync(a.describeGroups),
+		keyListGroups:           server.Sync(a.listGroups),
+		keyDeleteGroups:         server.Sync(a.deleteGroups),
+		keyOffsetDelete:         server.Sync(a.offsetDelete),
 		keyApiVersions:          ApiVersionsHandler,
 		keyCreateTopics:         server.Sync(a.createTopics),
 		keyDeleteTopics:         server.Sync(a.deleteTopics),
@@ -73,6 +99,7 @@ func (a *API) Table() (*server.Table, error) {
 		keyInitProducerID:       server.Sync(a.initProducerID),
 		keyOffsetForLeaderEpoch: server.Sync(a.offsetForLeaderEpoch),
 		keyDescribeConfigs:      server.Sync(a.describeConfigs),
+		keyAlterConfigs:         server.Sync(a.alterConfigs),
 		keyCreatePartitions:     server.Sync(a.createPartitions),
 
 		keyDescribeAcls:                 server.Sync(a.describeAcls),
@@ -81,6 +108,7 @@ func (a *API) Table() (*server.Table, error) {
 		keyAlterReplicaLogDirs:          server.Sync(a.alterReplicaLogDirs),
 		keyDescribeLogDirs:              server.Sync(a.describeLogDirs),
 		keyElectLeaders:                 server.Sync(a.electLeaders),
+		keyIncrementalAlterConfigs:      server.Sync(a.incrementalAlterConfigs),
 		keyAlterPartitionReassignments:  server.Sync(a.alterPartitionReassignments),
 		keyListPartitionReassignments:   server.Sync(a.listPartitionReassignments),
 		keyDescribeClientQuotas:         server.Sync(a.describeClientQuotas),
@@ -102,6 +130,7 @@ func (a *API) Table() (*server.Table, error) {
 		case keyFetch:
 			row.Serial = true
 		case keyApiVersions, keyFindCoordinator:
+		case keyOffsetCommit, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup: // answered when their time has come
 		default:
 			row.Spawn = true // may wait for a barrier, the journal or the store
 		}
@@ -125,11 +154,6 @@ func (a *API) barrier(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrMetadataUnavailable, err)
 	}
 	return err
-}
-
-// effective are a topic's configs. The result is shared when the topic has none of its own.
-func effective(t *state.Topic) *topicconfig.Effective {
-	return topicconfig.Of(len(t.Configs), func(i int) (string, string) { return t.Configs[i].Name, t.Configs[i].Value })
 }
 
 // checkEpoch compares the leader epoch that a client believes in with ours, which is always 0 (Semantics line 41).

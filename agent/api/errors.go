@@ -8,8 +8,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"wadi/agent/topicconfig"
+	"wadi/agent/group"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -56,9 +57,11 @@ type failure struct {
 // UNKNOWN_SERVER_ERROR, which clients do not get over.
 var failureAPIs = [10][]int16{
 	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata, keyDescribeTopicPartitions}, {keyFindCoordinator},
-	{keyCreateTopics, keyDeleteTopics, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
+	{keyCreateTopics, keyDeleteTopics, keyAlterConfigs, keyIncrementalAlterConfigs, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
 		keyAlterPartitionReassignments, keyCreateAcls, keyDeleteAcls}, // changes by administrators
-	{keyInitProducerID}, {keyOffsetForLeaderEpoch},
+	{keyInitProducerID, keyOffsetCommit, keyOffsetFetch, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup,
+		keyDescribeGroups, keyListGroups, keyDeleteGroups, keyOffsetDelete}, // asked of coordinators
+	{keyOffsetForLeaderEpoch},
 	{keyDescribeConfigs, keyDescribeAcls, keyDescribeLogDirs, keyListPartitionReassignments, keyDescribeClientQuotas,
 		keyDescribeUserScramCredentials, keyDescribeCluster, keyDescribeProducers}, // descriptions
 	{keyDeleteRecords}, // asked of a partition's leader; doing it twice is doing it once
@@ -134,13 +137,29 @@ var faults = []struct {
 }{
 	{ErrUnknownTopic, kerr.UnknownTopicOrPartition},
 	{ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
-	{topicconfig.ErrInvalid, kerr.InvalidConfig},
+	{kafkaconfig.ErrUnknown, kerr.InvalidConfig},
+	{kafkaconfig.ErrInvalid, kerr.InvalidConfig},
 	{batch.ErrNoKey, kerr.InvalidRecord},
 	{batch.ErrTimestamp, kerr.InvalidTimestamp},
 	{batch.ErrUnsupportedCodec, kerr.UnsupportedCompressionType},
 	{batch.ErrTooLarge, kerr.MessageTooLarge},
 	{batch.ErrInvalidRecord, kerr.InvalidRecord},
 	{batch.ErrCorrupt, kerr.CorruptMessage},
+	{group.ErrNotCoordinator, kerr.NotCoordinator},
+	{group.ErrLoading, kerr.CoordinatorLoadInProgress},
+	{group.ErrInvalidGroup, kerr.InvalidGroupID},
+	{group.ErrInvalidTimeout, kerr.InvalidSessionTimeout},
+	{group.ErrMemberIDRequired, kerr.MemberIDRequired},
+	{group.ErrUnknownMember, kerr.UnknownMemberID},
+	{group.ErrFencedInstance, kerr.FencedInstanceID},
+	{group.ErrIllegalGeneration, kerr.IllegalGeneration},
+	{group.ErrRebalanceInProgress, kerr.RebalanceInProgress},
+	{group.ErrInconsistentProtocol, kerr.InconsistentGroupProtocol},
+	{group.ErrMaxSize, kerr.GroupMaxSizeReached},
+	{group.ErrTooLarge, kerr.UnknownServerError}, // what Kafka says of an assignment that its log does not take
+	{group.ErrUnknownGroup, kerr.GroupIDNotFound},
+	{group.ErrNotEmpty, kerr.NonEmptyGroup},
+	{group.ErrStaleEpoch, kerr.StaleMemberEpoch},
 }
 
 // verdicts are State's refusals. What is not here says something about this agent and not about the request.

@@ -116,6 +116,8 @@ func (a *app) devConfig(o devOptions) (config.Config, error) {
 			{Key: "cluster", Value: "dev", Source: "dev"},
 			{Key: "etcd.endpoints", Value: "", Source: "dev"},
 			{Key: "store", Value: objects.String(), Source: "--data-dir"},
+			// Nobody waits for a fleet of members here.
+			{Key: "kafka.group.initial.rebalance.delay.ms", Value: "0", Source: "dev"},
 		},
 		Flags: []config.Given{
 			{Key: "listeners", Value: at.String(), Source: "--listen"},

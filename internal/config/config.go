@@ -49,6 +49,17 @@ type Memory struct {
 type Kafka struct {
 	NumPartitions    int // partitions of a topic that is created without a number
 	AutoCreateTopics bool
+	Groups           Groups
+}
+
+// Groups bounds consumer groups, by Kafka's broker configs.
+type Groups struct {
+	InitialRebalanceDelayMs int
+	MinSessionTimeoutMs     int
+	MaxSessionTimeoutMs     int
+	MaxSize                 int // members of a group
+	OffsetsRetentionMinutes int // after the last member has gone
+	OffsetMetadataMaxBytes  int
 }
 
 // Role is a job that an agent takes.

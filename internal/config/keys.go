@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"strings"
 	"time"
 )
@@ -86,5 +87,23 @@ func keys() []Key {
 		boolKey("kafka.auto.create.topics.enable", true,
 			"Whether a client's request for an unknown topic creates it.",
 			func(c *Config) *bool { return &c.Kafka.AutoCreateTopics }),
+		intKey("kafka.group.initial.rebalance.delay.ms", 3000, 0, 5*60*1000,
+			"How long the first member of an empty group waits for others before the first rebalance ends.",
+			func(c *Config) *int { return &c.Kafka.Groups.InitialRebalanceDelayMs }),
+		intKey("kafka.group.min.session.timeout.ms", 6000, 1, math.MaxInt32,
+			"The shortest session timeout that a member of a group may ask for.",
+			func(c *Config) *int { return &c.Kafka.Groups.MinSessionTimeoutMs }),
+		intKey("kafka.group.max.session.timeout.ms", 30*60*1000, 1, math.MaxInt32,
+			"The longest session timeout that a member of a group may ask for.",
+			func(c *Config) *int { return &c.Kafka.Groups.MaxSessionTimeoutMs }),
+		intKey("kafka.group.max.size", math.MaxInt32, 1, math.MaxInt32,
+			"The most members that a group may have. Wadi takes no more than 10000, nor more than 160 KiB of what they say of themselves.",
+			func(c *Config) *int { return &c.Kafka.Groups.MaxSize }),
+		intKey("kafka.offsets.retention.minutes", 7*24*60, 1, math.MaxInt32,
+			"How long committed offsets outlive the last member of their group.",
+			func(c *Config) *int { return &c.Kafka.Groups.OffsetsRetentionMinutes }),
+		intKey("kafka.offset.metadata.max.bytes", 4096, 0, 32767,
+			"The longest text that may be committed with an offset.",
+			func(c *Config) *int { return &c.Kafka.Groups.OffsetMetadataMaxBytes }),
 	}
 }

@@ -62,7 +62,7 @@ func TestDefaults(t *testing.T) {
 		Flush:      Flush{Bytes: 8 << 20, Interval: 250 * time.Millisecond, PutsPerSecond: 8},
 		Inline:     Inline{MaxBytes: 16 << 10, Budget: 1 << 20},
 		Memory:     Memory{Ingest: 256 << 20, Cache: 512 << 20},
-		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true},
+		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true, Groups: defaultGroups},
 	}, l.Config)
 	require.True(t, l.Config.HasRole(Compactor))
 }
@@ -143,7 +143,7 @@ kafka: {num.partitions: 6, auto.create.topics.enable: false}
 	require.Equal(t, 10*time.Second, c.SessionTTL)
 	require.Equal(t, Flush{Bytes: MiB, Interval: time.Second, PutsPerSecond: 3}, c.Flush)
 	require.Equal(t, Size(0), c.Inline.MaxBytes)
-	require.Equal(t, Kafka{NumPartitions: 6}, c.Kafka)
+	require.Equal(t, Kafka{NumPartitions: 6, Groups: defaultGroups}, c.Kafka)
 	require.Equal(t, Setting{"advertised.listeners", "PLAINTEXT://10.0.0.1:9092,PLAINTEXT://[fe80::1]:9093", "listeners"},
 		setting(t, l, "advertised.listeners"))
 }
@@ -193,4 +193,9 @@ func TestOwnEtcdNeedsNoEndpoints(t *testing.T) {
 	in.OwnEtcd = true
 	_, err = Load(in)
 	require.NoError(t, err)
+}
+
+var defaultGroups = Groups{
+	InitialRebalanceDelayMs: 3000, MinSessionTimeoutMs: 6000, MaxSessionTimeoutMs: 1800000, MaxSize: 2147483647,
+	OffsetsRetentionMinutes: 10080, OffsetMetadataMaxBytes: 4096,
 }

@@ -124,6 +124,12 @@ func TestBounds(t *testing.T) {
 		{"memory.cache", "0", "must lie between 16MiB and 1024GiB"},
 		{"kafka.num.partitions", "10001", "must lie between 1 and 10000"},
 		{"kafka.auto.create.topics.enable", "", "is neither true nor false"},
+		{"kafka.group.initial.rebalance.delay.ms", "300001", "must lie between 0 and 300000"},
+		{"kafka.group.min.session.timeout.ms", "1800001", "must not be above kafka.group.max.session.timeout.ms"},
+		{"kafka.group.max.session.timeout.ms", "0", "must lie between 1 and 2147483647"},
+		{"kafka.group.max.size", "0", "must lie between 1 and 2147483647"},
+		{"kafka.offsets.retention.minutes", "0", "must lie between 1 and 2147483647"},
+		{"kafka.offset.metadata.max.bytes", "32768", "must lie between 0 and 32767"},
 		{"zone", strings.Repeat("z", 65), "must be up to 64 characters"},
 	}
 	tried := make(map[string]bool)

@@ -22,6 +22,11 @@ func (l *loader) relations(ownEtcd bool) {
 	if l.good("memory.ingest", "flush.bytes") && c.Memory.Ingest < 2*c.Flush.Bytes {
 		l.relation("memory.ingest", fmt.Sprintf("must be at least twice flush.bytes, which is %v (%s)", c.Flush.Bytes, l.source["flush.bytes"]))
 	}
+	if g := c.Kafka.Groups; l.good("kafka.group.min.session.timeout.ms", "kafka.group.max.session.timeout.ms") &&
+		g.MinSessionTimeoutMs > g.MaxSessionTimeoutMs {
+		l.relation("kafka.group.min.session.timeout.ms",
+			fmt.Sprintf("must not be above kafka.group.max.session.timeout.ms, which is %d", g.MaxSessionTimeoutMs))
+	}
 	if l.good("inline.max.bytes", "flush.bytes") && c.Inline.MaxBytes > c.Flush.Bytes {
 		l.relation("inline.max.bytes", fmt.Sprintf("must not be above flush.bytes, which is %v (%s)", c.Flush.Bytes, l.source["flush.bytes"]))
 	}

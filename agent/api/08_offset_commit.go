@@ -1,0 +1,125 @@
+package api
+
+// OffsetCommit: key 8, versions 2 to 10.
+
+import (
+	"context"
+	"errors"
+	"unicode/utf16"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/agent/group"
+	"wadi/agent/server"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+// offsetCommit stores positions, all of a request in one command. It runs in the connection's reader, so that commits of
+// one connection are proposed in their order; only a topic that nobody knows costs a goroutine, for the barrier. The
+// retention that versions 2 to 4 may ask for is not kept: offsets.retention.minutes holds for all.
+func (a *API) offsetCommit(ctx context.Context, req *server.Request) {
+	c := &committing{api: a, req: req, body: req.Body.(*kmsg.OffsetCommitRequest)}
+	missing := false
+	a.d.View.Read(func(s *state.State) { missing = c.find(s, nil) })
+	if !missing {
+		c.commit()
+		return
+	}
+	req.Go(func() {
+		err := a.barrier(ctx)
+		a.d.View.Read(func(s *state.State) { c.find(s, err) })
+		c.commit()
+	})
+}
+
+// committing is one OffsetCommit on its way.
+type committing struct {
+	api     *API
+	req     *server.Request
+	body    *kmsg.OffsetCommitRequest
+	base    int64
+	command *pb.CommitOffsets
+	resp    *kmsg.OffsetCommitResponse
+	slots   []*kmsg.OffsetCommitResponseTopicPartition // of the command's partitions
+}
+
+var errMetadataTooLarge = refuse(kerr.OffsetMetadataTooLarge, "the metadata of an offset is too large")
+
+// find fills in what is refused without the group, and the command with the rest (Semantics line 61).
+func (c *committing) find(s *state.State, barrier error) (missing bool) {
+	c.base = s.Position()
+	c.command = &pb.CommitOffsets{
+		Group: own(c.body.Group), Generation: c.body.Generation, Member: own(c.body.MemberID), InstanceId: ownPtr(c.body.InstanceID),
+	}
+	c.resp, c.slots = kmsg.NewPtrOffsetCommitResponse(), c.slots[:0]
+	c.resp.Topics = make([]kmsg.OffsetCommitResponseTopic, len(c.body.Topics))
+	var epochs, words bool
+	for i := range c.body.Topics {
+		in, out := &c.body.Topics[i], &c.resp.Topics[i]
+		out.Topic, out.TopicID = in.Topic, in.TopicID
+		out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, len(in.Partitions))
+		t, unknown := topicRef{name: in.Topic, id: in.TopicID, byID: c.req.Version >= 10}.find(s)
+		for j := range in.Partitions {
+			p, slot := &in.Partitions[j], &out.Partitions[j]
+			slot.Partition = p.Partition
+			err := unknown
+			if err == nil && t.Partition(p.Partition) == nil {
+				err = ErrUnknownTopic
+			}
+			switch {
+			case err != nil:
+				missing = true
+				slot.ErrorCode = code(keyOffsetCommit, either(barrier, err))
+				continue
+			case p.Metadata != nil && tooLong(*p.Metadata, c.api.d.Config.OffsetMetadataMax):
+				slot.ErrorCode = code(keyOffsetCommit, errMetadataTooLarge)
+				continue
+			}
+			k := c.command
+			k.Topics, k.Partitions = append(k.Topics, t.Number), append(k.Partitions, uint32(p.Partition))
+			k.Offsets, k.LeaderEpochs = append(k.Offsets, p.Offset), append(k.LeaderEpochs, p.LeaderEpoch)
+			k.Metadata = append(k.Metadata, ownPtr(p.Metadata))
+			epochs = epochs || p.LeaderEpoch != -1
+			words = words || k.Metadata[len(k.Metadata)-1] != ""
+			c.slots = append(c.slots, slot)
+		}
+	}
+	if !epochs {
+		c.command.LeaderEpochs = nil
+	}
+	if !words {
+		c.command.Metadata = nil
+	}
+	return missing
+}
+
+// tooLong compares as Kafka does, in UTF-16 units.
+func tooLong(s string, limit int) bool {
+	return len(s) > limit && len(utf16.Encode([]rune(s))) > limit
+}
+
+func (c *committing) commit() {
+	switch {
+	case len(c.slots) > state.MaxCommit:
+		c.done(errTooLarge)
+	case len(c.slots) == 0:
+		c.req.Reply(c.resp) // nothing is left to commit
+	default:
+		c.api.d.Groups.Commit(&group.Commit{Base: c.base, Command: c.command, Done: c.done})
+	}
+}
+
+func (c *committing) done(err error) {
+	if errors.Is(err, group.ErrUnknownGroup) && c.req.Version < 9 {
+		err = group.ErrIllegalGeneration // what they know of
+	}
+	if err != nil {
+		n := code(keyOffsetCommit, groupError(err))
+		for _, slot := range c.slots {
+			slot.ErrorCode = n
+		}
+	}
+	c.req.Reply(c.resp)
+}

@@ -1,0 +1,37 @@
+package group
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/metadata/state"
+)
+
+// Subscribed tells which topics the members of a group are subscribed to. A group of consumers whose words cannot be read
+// counts as subscribed to everything, as in Kafka: what may be in use is not taken away.
+func Subscribed(g *state.Group) func(topic string) bool {
+	topics := map[string]bool{}
+	for _, m := range g.Members() {
+		if g.Type == state.ConsumerGroup {
+			for _, t := range m.Topics {
+				topics[t] = true
+			}
+			continue
+		}
+		if g.ProtocolType != "consumer" {
+			continue
+		}
+		for _, p := range m.Protocols {
+			if p.Name != g.Protocol {
+				continue
+			}
+			var meta kmsg.ConsumerMemberMetadata
+			if err := meta.ReadFrom(p.Metadata); err != nil {
+				return func(string) bool { return true }
+			}
+			for _, t := range meta.Topics {
+				topics[t] = true
+			}
+		}
+	}
+	return func(topic string) bool { return topics[topic] }
+}

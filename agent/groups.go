@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"wadi/agent/api"
+	"wadi/agent/group"
+	"wadi/internal/config"
+	"wadi/metadata/journal"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+// groupRouting implements group.Routing by the list of brokers that clients get. The list is made anew at most once per
+// routingAge: it is asked for with every heartbeat and every commit.
+type groupRouting struct {
+	p       *parts
+	members *members
+
+	mu struct {
+		sync.Mutex
+		at      time.Time
+		self    int32
+		brokers []api.Broker
+		epoch   uint64
+	}
+}
+
+const routingAge = 20 * time.Millisecond
+
+func (r *groupRouting) list() (self int32, brokers []api.Broker, epoch uint64) {
+	r.mu.Lock()
+	if time.Since(r.mu.at) < routingAge {
+		defer r.mu.Unlock()
+		return r.mu.self, r.mu.brokers, r.mu.epoch
+	}
+	r.mu.Unlock()
+	// Made without the lock: the list takes others.
+	_, self, open := r.p.session.Current()
+	if !open {
+		self = -1
+	}
+	brokers = r.members.Brokers(0)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	same := func(a, b api.Broker) bool { return a.NodeID == b.NodeID }
+	if self != r.mu.self || r.mu.epoch == 0 || !slices.EqualFunc(brokers, r.mu.brokers, same) {
+		r.mu.epoch++
+	}
+	r.mu.at, r.mu.self, r.mu.brokers = time.Now(), self, brokers
+	return self, brokers, r.mu.epoch
+}
+
+// Mine implements group.Routing.
+func (r *groupRouting) Mine(name string) bool {
+	self, brokers, _ := r.list()
+	b, ok := api.GroupCoordinator(name, brokers)
+	return ok && b.NodeID == self
+}
+
+// Epoch implements group.Routing.
+func (r *groupRouting) Epoch() uint64 {
+	_, _, epoch := r.list()
+	return epoch
+}
+
+func groupConfig(c config.Config) group.Config {
+	g := c.Kafka.Groups
+	return group.Config{
+		InitialDelay: time.Duration(g.InitialRebalanceDelayMs) * time.Millisecond,
+		MinSession:   time.Duration(g.MinSessionTimeoutMs) * time.Millisecond,
+		MaxSession:   time.Duration(g.MaxSessionTimeoutMs) * time.Millisecond,
+		MaxSize:      min(g.MaxSize, state.MaxGroupMembers),
+		NewID:        newUUID,
+	}
+}
+
+// newUUID makes a random UUID (version 4, RFC 9562), as Kafka's member ids end in one.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// groupObserver lets the coordinator, which is made after the view, hear of its entries.
+type groupObserver struct{ p *parts }
+
+func (o groupObserver) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
+	o.p.groups.Applied(e, body, res)
+}
+func (o groupObserver) Replaced(s *state.State) { o.p.groups.Replaced(s) }
