@@ -217,6 +217,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
 			OffsetMetadataMax: c.Kafka.Groups.OffsetMetadataMaxBytes,
 			LogDir:            logDir(c.Store, id.Cluster),
+			Broker:            brokerConfigs(c, a.o.Endpoints),
 		},
 	}).Table()
 	if err != nil {

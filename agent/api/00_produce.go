@@ -12,6 +12,7 @@ import (
 
 	"wadi/agent/server"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -24,7 +25,10 @@ func (a *API) produce(ctx context.Context, req *server.Request) {
 		Conn: req.Conn.ID, Acks: body.Acks, Timeout: time.Duration(max(0, body.TimeoutMillis)) * time.Millisecond,
 		AllowZstd: req.Version >= 7, Frame: req.Frame,
 	}
-	a.twice(ctx, func(s *state.State, barrier error) bool { return p.resolve(s, barrier, call) })
+	self := a.brokerName()
+	a.twice(ctx, func(s *state.State, barrier error) bool {
+		return p.resolve(s, barrier, call, func(t *state.Topic) *kafkaconfig.Effective { return a.effective.of(s, t, self) })
+	})
 	if len(call.Parts) == 0 {
 		p.reply()
 		return
@@ -66,7 +70,8 @@ func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 }
 
 // resolve sorts the partitions into those for ingest and those that fail here.
-func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall) (missing bool) {
+func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
+	effective func(*state.Topic) *kafkaconfig.Effective) (missing bool) {
 	call.Parts, p.slots, p.err = call.Parts[:0], p.slots[:0], nil
 	var parts seen[partitionRef]
 	for i := range p.body.Topics {
@@ -75,6 +80,10 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall) (m
 		if unknown != nil {
 			missing = true
 			unknown = either(barrier, unknown)
+		}
+		var config *kafkaconfig.Effective
+		if unknown == nil {
+			config = effective(t)
 		}
 		for j := range in.Partitions {
 			part, slot := &in.Partitions[j], &out.Partitions[j]
@@ -96,7 +105,7 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall) (m
 			slot.ErrorCode, slot.ErrorMessage = 0, nil
 			p.slots = append(p.slots, slot)
 			call.Parts = append(call.Parts, ProducePart{
-				Topic: t.Number, Partition: part.Partition, Records: part.Records, Config: effective(t),
+				Topic: t.Number, Partition: part.Partition, Records: part.Records, Config: config,
 				BaseOffset: -1, AppendTime: -1, LogStart: -1,
 			})
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/server"
-	"wadi/agent/topicconfig"
+	"wadi/internal/kafkaconfig"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
@@ -58,12 +58,15 @@ func (a *API) createTopics(ctx context.Context, req *server.Request) (kmsg.Respo
 		a.create(ctx, wanted)
 	}
 	replicas := int16(max(1, min(maxReplicas, len(brokers))))
+	self := a.brokerName()
+	var layers kafkaconfig.Layers
+	a.d.View.Read(func(s *state.State) { layers = a.layers(s, self, len(brokers)) })
 	for i := range wanted {
 		t, out := &wanted[i], &resp.Topics[slots[i]]
 		out.ErrorCode, out.ErrorMessage = code(keyCreateTopics, t.err), message(t.err)
 		if t.err == nil {
 			out.TopicID, out.NumPartitions, out.ReplicationFactor = t.id, t.partitions, replicas
-			out.Configs = createdConfigs(t.configs)
+			out.Configs = createdConfigs(layers, t.configs)
 		}
 	}
 	return resp, nil
@@ -127,7 +130,7 @@ func newConfigs(list []kmsg.CreateTopicsRequestTopicConfig) ([]*pb.Config, error
 		if c.Value == nil {
 			return nil, refuse(kerr.InvalidConfig, "Null value not supported for topic configs: %s", c.Name)
 		}
-		v, err := topicconfig.Check(c.Name, *c.Value)
+		v, err := kafkaconfig.Topics.Check(c.Name, *c.Value)
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +141,7 @@ func newConfigs(list []kmsg.CreateTopicsRequestTopicConfig) ([]*pb.Config, error
 		configs = append(configs, &pb.Config{Name: c.Name, Value: v})
 	}
 	sortConfigs(configs)
-	return configs, nil
+	return configs, kafkaconfig.CheckTopic(inForce(kafkaconfig.NoLayers, configsOf(configs)))
 }
 
 // newPartitions is how many partitions a new topic gets. Replication factors up to maxReplicas are accepted however few
@@ -214,17 +217,13 @@ func (a *API) validate(ctx context.Context, topics []newTopic) {
 }
 
 // createdConfigs lists all configs of a new topic, for version 5 and later.
-func createdConfigs(own []*pb.Config) []kmsg.CreateTopicsResponseTopicConfig {
-	list := make([]kmsg.CreateTopicsResponseTopicConfig, len(topicconfig.Catalogue))
-	for i := range topicconfig.Catalogue {
-		k := &topicconfig.Catalogue[i]
+func createdConfigs(l kafkaconfig.Layers, own []*pb.Config) []kmsg.CreateTopicsResponseTopicConfig {
+	list := make([]kmsg.CreateTopicsResponseTopicConfig, len(kafkaconfig.Topics.Keys))
+	for i := range list {
+		k := &kafkaconfig.Topics.Keys[i]
+		value, source := kafkaconfig.InForce(k, l.Inherited(k, configsOf(own), kafkaconfig.FromTopic))
 		list[i].Default()
-		list[i].Name, list[i].Value, list[i].Source = k.Name, kmsg.StringPtr(k.Default), int8(kmsg.ConfigSourceDefaultConfig)
-		for _, c := range own {
-			if c.Name == k.Name {
-				list[i].Value, list[i].Source = kmsg.StringPtr(c.Value), int8(kmsg.ConfigSourceDynamicTopicConfig)
-			}
-		}
+		list[i].Name, list[i].Value, list[i].Source = k.Name, &value, int8(source)
 	}
 	return list
 }

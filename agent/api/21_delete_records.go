@@ -26,6 +26,8 @@ func (a *API) deleteRecords(ctx context.Context, req *server.Request) (kmsg.Resp
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout(body.TimeoutMillis))
 	defer cancel()
 	d := newTrimming(body, resp)
+	self := a.brokerName()
+	d.deletes = func(s *state.State, t *state.Topic) bool { return a.effective.of(s, t, self).Delete }
 	barrier := a.barrier(ctx)
 	for try := 0; len(d.open) > 0; try++ {
 		var commands []*pb.Command
@@ -40,8 +42,9 @@ func (a *API) deleteRecords(ctx context.Context, req *server.Request) (kmsg.Resp
 
 // trimming is one DeleteRecords request on its way.
 type trimming struct {
-	parts []trimmedPart
-	open  []int // of parts: neither done nor failed
+	parts   []trimmedPart
+	open    []int                                 // of parts: neither done nor failed
+	deletes func(*state.State, *state.Topic) bool // whether the cleanup policy deletes
 }
 
 type trimmedPart struct {
@@ -104,7 +107,7 @@ func (d *trimming) judge(s *state.State, barrier error) (commands []*pb.Command)
 	for _, at := range d.open {
 		x := &d.parts[at]
 		t := s.Topic(x.name)
-		if err := x.judge(t, barrier); err != nil {
+		if err := x.judge(t, barrier, t != nil && d.deletes(s, t)); err != nil {
 			x.slot.ErrorCode = code(keyDeleteRecords, err)
 			continue
 		}
@@ -122,7 +125,7 @@ func (d *trimming) judge(s *state.State, barrier error) (commands []*pb.Command)
 
 // judge says why records cannot be deleted, or resolves the offset, once: what is written while the request is judged
 // again stays.
-func (x *trimmedPart) judge(t *state.Topic, barrier error) error {
+func (x *trimmedPart) judge(t *state.Topic, barrier error, deletes bool) error {
 	var p *state.Partition
 	if t != nil {
 		p = t.Partition(x.partition)
@@ -132,7 +135,7 @@ func (x *trimmedPart) judge(t *state.Topic, barrier error) error {
 		return either(barrier, ErrUnknownTopic)
 	case internalTopic(x.name):
 		return refuse(kerr.InvalidTopicException, "the records of %s are the cluster's own", x.name)
-	case !effective(t).Delete:
+	case !deletes:
 		return refuse(kerr.PolicyViolation, "the cleanup policy of %s keeps the newest record of each key", x.name)
 	case x.offset == toHighWatermark:
 		x.offset = p.Next

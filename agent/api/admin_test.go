@@ -8,8 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"wadi/agent/topicconfig"
-	pb "wadi/metadata/metadatapb"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -41,7 +40,7 @@ func TestCreateTopics(t *testing.T) {
 		require.Zero(t, got.ErrorCode, "%v", got.ErrorMessage)
 		if version >= 5 {
 			require.Equal(t, int32(3), got.NumPartitions)
-			require.Len(t, got.Configs, len(topicconfig.Catalogue))
+			require.Len(t, got.Configs, len(kafkaconfig.Topics.Keys))
 		}
 		if version >= 7 {
 			require.Equal(t, c.id(name), got.TopicID)
@@ -129,50 +128,4 @@ func describe(version int16, kind kmsg.ConfigResourceType, name string, keys ...
 	return r
 }
 
-// Semantics lines 86, 87.
-func TestDescribeConfigs(t *testing.T) {
-	c := newCluster(t)
-	c.topic("t", 1, &pb.Config{Name: "cleanup.policy", Value: "compact"}, &pb.Config{Name: "retention.ms", Value: "604800000"})
-	k := c.dial()
-	for version := int16(1); version <= 4; version++ {
-		r := k.ask(describe(version, kmsg.ConfigResourceTypeTopic, "t")).(*kmsg.DescribeConfigsResponse).Resources[0]
-		require.Zero(t, r.ErrorCode)
-		require.Len(t, r.Configs, len(topicconfig.Catalogue))
-		for _, e := range r.Configs {
-			switch e.Name {
-			case "cleanup.policy":
-				require.Equal(t, "compact", *e.Value)
-				require.Equal(t, kmsg.ConfigSourceDynamicTopicConfig, e.Source)
-				require.Len(t, e.ConfigSynonyms, 2)
-			case "retention.ms": // Set to the default: an override all the same.
-				require.Equal(t, kmsg.ConfigSourceDynamicTopicConfig, e.Source)
-				if version >= 3 {
-					require.Equal(t, kmsg.ConfigTypeLong, e.ConfigType)
-					require.NotNil(t, e.Documentation)
-				}
-			default:
-				require.Equal(t, kmsg.ConfigSourceDefaultConfig, e.Source, e.Name)
-			}
-		}
-	}
-	one := k.ask(describe(4, kmsg.ConfigResourceTypeTopic, "t", "retention.ms", "no.such")).(*kmsg.DescribeConfigsResponse).Resources[0]
-	require.Len(t, one.Configs, 1)
-	codeOf := func(kind kmsg.ConfigResourceType, name string) int16 {
-		return k.ask(describe(4, kind, name)).(*kmsg.DescribeConfigsResponse).Resources[0].ErrorCode
-	}
-	require.Equal(t, kerr.UnknownTopicOrPartition.Code, codeOf(kmsg.ConfigResourceTypeTopic, "nope"))
-	require.Equal(t, kerr.InvalidTopicException.Code, codeOf(kmsg.ConfigResourceTypeTopic, "a b"))
-	require.Equal(t, kerr.InvalidRequest.Code, codeOf(kmsg.ConfigResourceTypeBroker, "77"))
-	require.Equal(t, kerr.InvalidRequest.Code, codeOf(kmsg.ConfigResourceTypeBroker, "x"))
-	require.Equal(t, kerr.InvalidRequest.Code, codeOf(99, "x"))
-	broker := k.ask(describe(4, kmsg.ConfigResourceTypeBroker, "0")).(*kmsg.DescribeConfigsResponse).Resources[0]
-	values := map[string]string{}
-	for _, e := range broker.Configs {
-		require.NotContains(t, values, e.Name)
-		values[e.Name] = *e.Value
-	}
-	require.Equal(t, "2", values["num.partitions"])
-	require.Equal(t, "true", values["auto.create.topics.enable"])
-	require.Equal(t, "1048588", values["message.max.bytes"])
-	require.Zero(t, codeOf(kmsg.ConfigResourceTypeBroker, "")) // The cluster's defaults: none are set.
-}
+// Configs of what is there: configs_test.go.

@@ -9,8 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"wadi/agent/server"
-	"wadi/agent/topicconfig"
-	"wadi/metadata/state"
 )
 
 const (
@@ -34,6 +32,7 @@ const (
 	keyInitProducerID       = 22
 	keyOffsetForLeaderEpoch = 23
 	keyDescribeConfigs      = 32
+	keyAlterConfigs         = 33
 	keyCreatePartitions     = 37
 	keyDeleteGroups         = 42
 	keyOffsetDelete         = 47
@@ -47,6 +46,7 @@ const (
 	keyAlterReplicaLogDirs          = 34
 	keyDescribeLogDirs              = 35
 	keyElectLeaders                 = 43
+	keyIncrementalAlterConfigs      = 44
 	keyAlterPartitionReassignments  = 45
 	keyListPartitionReassignments   = 46
 	keyDescribeClientQuotas         = 48
@@ -57,7 +57,10 @@ const (
 )
 
 // API holds the handlers.
-type API struct{ d Deps }
+type API struct {
+	d         Deps
+	effective effectives
+}
 
 // New makes the handlers. It starts nothing.
 func New(d Deps) *API {
@@ -96,6 +99,7 @@ func (a *API) Table() (*server.Table, error) {
 		keyInitProducerID:       server.Sync(a.initProducerID),
 		keyOffsetForLeaderEpoch: server.Sync(a.offsetForLeaderEpoch),
 		keyDescribeConfigs:      server.Sync(a.describeConfigs),
+		keyAlterConfigs:         server.Sync(a.alterConfigs),
 		keyCreatePartitions:     server.Sync(a.createPartitions),
 
 		keyDescribeAcls:                 server.Sync(a.describeAcls),
@@ -104,6 +108,7 @@ func (a *API) Table() (*server.Table, error) {
 		keyAlterReplicaLogDirs:          server.Sync(a.alterReplicaLogDirs),
 		keyDescribeLogDirs:              server.Sync(a.describeLogDirs),
 		keyElectLeaders:                 server.Sync(a.electLeaders),
+		keyIncrementalAlterConfigs:      server.Sync(a.incrementalAlterConfigs),
 		keyAlterPartitionReassignments:  server.Sync(a.alterPartitionReassignments),
 		keyListPartitionReassignments:   server.Sync(a.listPartitionReassignments),
 		keyDescribeClientQuotas:         server.Sync(a.describeClientQuotas),
@@ -149,11 +154,6 @@ func (a *API) barrier(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrMetadataUnavailable, err)
 	}
 	return err
-}
-
-// effective are a topic's configs. The result is shared when the topic has none of its own.
-func effective(t *state.Topic) *topicconfig.Effective {
-	return topicconfig.Of(len(t.Configs), func(i int) (string, string) { return t.Configs[i].Name, t.Configs[i].Value })
 }
 
 // checkEpoch compares the leader epoch that a client believes in with ours, which is always 0 (Semantics line 41).

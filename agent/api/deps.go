@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"wadi/agent/server"
-	"wadi/agent/topicconfig"
+	"wadi/internal/kafkaconfig"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
@@ -86,7 +86,7 @@ type ProduceCall struct {
 type ProducePart struct {
 	Topic     uint64 // number
 	Partition int32
-	Config    *topicconfig.Effective // shared, read-only
+	Config    *kafkaconfig.Effective // shared, read-only
 	Records   []byte                 // aliases the frame; one batch, not validated. The callee may patch it
 
 	// Err is nil for stored batches, also for a duplicate of one. Else one of this package's sentinels, an error of
@@ -148,7 +148,7 @@ type Config struct {
 	// LogDir is how DescribeLogDirs calls the object store: its URL without credentials and options.
 	LogDir            string
 	OffsetMetadataMax int // offset.metadata.max.bytes [4096]
-	// Broker holds further broker configs for DescribeConfigs, by Kafka's names.
+	// Broker holds what the agent's own configuration says of further broker configs, by Kafka's names.
 	Broker map[string]string
 }
 

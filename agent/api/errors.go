@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"wadi/agent/group"
-	"wadi/agent/topicconfig"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -57,7 +57,7 @@ type failure struct {
 // UNKNOWN_SERVER_ERROR, which clients do not get over.
 var failureAPIs = [10][]int16{
 	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata, keyDescribeTopicPartitions}, {keyFindCoordinator},
-	{keyCreateTopics, keyDeleteTopics, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
+	{keyCreateTopics, keyDeleteTopics, keyAlterConfigs, keyIncrementalAlterConfigs, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
 		keyAlterPartitionReassignments, keyCreateAcls, keyDeleteAcls}, // changes by administrators
 	{keyInitProducerID, keyOffsetCommit, keyOffsetFetch, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup,
 		keyDescribeGroups, keyListGroups, keyDeleteGroups, keyOffsetDelete}, // asked of coordinators
@@ -137,7 +137,8 @@ var faults = []struct {
 }{
 	{ErrUnknownTopic, kerr.UnknownTopicOrPartition},
 	{ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
-	{topicconfig.ErrInvalid, kerr.InvalidConfig},
+	{kafkaconfig.ErrUnknown, kerr.InvalidConfig},
+	{kafkaconfig.ErrInvalid, kerr.InvalidConfig},
 	{batch.ErrNoKey, kerr.InvalidRecord},
 	{batch.ErrTimestamp, kerr.InvalidTimestamp},
 	{batch.ErrUnsupportedCodec, kerr.UnsupportedCompressionType},

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"wadi/agent/topicconfig"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -116,7 +116,8 @@ func TestProduceErrorsTellTheTruth(t *testing.T) {
 		batch.ErrTimestamp:                   kerr.InvalidTimestamp,           // Semantics line 19
 		batch.ErrNoKey:                       kerr.InvalidRecord,              // Semantics line 21
 		&batch.RecordError{Index: 3, Err: batch.ErrNoKey}: kerr.InvalidRecord,
-		topicconfig.ErrInvalid:                            kerr.InvalidConfig,
+		kafkaconfig.ErrInvalid:                            kerr.InvalidConfig,
+		kafkaconfig.ErrUnknown:                            kerr.InvalidConfig,
 	} {
 		require.Equal(t, want.Code, code(keyProduce, fmt.Errorf("wrapped: %w", err)), "%v", err)
 	}

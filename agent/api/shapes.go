@@ -102,6 +102,16 @@ var offsetForLeaderEpochShape = wire.Message(4,
 	)),
 )
 
+var alterConfigsShape = wire.Message(2,
+	wire.Array(wire.Struct(int8F, wire.String(), wire.Array(wire.Struct(wire.String(), wire.NullableString())))),
+	boolF, // validate only
+)
+
+var incrementalAlterConfigsShape = wire.Message(1,
+	wire.Array(wire.Struct(int8F, wire.String(), wire.Array(wire.Struct(wire.String(), int8F, wire.NullableString())))),
+	boolF, // validate only
+)
+
 var describeConfigsShape = wire.Message(4,
 	wire.Array(wire.Struct(int8F, wire.String(), wire.Array(wire.String()))),
 	boolF.From(1), boolF.From(3),

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"wadi/agent/api"
-	"wadi/agent/topicconfig"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -119,7 +119,7 @@ func bound(now, d int64) int64 {
 	return 0
 }
 
-func codecOf(cfg *topicconfig.Effective) (batch.Codec, bool) {
+func codecOf(cfg *kafkaconfig.Effective) (batch.Codec, bool) {
 	switch cfg.Codec {
 	case "uncompressed":
 		return batch.None, true

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"wadi/agent/api"
-	"wadi/agent/topicconfig"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
 	"wadi/metadata/kv/memkv"
@@ -134,7 +134,7 @@ func (w *world) send(conn uint64, partition int32, size int) *sent {
 	s.ProduceCall = &api.ProduceCall{
 		Conn: conn, Acks: -1, Timeout: time.Minute,
 		Parts: []api.ProducePart{{
-			Topic: w.topic, Partition: partition, Records: records(w.t, size), Config: topicconfig.Of(0, nil),
+			Topic: w.topic, Partition: partition, Records: records(w.t, size), Config: kafkaconfig.Defaults,
 		}},
 		Done: func() {
 			if s.times.Add(1) == 1 {

@@ -14,8 +14,8 @@ import (
 
 	"wadi/agent/api"
 	"wadi/agent/ingest"
-	"wadi/agent/topicconfig"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/internal/layout"
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/journal"
@@ -223,7 +223,7 @@ func (a *agent) produce(t *testing.T, ctx context.Context, topic uint64) {
 		Acks: -1, Timeout: time.Minute, Done: func() { close(done) },
 		Parts: []api.ProducePart{{
 			Topic: topic, Partition: int32(now % 10), Records: records,
-			Config: topicconfig.Of(0, nil),
+			Config: kafkaconfig.Defaults,
 		}},
 	}
 	a.ingest.Produce(ctx, call)

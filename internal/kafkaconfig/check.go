@@ -17,6 +17,19 @@ var (
 	ErrInvalid = errors.New("invalid config value")
 )
 
+// refused is an error in the words that administrators know from Kafka's tools.
+type refused struct {
+	kind  error
+	words string
+}
+
+func (r *refused) Error() string { return r.words }
+func (r *refused) Unwrap() error { return r.kind }
+
+func invalid(format string, args ...any) error {
+	return &refused{ErrInvalid, fmt.Sprintf(format, args...)}
+}
+
 // maxValue bounds a value: configs live in the journal and in every agent's memory.
 const maxValue = 4096
 
@@ -24,20 +37,17 @@ const maxValue = 4096
 func (c *Catalogue) Check(name, text string) (string, error) {
 	k, ok := c.Lookup(name)
 	if !ok {
-		return "", fmt.Errorf("%w: there is no %s config %q", ErrUnknown, c.what, name)
-	}
-	bad := func(why string) (string, error) {
-		return "", fmt.Errorf("%w: %s: %q %s", ErrInvalid, name, text, why)
+		return "", &refused{ErrUnknown, fmt.Sprintf("Unknown %s: %s", c.what, name)}
 	}
 	if len(text) > maxValue {
-		return "", fmt.Errorf("%w: %s: %d bytes, at most %d are kept", ErrInvalid, name, len(text), maxValue)
+		return "", invalid("Value of %d bytes for configuration %s: at most %d are kept", len(text), name, maxValue)
 	}
 	v, why := k.parse(strings.TrimSpace(text))
 	if why == "" && k.rule != nil {
 		why = k.rule(v)
 	}
 	if why != "" {
-		return bad(why)
+		return "", invalid("Invalid value %s for configuration %s: %s", text, name, why)
 	}
 	return v.text, nil
 }
@@ -49,17 +59,17 @@ func (k *Key) parse(text string) (v value, why string) {
 	switch k.Kind {
 	case Boolean:
 		if v.text = strings.ToLower(text); v.text != "true" && v.text != "false" {
-			return v, "is neither true nor false"
+			return v, "Expected value to be either true or false"
 		}
 	case Short, Int, Long:
 		bits := map[Kind]int{Short: 16, Int: 32, Long: 64}[k.Kind]
 		if v.number, err = strconv.ParseInt(text, 10, bits); err != nil {
-			return v, fmt.Sprintf("is no whole number of %d bits", bits)
+			return v, "Not a number of type " + k.Kind.String()
 		}
 		v.text = strconv.FormatInt(v.number, 10)
 	case Double:
 		if v.float, err = strconv.ParseFloat(text, 64); err != nil || math.IsInf(v.float, 0) || math.IsNaN(v.float) {
-			return v, "is no number"
+			return v, "Not a number of type DOUBLE"
 		}
 		v.text = javaDouble(v.float)
 	case List:
@@ -78,7 +88,7 @@ func (k *Key) parseList(text string) (v value, why string) {
 		e = strings.TrimSpace(e)
 		switch {
 		case e == "" && strings.HasSuffix(k.Name, CleanupPolicy):
-			return v, "has an empty element"
+			return v, "values must not be empty"
 		case e == "":
 		case slices.Contains(v.list, e):
 		default:
@@ -119,7 +129,7 @@ func Elements(list string) []string {
 func CheckTopic(value func(name string) string) error {
 	least, most := number(value("min.compaction.lag.ms")), number(value("max.compaction.lag.ms"))
 	if least > most {
-		return fmt.Errorf("%w: min.compaction.lag.ms of %d is above max.compaction.lag.ms of %d", ErrInvalid, least, most)
+		return invalid("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", least, most)
 	}
 	return nil
 }
@@ -135,10 +145,10 @@ func CheckGroup(own Lookup, broker func(name string) string) error {
 		}
 		bounds := groupBounds[name]
 		if b := bounds[0]; b != "" && number(v) < number(broker(b)) {
-			return fmt.Errorf("%w: %s of %s is below %s of %s", ErrInvalid, name, v, b, broker(b))
+			return invalid("%s must be greater than or equal to %s", name, b)
 		}
 		if b := bounds[1]; b != "" && number(v) > number(broker(b)) {
-			return fmt.Errorf("%w: %s of %s is above %s of %s", ErrInvalid, name, v, b, broker(b))
+			return invalid("%s must be less than or equal to %s", name, b)
 		}
 	}
 	return nil

@@ -8,7 +8,7 @@ const (
 )
 
 // Groups are the configs of groups (KIP-848, KIP-932, KIP-1071).
-var Groups = newCatalogue("group", groupBrokers(table(noGroups, []row{
+var Groups = newCatalogue("group config name", groupBrokers(table(noGroups, []row{
 	{"consumer.assignment.interval.ms", Int, "1000", atLeast(0), ClusterWide, "Shortest time between two assignments of the group."},
 	{"consumer.heartbeat.interval.ms", Int, "5000", atLeast(1), ClusterWide, "How often members report."},
 	{"consumer.session.timeout.ms", Int, "45000", atLeast(1), ClusterWide, "Silence after which a member is out."},
@@ -56,7 +56,7 @@ var groupBounds = map[string][2]string{
 }
 
 // Metrics are the configs of client metrics subscriptions (KIP-714).
-var Metrics = newCatalogue("client metrics", table(noMetrics, []row{
+var Metrics = newCatalogue("client metrics configuration", table(noMetrics, []row{
 	{"interval.ms", Int, "300000", between(100, 3600000), ClusterWide, "How often clients send."},
 	{"match", List, "", clientMatch, ClusterWide, "Which clients: a list of selector=pattern that must all match."},
 	{"metrics", List, "", nil, ClusterWide, "Which metrics, by prefixes of their names; * is all."},

@@ -17,6 +17,16 @@ const (
 	Password Kind = 9 // its value is never shown
 )
 
+var kindNames = [...]string{"", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD"}
+
+// String is Kafka's name of the type.
+func (k Kind) String() string {
+	if k >= Boolean && k <= Password {
+		return kindNames[k]
+	}
+	return "UNKNOWN"
+}
+
 // Mode says how a broker config can change while brokers run.
 type Mode int8
 
@@ -51,7 +61,7 @@ func (k *Key) Sensitive() bool { return k.Kind == Password }
 // Catalogue is the configs of one kind of resource, sorted by name.
 type Catalogue struct {
 	Keys   []Key
-	what   string // for messages
+	what   string // a config of it, for messages
 	byName map[string]*Key
 }
 

@@ -8,12 +8,6 @@ import (
 	"wadi/internal/kafkaconfig/recorded"
 )
 
-// kindNames are Kafka's names of the kinds.
-var kindNames = map[Kind]string{
-	Boolean: "BOOLEAN", String: "STRING", Int: "INT", Short: "SHORT", Long: "LONG", Double: "DOUBLE", List: "LIST",
-	Class: "CLASS", Password: "PASSWORD",
-}
-
 // differs holds what Wadi answers otherwise than the recorded broker, each with its reason. What comes from that
 // broker's own configuration file (recorded.Own) is not compared.
 var differs = map[string]string{
@@ -42,8 +36,8 @@ func TestCatalogueIsKafkas(t *testing.T) {
 				t.Errorf("%s config %s is missing", what, w.Name)
 				continue
 			}
-			if kindNames[k.Kind] != w.Type || k.Sensitive() != w.Sensitive {
-				t.Errorf("%s %s: %v, sensitive %v, want %v", what, w.Name, kindNames[k.Kind], k.Sensitive(), w)
+			if k.Kind.String() != w.Type || k.Sensitive() != w.Sensitive {
+				t.Errorf("%s %s: %v, sensitive %v, want %v", what, w.Name, k.Kind, k.Sensitive(), w)
 			}
 			if what == recorded.Broker && (k.Mode == ReadOnly) != w.ReadOnly {
 				t.Errorf("%s %s: mode %d, want read-only %v", what, w.Name, k.Mode, w.ReadOnly)

@@ -21,7 +21,7 @@ type rule func(value) string
 func atLeast(least int64) rule {
 	return func(v value) string {
 		if v.number < least {
-			return fmt.Sprintf("must be at least %d", least)
+			return fmt.Sprintf("Value must be at least %d", least)
 		}
 		return ""
 	}
@@ -29,8 +29,11 @@ func atLeast(least int64) rule {
 
 func between(least, most int64) rule {
 	return func(v value) string {
-		if v.number < least || v.number > most {
-			return fmt.Sprintf("must be from %d to %d", least, most)
+		switch {
+		case v.number < least:
+			return fmt.Sprintf("Value must be at least %d", least)
+		case v.number > most:
+			return fmt.Sprintf("Value must be no more than %d", most)
 		}
 		return ""
 	}
@@ -39,7 +42,7 @@ func between(least, most int64) rule {
 // notZero is a time of at least 1, or any negative number for none.
 func notZero(v value) string {
 	if v.number == 0 {
-		return "must be at least 1, or -1 for no bound"
+		return "Value must be at least 1, or -1 for no bound"
 	}
 	return ""
 }
@@ -47,15 +50,18 @@ func notZero(v value) string {
 // mustBeFalse is for what cannot be turned on.
 func mustBeFalse(v value) string {
 	if v.text != "false" {
-		return "cannot be turned on: all records are in the object store"
+		return "It cannot be turned on: all records are in the object store"
 	}
 	return ""
 }
 
 // ratio is a number from 0 to 1.
 func ratio(v value) string {
-	if !(v.float >= 0 && v.float <= 1) {
-		return "must be from 0 to 1"
+	switch {
+	case v.float < 0:
+		return "Value must be at least 0"
+	case v.float > 1:
+		return "Value must be no more than 1"
 	}
 	return ""
 }
@@ -63,7 +69,7 @@ func ratio(v value) string {
 // gzipLevel is a level, or -1 for the codec's own default.
 func gzipLevel(v value) string {
 	if v.number != -1 && (v.number < 1 || v.number > 9) {
-		return "must be from 1 to 9, or -1"
+		return "Value must be between 1 and 9 or equal to -1"
 	}
 	return ""
 }
@@ -73,11 +79,11 @@ func oneOf(allowed ...string) rule {
 	return func(v value) string {
 		for _, e := range v.list {
 			if !slices.Contains(allowed, e) {
-				return fmt.Sprintf("%q is none of %s", e, strings.Join(allowed, ", "))
+				return "String must be one of: " + strings.Join(allowed, ", ")
 			}
 		}
 		if v.list == nil && !slices.Contains(allowed, v.text) {
-			return "must be one of " + strings.Join(allowed, ", ")
+			return "String must be one of: " + strings.Join(allowed, ", ")
 		}
 		return ""
 	}
@@ -99,7 +105,7 @@ func throttled(v value) string {
 	}
 	for _, e := range v.list {
 		if !pair.MatchString(e) {
-			return "must be * or a list of partition:broker"
+			return "It must be * or a list of [partitionId]:[brokerId]"
 		}
 	}
 	return ""
@@ -115,7 +121,7 @@ func offsetReset(v value) string {
 	if d, ok := strings.CutPrefix(v.text, "by_duration:"); ok && duration.MatchString(d) && d[len(d)-1] != 'T' && d != "P" {
 		return ""
 	}
-	return "must be latest, earliest or by_duration: with a duration such as PT1H"
+	return "It must be latest, earliest or by_duration: with a duration such as PT1H"
 }
 
 var duration = regexp.MustCompile(`(?i)^P(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d{1,9})?S)?)?$`)

@@ -24,7 +24,7 @@ const (
 )
 
 // Topics are the topic configs.
-var Topics = newCatalogue("topic", slices.Concat(
+var Topics = newCatalogue("topic config name", slices.Concat(
 	withBroker(table(noFiles, []row{
 		{CleanupPolicy, List, "delete", oneOf("compact", "delete"), ClusterWide,
 			"!What happens to old records: delete by retention, compact by key, both, or nothing when it is empty."},

@@ -1,0 +1,33 @@
+package agent
+
+import (
+	"strings"
+
+	"wadi/internal/config"
+	"wadi/internal/kafkaconfig"
+	"wadi/internal/listen"
+)
+
+// brokerConfigs is what the agent's own configuration says in Kafka's words, for those who ask for a broker's configs.
+// The addresses advertised are those of the endpoints: a listener's port may have been chosen at start.
+func brokerConfigs(c config.Config, endpoints []listen.Endpoint) map[string]string {
+	list := func(all []config.Listener) string {
+		words := make([]string, len(all))
+		for i, l := range all {
+			words[i] = l.String()
+		}
+		return strings.Join(words, ",")
+	}
+	advertised := make([]config.Listener, len(endpoints))
+	for i, e := range endpoints {
+		advertised[i] = e.Advertised
+	}
+	own := map[string]string{
+		kafkaconfig.Listeners: list(c.Listeners), kafkaconfig.AdvertisedListeners: list(advertised),
+		kafkaconfig.ProcessRoles: "broker,controller",
+	}
+	if c.Zone != "" {
+		own[kafkaconfig.Rack] = c.Zone
+	}
+	return own
+}
