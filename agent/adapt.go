@@ -15,6 +15,8 @@ import (
 // apiView names the view's errors in the terms of the protocol edge.
 type apiView struct{ *view.View }
 
+func (v apiView) Stand() api.Standing { return v.View.Stand() }
+
 func (v apiView) Barrier(ctx context.Context) error {
 	err := v.View.Barrier(ctx)
 	switch {

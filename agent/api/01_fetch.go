@@ -14,39 +14,44 @@ import (
 	"wadi/metadata/state"
 )
 
-// fetch answers without sessions: session id 0 with every partition is the legal way not to have them (semantics line
-// 37). A last fetched epoch is not looked at, since history is never truncated and so never diverges (line 42).
+// fetch tells the kinds of requests apart (Semantics line 37). A last fetched epoch is not looked at, since history is
+// never truncated and so never diverges (line 42).
 func (a *API) fetch(ctx context.Context, req *server.Request) {
 	body := req.Body.(*kmsg.FetchRequest)
-	f := &fetching{body: body, reply: &fetchReply{version: req.Version}}
-	if req.Version >= 7 && body.SessionEpoch > 0 {
-		f.reply.code = kerr.FetchSessionIDNotFound.Code
-		req.ReplyEncoded(f.reply)
-		return
+	full := body.SessionEpoch == 0 || body.SessionEpoch == -1
+	if full && body.SessionID != 0 {
+		a.sessions.close(body.SessionID)
 	}
+	switch {
+	case req.Version < 7 || body.SessionEpoch == -1:
+		a.fetchAlone(ctx, req, body)
+	case full:
+		a.openSession(ctx, req, body)
+	default:
+		a.continueSession(ctx, req, body)
+	}
+}
+
+// fetchAlone answers without a session: id 0, and every partition of the request.
+func (a *API) fetchAlone(ctx context.Context, req *server.Request, body *kmsg.FetchRequest) {
+	f := &fetching{body: body, reply: &fetchReply{version: req.Version}}
 	known := true
 	a.d.View.Read(func(s *state.State) { known = !f.resolve(s, nil) })
 	if known {
-		a.read(ctx, req, f)
+		a.readAlone(ctx, req, f)
 		return
 	}
 	// A barrier may be needed to call a topic unknown. The reader does not wait for it.
 	req.Go(func() {
 		err := a.barrier(ctx)
 		a.d.View.Read(func(s *state.State) { f.resolve(s, err) })
-		a.read(ctx, req, f)
+		a.readAlone(ctx, req, f)
 	})
 }
 
-func (a *API) read(ctx context.Context, req *server.Request, f *fetching) {
-	body := f.body
-	call := &FetchCall{
-		MaxBytes: min(int(max(0, body.MaxBytes)), a.d.Config.MaxFetchBytes),
-		MaxWait:  time.Duration(max(0, body.MaxWaitMillis)) * time.Millisecond, ReadCommitted: body.IsolationLevel == 1,
-		Drain: req.Conn.Drain(), Parts: f.parts,
-	}
-	// More than the answer may hold would never come together: a client's odd limits must not cost it the whole wait.
-	call.MinBytes = min(int(max(0, body.MinBytes)), call.MaxBytes)
+func (a *API) readAlone(ctx context.Context, req *server.Request, f *fetching) {
+	call := a.call(req, f.body)
+	call.Parts = f.parts
 	if f.failed {
 		call.MinBytes, call.MaxWait = 0, 0 // Semantics line 34: any error answers at once.
 	}
@@ -59,6 +64,29 @@ func (a *API) read(ctx context.Context, req *server.Request, f *fetching) {
 		req.ReplyEncoded(f.reply)
 	}
 	a.d.Log.Fetch(ctx, call)
+}
+
+func (a *API) readInSession(ctx context.Context, req *server.Request, body *kmsg.FetchRequest, f *sessionFetch) {
+	call := a.call(req, body)
+	call.Session = f
+	call.Done = func() {
+		f.finish(call)
+		f.reply.release = call.Release
+		req.ReplyEncoded(f.reply)
+	}
+	a.d.Log.Fetch(ctx, call)
+}
+
+// call has what does not depend on the partitions.
+func (a *API) call(req *server.Request, body *kmsg.FetchRequest) *FetchCall {
+	call := &FetchCall{
+		MaxBytes: min(int(max(0, body.MaxBytes)), a.d.Config.MaxFetchBytes),
+		MaxWait:  time.Duration(max(0, body.MaxWaitMillis)) * time.Millisecond, ReadCommitted: body.IsolationLevel == 1,
+		Drain: req.Conn.Drain(),
+	}
+	// More than the answer may hold would never come together: a client's odd limits must not cost it the whole wait.
+	call.MinBytes = min(int(max(0, body.MinBytes)), call.MaxBytes)
+	return call
 }
 
 // fetching is one Fetch request on its way.
@@ -113,20 +141,24 @@ func (f *fetching) resolve(s *state.State, barrier error) (missing bool) {
 func (f *fetching) finish(call *FetchCall) {
 	f.reply.release = call.Release
 	for i := range call.Parts {
-		part, slot := &call.Parts[i], f.slots[i]
-		slot.highWatermark, slot.lastStable, slot.logStart = part.HighWatermark, part.LastStable, part.LogStart
-		if part.Err != nil {
-			slot.code = code(keyFetch, part.Err)
-			continue
-		}
-		slot.records = part.Records
-		if f.reply.version < 10 {
-			slot.withoutZstd()
-		}
-		if call.ReadCommitted { // Semantics line 44: null for read_uncommitted, an empty array if none.
-			slot.aborted = part.Aborted
-			slot.listAborted = true
-		}
+		f.slots[i].fill(&call.Parts[i], call.ReadCommitted, f.reply.version)
+	}
+}
+
+// fill says what was found of a partition.
+func (p *fetchedPartition) fill(part *FetchPart, committed bool, version int16) {
+	p.highWatermark, p.lastStable, p.logStart = part.HighWatermark, part.LastStable, part.LogStart
+	if part.Err != nil {
+		p.code = code(keyFetch, part.Err)
+		return
+	}
+	p.records = part.Records
+	if version < 10 {
+		p.withoutZstd()
+	}
+	if committed { // Semantics line 44: null for read_uncommitted, an empty array if none.
+		p.aborted = part.Aborted
+		p.listAborted = true
 	}
 }
 

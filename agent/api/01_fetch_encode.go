@@ -5,10 +5,11 @@ import "wadi/agent/server/wire"
 // fetchReply is a Fetch response that refers to records where they lie. It is written by hand because kmsg's type
 // holds a partition's records as one slice: they would be copied there, and again into the reply.
 type fetchReply struct {
-	version int16
-	code    int16
-	topics  []fetchedTopic
-	release func()
+	version   int16
+	code      int16
+	sessionID int32 // 0 = none
+	topics    []fetchedTopic
+	release   func()
 }
 
 type fetchedTopic struct {
@@ -42,7 +43,7 @@ func (r *fetchReply) EncodeTo(w *wire.Writer) {
 	w.Int32(0) // throttle time
 	if r.version >= 7 {
 		w.Int16(r.code)
-		w.Int32(0) // session id: none
+		w.Int32(r.sessionID)
 	}
 	arrayLen(w, flexible, len(r.topics))
 	for i := range r.topics {

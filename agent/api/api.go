@@ -60,6 +60,7 @@ const (
 type API struct {
 	d         Deps
 	effective effectives
+	sessions  *fetchSessions
 }
 
 // New makes the handlers. It starts nothing.
@@ -71,7 +72,7 @@ func New(d Deps) *API {
 		d.Config.OffsetMetadataMax = 4096
 	}
 	d.Config.DefaultPartitions = max(1, d.Config.DefaultPartitions)
-	return &API{d: d}
+	return &API{d: d, sessions: newFetchSessions(d.Config.FetchSessions)}
 }
 
 // Table is what the server dispatches by.
@@ -171,6 +172,7 @@ var (
 	errUnknownEpoch = refuse(kerr.UnknownLeaderEpoch, "the leader epoch is 0")
 	errFencedEpoch  = refuse(kerr.FencedLeaderEpoch, "the leader epoch is 0")
 	errUnknownID    = refuse(kerr.UnknownTopicID, "no topic has this id")
+	errAnotherID    = refuse(kerr.InconsistentTopicID, "the topic has another id by now")
 	errDuplicate    = refuse(kerr.InvalidRequest, "comes twice in one request")
 	errNotOneBatch  = refuse(kerr.InvalidRecord, "a partition must have exactly one whole record batch")
 	errTransactions = refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served yet")

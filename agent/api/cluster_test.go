@@ -33,6 +33,7 @@ type cluster struct {
 	barrierErr error
 	proposeErr error
 	changed    chan struct{} // closed and replaced at every entry
+	standing   map[*standing]bool
 	brokers    []Broker
 	self       int32
 	produced   []*ProduceCall
@@ -47,7 +48,7 @@ func newCluster(t *testing.T) *cluster {
 
 func newClusterWith(t *testing.T, cfg Config) *cluster {
 	t.Helper()
-	c := &cluster{t: t, st: state.New(), bytes: map[int64][]byte{}, changed: make(chan struct{})}
+	c := &cluster{t: t, st: state.New(), bytes: map[int64][]byte{}, changed: make(chan struct{}), standing: map[*standing]bool{}}
 	c.apply(nil, &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: &pb.InitCluster{ClusterId: "cluster-1", Incarnation: 1, FeatureLevel: 1}}},
 		&pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}})
 	table, err := New(Deps{View: c, Members: c, Proposer: c, Ingest: c, Log: c, Config: cfg}).Table()
@@ -83,6 +84,9 @@ func (c *cluster) applyLocked(inline []byte, commands ...*pb.Command) []state.Re
 	require.Equal(c.t, state.OK, r.Refused)
 	close(c.changed)
 	c.changed = make(chan struct{})
+	for s := range c.standing {
+		s.touchAll()
+	}
 	out := append([]state.Result(nil), r.Commands...)
 	for i := range out {
 		out[i].Batches = append([]state.BatchResult(nil), out[i].Batches...)
@@ -190,8 +194,15 @@ func (c *cluster) Fetch(ctx context.Context, call *FetchCall) {
 		defer call.Done()
 		timer := time.NewTimer(call.MaxWait)
 		for {
+			failed := false
+			if call.Session != nil {
+				var wait bool
+				call.Parts, wait = call.Session.Parts(false)
+				failed = !wait
+			}
 			c.mu.Lock()
-			size, failed := c.look(call)
+			size, unreadable := c.look(call)
+			failed = failed || unreadable
 			changed := c.changed
 			c.mu.Unlock()
 			if failed || size >= call.MinBytes {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"time"
 
+	"wadi/agent/fetchsession"
 	"wadi/agent/server"
 	"wadi/internal/kafkaconfig"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
+	"wadi/metadata/view"
 )
 
 // View is the live State.
@@ -18,6 +20,23 @@ type View interface {
 	// Barrier waits until everything that was in the journal when it was called is applied. Any error but
 	// ErrViewBehind is taken for ErrMetadataUnavailable.
 	Barrier(ctx context.Context) error
+	// Stand makes a Standing that follows nothing yet.
+	Stand() Standing
+}
+
+// Standing collects which of the partitions that it follows were touched by an entry, for a fetch session. Its methods
+// may be called from any goroutine, but not from Read's function. view.Standing says more.
+type Standing interface {
+	// Follow begins to follow refs[i] under tags[i], numbers that are not in use. State must be read after it.
+	Follow(refs []view.PartitionRef, tags []uint32)
+	// Unfollow ends it. Tags that are not in use are ignored.
+	Unfollow(tags []uint32)
+	// Take appends the tags that were touched since it was last called, each once. State shows what touched them.
+	Take(dst []uint32) []uint32
+	// Wake has wake called when a tag is touched, nil nobody. It reports whether Take has one already.
+	Wake(wake func()) (touched bool)
+	// Close follows nothing any more.
+	Close()
 }
 
 // Broker is a live agent as clients see it.
@@ -117,9 +136,22 @@ type FetchCall struct {
 	// Drain ends when the agent shuts down: whoever waits answers with what is there.
 	Drain context.Context
 	Parts []FetchPart
-	Done  func()
+	// Session, unless nil, says before each look at State what Parts are.
+	Session FetchSession
+	Done    func()
 	// Release, set by the callee before Done or left nil, is called once when no Records are used any more.
 	Release func()
+}
+
+// FetchSession is a FetchCall's side of a fetch session: of its partitions only those that may have news are looked at.
+// Parts is called by one goroutine at a time, Wake by any.
+type FetchSession interface {
+	// Parts are those to look at now, in the order of service; with all every one of the session. Without wait the call
+	// is answered at once: a partition has an error already, or the session went on without this call. The slice is the
+	// callee's until Done or the next Parts.
+	Parts(all bool) (parts []FetchPart, wait bool)
+	// Wake has wake called when there is more to look at; nil ends that. It reports whether there is already.
+	Wake(wake func()) (now bool)
 }
 
 // FetchPart is one partition of a FetchCall: where to read, and what was found, all of it from one snapshot of State.
@@ -142,6 +174,9 @@ type Aborted struct{ ProducerID, FirstOffset int64 }
 
 // Config is what the handlers need of the agent's configuration.
 type Config struct {
+	// FetchSessions bounds the open fetch sessions; the zero value means fetchsession.DefaultLimits.
+	FetchSessions fetchsession.Limits
+
 	DefaultPartitions int32 // num.partitions, at least 1
 	AutoCreate        bool  // auto.create.topics.enable
 	MaxFetchBytes     int   // fetch.max.bytes of the broker [55 MiB]

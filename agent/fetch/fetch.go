@@ -80,7 +80,9 @@ func (l *Log) Settled(key string, number uint64) {
 // wait.
 func (l *Log) Fetch(ctx context.Context, call *api.FetchCall) {
 	f := &fetch{log: l, ctx: ctx, call: call, deadline: time.Now().Add(call.MaxWait)}
-	f.plans = make([]plan, len(call.Parts))
+	if call.Session == nil {
+		f.plans = make([]plan, len(call.Parts))
+	}
 	ready := f.plan() || call.MaxWait <= 0
 	if ready && f.allCached() {
 		f.answer()
@@ -104,6 +106,7 @@ type fetch struct {
 	places   []place     // of all plans, one behind the other
 	position int64       // of State when the plans were made
 	runs     []state.Run // scratch
+	touched  bool        // since the plans were made, by the time the session's wake-ups began
 
 	mu struct {
 		sync.Mutex
@@ -142,8 +145,11 @@ func (f *fetch) rest() bool {
 	return true
 }
 
-// moved reports whether State is not the one of the plans any more.
+// moved reports whether State is not the one of the plans any more, for a session: of the partitions that it follows.
 func (f *fetch) moved() (moved bool) {
+	if f.call.Session != nil {
+		return f.touched
+	}
 	f.log.o.View.Read(func(s *state.State) { moved = s.Position() != f.position })
 	return moved
 }
@@ -159,11 +165,16 @@ func (f *fetch) subscribe() bool {
 	if wait <= 0 || f.ctx.Err() != nil || f.call.Drain.Err() != nil {
 		return false
 	}
-	refs := make([]view.PartitionRef, len(f.call.Parts))
-	for i, p := range f.call.Parts {
-		refs[i] = view.PartitionRef{Topic: p.Topic, Partition: p.Partition}
+	if s := f.call.Session; s != nil {
+		f.touched = s.Wake(f.wake)
+		f.mu.cancel = func() { s.Wake(nil) }
+	} else {
+		refs := make([]view.PartitionRef, len(f.call.Parts))
+		for i, p := range f.call.Parts {
+			refs[i] = view.PartitionRef{Topic: p.Topic, Partition: p.Partition}
+		}
+		f.mu.cancel = f.log.o.View.Subscribe(refs, f.wake)
 	}
-	f.mu.cancel = f.log.o.View.Subscribe(refs, f.wake)
 	f.mu.timer = time.AfterFunc(wait, f.wake)
 	f.mu.stop = []func() bool{context.AfterFunc(f.ctx, f.wake), context.AfterFunc(f.call.Drain, f.wake)}
 	return true

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"wadi/agent/api"
@@ -41,8 +42,16 @@ type look struct {
 }
 
 // plan looks at State once, for all parts. It reports whether the request can be answered now (Semantics line 34).
+//
+// In a session the parts are those that may have news. A blind view has none, and cannot say so of any partition: then
+// the parts are all of them.
 func (f *fetch) plan() bool {
 	l := look{blind: f.log.blind(), left: int64(f.call.MaxBytes)}
+	if s := f.call.Session; s != nil {
+		parts, wait := s.Parts(l.blind)
+		l.error = !wait
+		f.call.Parts, f.plans = parts, slices.Grow(f.plans[:0], len(parts))[:len(parts)]
+	}
 	f.log.o.View.Read(func(s *state.State) {
 		l.state, f.position, f.places = s, s.Position(), f.places[:0]
 		for i := range f.call.Parts {
