@@ -15,8 +15,8 @@ import (
 )
 
 func (a *app) topicCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "topic", Short: "Create, list, describe and delete topics", Args: cobra.ArbitraryArgs, RunE: group}
-	cmd.AddCommand(a.topicCreate(), a.topicList(), a.topicDescribe(), a.topicDelete())
+	cmd := &cobra.Command{Use: "topic", Short: "Create, list, describe, alter and delete topics", Args: cobra.ArbitraryArgs, RunE: group}
+	cmd.AddCommand(a.topicCreate(), a.topicList(), a.topicDescribe(), a.topicAlter(), a.topicDelete(), a.topicDeleteRecords())
 	return cmd
 }
 
