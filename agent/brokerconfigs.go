@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strconv"
 	"strings"
 
 	"wadi/internal/config"
@@ -25,6 +26,16 @@ func brokerConfigs(c config.Config, endpoints []listen.Endpoint) map[string]stri
 	own := map[string]string{
 		kafkaconfig.Listeners: list(c.Listeners), kafkaconfig.AdvertisedListeners: list(advertised),
 		kafkaconfig.ProcessRoles: "broker,controller",
+	}
+	for name, value := range map[string]int{
+		"group.initial.rebalance.delay.ms": c.Kafka.Groups.InitialRebalanceDelayMs,
+		"group.min.session.timeout.ms":     c.Kafka.Groups.MinSessionTimeoutMs,
+		"group.max.session.timeout.ms":     c.Kafka.Groups.MaxSessionTimeoutMs,
+		"group.max.size":                   c.Kafka.Groups.MaxSize,
+		"offsets.retention.minutes":        c.Kafka.Groups.OffsetsRetentionMinutes,
+		"offset.metadata.max.bytes":        c.Kafka.Groups.OffsetMetadataMaxBytes,
+	} {
+		own[name] = strconv.Itoa(value)
 	}
 	if c.Zone != "" {
 		own[kafkaconfig.Rack] = c.Zone
