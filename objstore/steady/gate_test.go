@@ -165,3 +165,69 @@ func TestLanesAreApart(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// A turn that comes at the moment at which its caller gives up goes to the next one.
+func TestTurnAndEndTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fault.New(mem.New())
+		f.Script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.Delay(10*time.Millisecond, nil)})
+		s := steady.New(f, steady.Config{Limit: steady.Limit{Max: 1, Min: 1}})
+		for i := range 50 {
+			var wg sync.WaitGroup
+			for j := range 3 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(j+1)*10*time.Millisecond)
+				defer cancel()
+				wg.Go(func() {
+					if err := s.Put(ctx, fmt.Sprintf("%d-%d", i, j), hello); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Millisecond)
+		defer cancel()
+		if err := s.Put(ctx, "last", hello); err != nil {
+			t.Errorf("a place is lost: %v", err)
+		}
+	})
+}
+
+// A probe that hangs is not the end: others may find that the store is well.
+func TestProbeHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fault.New(mem.New())
+		s := steady.New(f, steady.ForS3())
+		f.Script(fault.Fault{Op: fault.Put, Key: "a", Do: fault.FailBefore(objstore.ErrThrottled)})
+		f.Script(fault.Fault{Op: fault.Put, Key: "a", Nth: 2, Do: fault.HangBefore()})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() {
+			if err := s.Put(t.Context(), "a", hello); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(500 * time.Millisecond)
+		began := time.Now()
+		if err := s.Put(t.Context(), "b", hello); err != nil || time.Since(began) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// A hedge that may not be sent yet is sent later, and what it waited for cost no budget.
+func TestHedgeWaitsForCalm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fault.New(mem.New())
+		cfg := steady.ForS3()
+		cfg.Hedge.Initial = 10 * time.Millisecond
+		s := steady.New(f, cfg)
+		f.Script(fault.Fault{Op: fault.Put, Do: fault.FailBefore(objstore.ErrThrottled)})
+		f.Script(fault.Fault{Op: fault.Put, Key: "a", Nth: 2, Do: fault.HangBefore()})
+		began := time.Now()
+		key, err := s.PutEither(t.Context(), "a", "b", hello)
+		if took := time.Since(began); key != "b" || err != nil || took < time.Second || took > 1050*time.Millisecond {
+			t.Errorf("%q, %v after %v", key, err, took)
+		}
+	})
+}

@@ -22,11 +22,11 @@ type limiter struct {
 	cfg     Limit
 	limit   float64
 	flying  int
-	sent    uint64 // the number of the last request
-	cut     uint64 // what was sent last when the limit was cut
-	probe   uint64 // the one request that is under way while held, 0 = none
-	hold    time.Duration
-	until   time.Duration // when the next probe may be sent, while hold is not 0
+	sent    uint64        // the number of the last request
+	cut     uint64        // what was sent last when the limit was cut
+	hold    time.Duration // 0 = not held
+	until   time.Duration // when the next probe may be sent, while held
+	probe   uint64        // the last one
 	refused time.Duration // when the store last asked to slow down; valid while sent before it
 	ever    bool          // it has
 	queue   waiters
@@ -64,32 +64,33 @@ func (l *limiter) next(now time.Duration) *waiter {
 		return nil
 	}
 	w := heap.Pop(&l.queue).(*waiter)
-	w.number = l.send()
-	if l.hold != 0 {
-		l.probe = w.number
-	}
+	w.number = l.send(now)
 	return w
 }
 
 func (l *limiter) room(now time.Duration) bool {
 	if l.hold != 0 {
-		return l.probe == 0 && now >= l.until
+		return now >= l.until
 	}
 	return l.flying < int(l.limit)
 }
 
-func (l *limiter) send() uint64 {
+// send counts a request. A probe that hangs must not stop the lane for as long: the next one may follow after a while.
+func (l *limiter) send(now time.Duration) uint64 {
 	l.flying++
 	l.sent++
+	if l.hold != 0 {
+		l.probe, l.until = l.sent, now+l.cfg.Calm
+	}
 	return l.sent
 }
 
-// spare sends a request that nobody needs: only when none waits, there is room, and the store is calm.
+// spare sends a request that nobody needs: only when there is room, so that none waits, and the store is calm.
 func (l *limiter) spare(now time.Duration) (number uint64, ok bool) {
-	if l.hold != 0 || len(l.queue) > 0 || !l.room(now) || !l.calm(now) {
+	if !l.room(now) || !l.calm(now) {
 		return 0, false
 	}
-	return l.send(), true
+	return l.send(now), true
 }
 
 func (l *limiter) calm(now time.Duration) bool { return !l.ever || now-l.refused > l.cfg.Calm }
@@ -98,9 +99,6 @@ func (l *limiter) calm(now time.Duration) bool { return !l.ever || now-l.refused
 func (l *limiter) done(now time.Duration, number uint64, a answer, draw float64) {
 	full := len(l.queue) > 0 || l.flying >= int(l.limit)
 	l.flying--
-	if number == l.probe {
-		l.probe = 0
-	}
 	switch {
 	case a == throttled:
 		l.refused, l.ever = now, true
@@ -111,6 +109,8 @@ func (l *limiter) done(now time.Duration, number uint64, a answer, draw float64)
 		l.limit = max(float64(l.cfg.Min), min(l.limit, float64(l.flying+1))/2)
 		l.hold = min(max(l.hold+l.hold/2, l.cfg.Hold), l.cfg.MaxHold)
 		l.until = now + l.hold/2 + time.Duration(draw*float64(l.hold/2))
+	case a == unclear && number == l.probe && l.hold != 0:
+		l.until = now // it brought no news: another one
 	case a == answered && number > l.cut:
 		l.hold = 0
 		if !full {
@@ -126,7 +126,7 @@ func (l *limiter) done(now time.Duration, number uint64, a answer, draw float64)
 
 // wake is when next may return something although nothing else has happened.
 func (l *limiter) wake() (at time.Duration, ok bool) {
-	return l.until, l.hold != 0 && l.probe == 0 && len(l.queue) > 0
+	return l.until, l.hold != 0 && len(l.queue) > 0
 }
 
 // allowed is how many requests may be under way.

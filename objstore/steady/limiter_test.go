@@ -18,7 +18,7 @@ type twin struct {
 	waiting  []uint64 // tickets
 	flying   map[uint64]bool
 	held     bool
-	probing  bool
+	probe    uint64 // ticket
 	resumes  time.Duration
 	lastStop time.Duration // of the last refusal, -1 = none
 }
@@ -36,13 +36,15 @@ func TestLimiterAgainstTwin(t *testing.T) {
 				if x.ticket != w.waiting[0] {
 					t.Fatalf("%d goes before %d", x.ticket, w.waiting[0])
 				}
-				if w.held && (w.probing || now < w.resumes) {
+				if w.held && now < w.resumes {
 					t.Fatal("sent while held")
 				}
 				if !w.held && len(w.flying) >= int(l.limit) {
 					t.Fatalf("%d under way with a limit of %v", len(w.flying)+1, l.limit)
 				}
-				w.probing = w.held
+				if w.held {
+					w.probe, w.resumes = x.ticket, now+testLimit.Calm
+				}
 				w.waiting = w.waiting[1:]
 				w.flying[x.ticket] = true
 				sent[x.ticket] = x.number
@@ -52,9 +54,9 @@ func TestLimiterAgainstTwin(t *testing.T) {
 			if len(w.waiting) > 0 {
 				at, timed := l.wake()
 				switch {
-				case w.held && !w.probing && (!timed || at != w.resumes):
+				case w.held && (!timed || at != w.resumes):
 					t.Fatalf("held until %v, woken %v %v", w.resumes, at, timed)
-				case !w.held && len(w.flying) < int(l.limit), w.held && !w.probing && now >= w.resumes:
+				case !w.held && len(w.flying) < int(l.limit), w.held && now >= w.resumes:
 					t.Fatal("waits although it may go")
 				}
 			}
@@ -92,7 +94,7 @@ func TestLimiterAgainstTwin(t *testing.T) {
 			},
 			"spare": func(t *rapid.T) {
 				calm := w.lastStop < 0 || now-w.lastStop > testLimit.Calm
-				want := !w.held && calm && len(w.waiting) == 0 && len(w.flying) < int(l.limit)
+				want := calm && (w.held && now >= w.resumes || !w.held && len(w.flying) < int(l.limit))
 				number, ok := l.spare(now)
 				if ok != want {
 					t.Fatalf("spare: %v, want %v", ok, want)
@@ -100,6 +102,9 @@ func TestLimiterAgainstTwin(t *testing.T) {
 				if ok {
 					tickets++
 					w.flying[tickets], sent[tickets] = true, number
+					if w.held {
+						w.probe, w.resumes = tickets, now+testLimit.Calm
+					}
 				}
 			},
 			"done": func(t *rapid.T) {
@@ -114,12 +119,11 @@ func TestLimiterAgainstTwin(t *testing.T) {
 				ticket := rapid.SampledFrom(list).Draw(t, "which")
 				a := rapid.SampledFrom([]answer{unclear, answered, answered, throttled}).Draw(t, "answer")
 				number, limit := sent[ticket], l.limit
-				probe := w.held && w.probing && number == slices.Max(numbers(sent))
 				delete(w.flying, ticket)
 				draw := rapid.Float64Range(0, 0.999).Draw(t, "draw")
 				l.done(now, number, a, draw)
-				if probe {
-					w.probing = false
+				if a == unclear && w.held && ticket == w.probe {
+					w.resumes = now
 				}
 				fresh := number > lastCut
 				switch {
@@ -170,7 +174,7 @@ func numbers(sent map[uint64]uint64) []uint64 {
 func TestLimitRecovers(t *testing.T) {
 	l := newLimiter(testLimit)
 	now := time.Duration(0)
-	number := l.send()
+	number := l.send(now)
 	l.done(now, number, throttled, 0.5)
 	if l.allowed() != 1 {
 		t.Errorf("%d may be under way in a hold", l.allowed())
@@ -201,7 +205,7 @@ func TestOneCutPerRound(t *testing.T) {
 	l := newLimiter(testLimit)
 	var flying []uint64
 	for range testLimit.Max {
-		flying = append(flying, l.send())
+		flying = append(flying, l.send(0))
 	}
 	for _, n := range flying {
 		l.done(0, n, throttled, 0)
@@ -217,7 +221,7 @@ func TestOneCutPerRound(t *testing.T) {
 // A store that refuses everything sees a few probes, however many calls wait and however long it lasts.
 func TestProbesThinOut(t *testing.T) {
 	l := newLimiter(testLimit)
-	l.done(0, l.send(), throttled, 0.99)
+	l.done(0, l.send(0), throttled, 0.99)
 	for l.ask(&waiter{ticket: l.sent}) {
 	}
 	probes := 0

@@ -230,6 +230,27 @@ func TestDelayIsTheQuantile(t *testing.T) {
 	})
 }
 
+// On a store that answers at once a hedge still has to wait a moment.
+func TestDelayHasAFloor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fault.New(mem.New())
+		s := steady.New(f, steady.ForS3())
+		for i := range 100 {
+			if err := s.Put(t.Context(), fmt.Sprintf("%d", i), hello); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Get(t.Context(), fmt.Sprintf("%d", i), 0, 5); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Script(fault.Fault{Op: fault.Get, Do: fault.HangBefore()})
+		began := time.Now()
+		if _, err := s.Get(t.Context(), "1", 0, 5); err != nil || time.Since(began) != 20*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
 // A request that runs out of its time is repeated; the caller's context has not ended and is not blamed.
 func TestAttemptsAreBoundedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
