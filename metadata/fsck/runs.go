@@ -83,7 +83,8 @@ func (c *checker) sortInline(list []placed) {
 	c.overlaps(list)
 }
 
-// covers checks that a partition's runs lead from its log start to its next offset without gap or overlap.
+// covers checks that a partition's runs lead from its log start, or from below it, to its next offset without gap or
+// overlap. Deleting records cuts no run, and those wholly below the log start stay until they are swept.
 func covers(p *state.Partition) error {
 	next, first := p.LogStart, true
 	var err error
@@ -91,8 +92,7 @@ func covers(p *state.Partition) error {
 		if err != nil {
 			return
 		}
-		// The first run may begin below the log start: deleting records cuts no run.
-		if first && (r.Base > next || r.Last < next) || !first && r.Base != next || r.Last < r.Base {
+		if first && r.Base > next || !first && r.Base != next || r.Last < r.Base {
 			err = fmt.Errorf("a run goes from offset %d to %d where one from %d is due", r.Base, r.Last, next)
 		}
 		next, first = r.Last+1, false
