@@ -183,6 +183,10 @@ func exercise(t *testing.T, s *State) {
 		func() Entry {
 			return Entry{Body: entryAt(4, alterConfigs(BrokerConfigs, 0, "", s.Position(), "a", "1"), alterConfigs(GroupConfigs, 0, "g", 0, "a", "1"))}
 		},
+		func() Entry {
+			return Entry{Body: entryAt(4, updateGroup("fuzzed", 0, header(GroupStable, 1, "a"), &Member{Id: "a"}),
+				commitOffset("fuzzed too", "", -1, s.Position(), 1, 0, 5), expireOffsets("fuzzed too", 10, 1, 0))}
+		},
 		func() Entry { return Entry{Body: entryAt(4, mark())} },
 		func() Entry { return Entry{Body: entryAt(5, archived(s.ArchivedTo(), s.LastMark()))} },
 	)

@@ -86,6 +86,8 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 		op = 'c'
 	}
 	switch op {
+	case 'G':
+		return d.group(t, base)
 	case 'a':
 		return d.append(t)
 	case 'c':
@@ -135,9 +137,9 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
+// commandMix is what commands are drawn from: groups, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
-var commandMix = []byte("kkaaaaaaaaaaaaaaccdgtttpmmrrssso")
+var commandMix = []byte("GGGGGGGGkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
 
 // trim mostly moves log starts to where they can be.
 func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {

@@ -97,6 +97,11 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 			t.Errorf("%d batches are %v", batches[code], code)
 		}
 	}
+	for code := UnknownGroup; code <= NotEmpty; code++ {
+		if commands[code] < 3 {
+			t.Errorf("%d commands are %v", commands[code], code)
+		}
+	}
 	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost"} {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)

@@ -25,7 +25,7 @@ func compareResults(got *Results, want Results) error {
 
 // compare reads everything that can be read of a State. names is false for a snapshot, which has no lookup by name.
 func (w *twin) compare(s *State, names bool) error {
-	for _, step := range []func(*State) error{s.checkSelf, w.compareTotals, w.compareSessions, w.compareObjects, w.compareConfigs} {
+	for _, step := range []func(*State) error{s.checkSelf, w.compareTotals, w.compareSessions, w.compareObjects, w.compareConfigs, w.compareGroups} {
 		if err := step(s); err != nil {
 			return fmt.Errorf("after position %d: %w", w.position, err)
 		}

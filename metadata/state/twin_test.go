@@ -21,6 +21,7 @@ type twin struct {
 	archived int64
 	archives []twinArchive
 	configs  twinConfigs
+	groups   twinGroups
 	trimmed  []trimmed // partitions with runs below their log start, and some that had
 
 	// The entry being applied.
@@ -151,6 +152,16 @@ func (w *twin) command(c *pb.Command, index int) Result {
 		return Result{ID: w.position}
 	case *pb.Command_Archived:
 		return Result{Code: w.archive(k.Archived)}
+	case *pb.Command_UpdateGroup:
+		return w.updateGroup(k.UpdateGroup)
+	case *pb.Command_CommitOffsets:
+		return w.commitOffsets(c.Base, k.CommitOffsets)
+	case *pb.Command_DeleteGroup:
+		return w.deleteGroup(c.Base, k.DeleteGroup)
+	case *pb.Command_DeleteOffsets:
+		return w.deleteOffsets(c.Base, k.DeleteOffsets)
+	case *pb.Command_ExpireOffsets:
+		return w.expireOffsets(k.ExpireOffsets)
 	case *pb.Command_Sweep:
 		return w.sweep(k.Sweep)
 	case *pb.Command_AppendBatches:
