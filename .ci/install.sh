@@ -85,6 +85,7 @@ maven() {
 
 java() {
 	maven integration/clients/java
+	maven integration/clients/spring
 	maven examples/java
 }
 
@@ -100,6 +101,20 @@ node() {
 	cp "$js/package-lock.json" "$js/node_modules/installed.json"
 }
 
+# kafka: Apache Kafka's broker and tools as jars, unless they were brought for exactly this list.
+kafka() {
+	pom=integration/kafka/pom.xml jars=.tools/kafka
+	cmp -s "$pom" "$jars/installed.xml" && return
+	need java default-jdk-headless
+	need mvn maven
+	rm -rf "$jars.new"
+	mvn -q -o -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$jars.new" >/dev/null 2>&1 ||
+		mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$jars.new"
+	cp "$pom" "$jars.new/installed.xml"
+	rm -rf "$jars"
+	mv "$jars.new" "$jars"
+}
+
 step etcd etcd
 step minio minio
 step versitygw versitygw
@@ -107,5 +122,6 @@ step kcat kcat
 step protoc protoc
 step confluent-kafka python
 step kafka-clients java
+step kafka kafka
 step sarama+kafka-go goclients
 step KafkaJS node

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	miniogo "github.com/minio/minio-go/v7"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/integration/binary"
 	"wadi/integration/etcd"
@@ -51,6 +54,14 @@ func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
 	}
 }
 
+// oneBroker is for tests of what does not depend on how Wadi runs: three agents, or what WADI_BOOTSTRAP names.
+func oneBroker(t *testing.T) broker {
+	if bootstrap := os.Getenv("WADI_BOOTSTRAP"); bootstrap != "" {
+		return broker{bootstrap: bootstrap}
+	}
+	return brokers[1].start(t)
+}
+
 // context ends with the test, after limit, or when the process under test does: a client may try for minutes to reach
 // a broker that is gone.
 func (b broker) context(t *testing.T, limit time.Duration) context.Context {
@@ -66,6 +77,25 @@ func (b broker) context(t *testing.T, limit time.Duration) context.Context {
 		}()
 	}
 	return ctx
+}
+
+// waitFor skips a test of APIs that the broker does not serve yet. Once it does, the test runs.
+func (b broker) waitFor(ctx context.Context, t *testing.T, apis ...kmsg.Key) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.bootstrap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	answer, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, api := range apis {
+		if !slices.ContainsFunc(answer.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey == api.Int16() }) {
+			t.Skipf("waits for %s", api.Name())
+		}
+	}
 }
 
 // startDev runs `wadi dev`: embedded etcd, files as object store.

@@ -17,13 +17,18 @@ import (
 
 // Client is one Kafka client, as writer and as reader.
 type Client interface {
+	Writer
+	// Read returns everything that the topics hold, each partition in offset order, read by assignment.
+	Read(ctx context.Context, bootstrap string, topics []string) ([]Read, error)
+}
+
+// Writer is one Kafka client as writer.
+type Writer interface {
 	Name() string
 	// Check returns an error that says what to install when the client cannot run here.
 	Check() error
 	// Write sends the records, in order, with one producer. It returns when each one has been acknowledged.
 	Write(ctx context.Context, bootstrap, topic, codec string, records []Record) ([]Written, error)
-	// Read returns everything that the topics hold, each partition in offset order, read by assignment.
-	Read(ctx context.Context, bootstrap string, topics []string) ([]Read, error)
 }
 
 // chooser is a Client that cannot write every record.

@@ -52,7 +52,7 @@ func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
 }
 
 // write has one client write one workload to a topic of its own.
-func write(ctx context.Context, t *testing.T, b broker, c Client, codec string, keyed bool) topic {
+func write(ctx context.Context, t *testing.T, b broker, c Writer, codec string, keyed bool) topic {
 	t.Helper()
 	name := fmt.Sprintf("%s-%s-%s-%08x", c.Name(), codec, map[bool]string{true: "keyed", false: "unkeyed"}[keyed], rand.Uint32())
 	if err := createTopic(ctx, b.bootstrap, name, 3); err != nil {

@@ -40,7 +40,13 @@ func (kafkaGo) shows(written []Written) []Written {
 	return shown
 }
 
-func (c goClient) Name() string { return c.name }
+func (c goClient) Name() string { return c.name + c.version }
+
+// speaking is sarama for brokers of a version. It asks with the versions of APIs that those had, whatever the broker says.
+func (c goClient) speaking(version string) goClient {
+	c.version = version
+	return c
+}
 
 func (goClient) Check() error {
 	if _, err := os.Stat(goProgram()); err != nil {

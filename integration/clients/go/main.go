@@ -3,7 +3,8 @@
 //
 //	clients sarama|kafka-go write SERVERS TOPIC CODEC < RECORDS
 //	clients sarama|kafka-go read SERVERS TOPIC...
-//	clients sarama|kafka-go admin SERVERS TOPIC
+//	clients sarama|kafka-go admin SERVERS TOPIC OTHER MILLISECONDS
+//	clients sarama|kafka-go|franz member SERVERS GROUP TOPIC
 //
 // With the variable SARAMA_VERSION (a Kafka version such as 3.6.0) sarama speaks what a broker of that version knows.
 package main
@@ -15,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"wadi/integration/clients/go/franz"
 	"wadi/integration/clients/go/kafkago"
 	"wadi/integration/clients/go/record"
 	"wadi/integration/clients/go/saramaclient"
@@ -23,8 +25,9 @@ import (
 type command func(ctx context.Context, out *record.Printer, servers string, args []string) error
 
 var commands = map[string]map[string]command{
-	"sarama":   {"write": saramaclient.Write, "read": saramaclient.Read},
-	"kafka-go": {"write": kafkago.Write, "read": kafkago.Read},
+	"franz":    {"member": franz.Member},
+	"sarama":   {"write": saramaclient.Write, "read": saramaclient.Read, "admin": saramaclient.Admin, "member": saramaclient.Member},
+	"kafka-go": {"write": kafkago.Write, "read": kafkago.Read, "admin": kafkago.Admin, "member": kafkago.Member},
 }
 
 func main() {
@@ -38,7 +41,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) < 4 || commands[args[0]][args[1]] == nil {
-		return fmt.Errorf("usage: clients sarama|kafka-go COMMAND SERVERS TOPIC [ARGUMENT]...")
+		return fmt.Errorf("usage: clients sarama|kafka-go COMMAND SERVERS TOPIC [ARGUMENTS]")
 	}
 	return commands[args[0]][args[1]](ctx, record.NewPrinter(os.Stdout), args[2], args[3:])
 }

@@ -36,29 +36,20 @@ func Write(_ context.Context, out *record.Printer, servers string, args []string
 		return fmt.Errorf("producer: %w", err)
 	}
 	go func() {
-		defer producer.AsyncClose() // flushes first
 		for i, r := range records {
 			producer.Input() <- message(args[0], i, r)
 		}
 	}()
-	errors := producer.Errors()
-	for successes := producer.Successes(); successes != nil || errors != nil; {
+	for range records {
 		select {
-		case m, open := <-successes:
-			if !open {
-				successes = nil
-				continue
-			}
+		case m := <-producer.Successes():
 			out.Print(record.Stored{I: m.Metadata.(int), Partition: m.Partition, Offset: m.Offset})
-		case failed, open := <-errors:
-			if !open {
-				errors = nil
-				continue
-			}
+		case failed := <-producer.Errors():
 			out.Print(record.Stored{I: failed.Msg.Metadata.(int), Error: failed.Err.Error()})
 		}
 	}
-	return nil
+	// Not before: a producer that is being closed does not repeat what a broker refused for the moment.
+	return producer.Close()
 }
 
 func message(topic string, i int, r record.Record) *sarama.ProducerMessage {

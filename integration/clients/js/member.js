@@ -1,0 +1,46 @@
+'use strict'
+// A member of a group that commits each record after it has processed it. It reports, and takes orders, like the members
+// in ../go (see record/member.go). usage: node member.js SERVERS GROUP TOPIC
+
+const { createInterface } = require('node:readline')
+const { connect, main } = require('./client')
+const { print } = require('./record')
+
+main(async (servers, groupId, topic) => {
+  const consumer = connect(servers).consumer({
+    groupId,
+    sessionTimeout: 6000,
+    rebalanceTimeout: 10_000,
+    heartbeatInterval: 300,
+    metadataMaxAge: 500,
+    maxWaitTimeInMs: 200,
+    retry: { initialRetryTime: 100, retries: 20 },
+  })
+  let partitions = []
+  const assigned = now => {
+    partitions = now
+    print({ event: 'assigned', partitions: [...now].sort() })
+  }
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => assigned(payload.memberAssignment[topic] ?? []))
+  consumer.on(consumer.events.REBALANCING, () => assigned([]))
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic], fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ partition, message }) => {
+      print({ event: 'record', partition, offset: Number(message.offset), value: message.value.toString() })
+      const offset = Number(message.offset) + 1
+      await consumer.commitOffsets([{ topic, partition, offset: String(offset) }])
+      print({ event: 'committed', partition, offset })
+    },
+  })
+
+  for await (const order of createInterface({ input: process.stdin })) {
+    if (order === 'leave') break
+    if (order === 'replay') {
+      for (const partition of partitions) consumer.seek({ topic, partition, offset: '0' })
+    }
+  }
+  await consumer.disconnect()
+  process.stdin.destroy() // or the process would wait for its end
+})
