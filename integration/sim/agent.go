@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wadi/agent/ingest"
+	"wadi/agent/sweep"
 	"wadi/internal/layout"
 	"wadi/metadata/bootstrap"
 	"wadi/metadata/checkpoint"
@@ -48,6 +49,7 @@ type agent struct {
 	jobOf    layout.Session
 	steps    *checkpoint.Steps
 	archives *checkpoint.Reader
+	sweeper  *sweep.Core
 
 	caughtUp bool
 	opened   bool // a session was open once
@@ -184,6 +186,8 @@ func (a *agent) assemble(id bootstrap.Identity) {
 	a.tick(80*time.Millisecond, func() { a.view.Tick(a.mono()); a.lookAtHealth() })
 	a.tick(40*time.Millisecond, a.tickJob)
 	a.tick(ttl/5, a.closeSessions)
+	a.sweeper = sweep.NewCore(sweep.Defaults(ttl))
+	a.tick(250*time.Millisecond, a.sweepUp)
 	a.tick(ttl/20, func() {
 		a.ingStep(func(c *ingest.Core) { c.Silent(a.mono(), a.mono() >= a.sess.AliveUntil()) })
 	})

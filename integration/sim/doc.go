@@ -7,7 +7,7 @@
 // What must hold is checked all along against a log of its own (oracle.go), which reads the journal as it is written and
 // knows every batch that a producer ever sent: nothing acknowledged is lost, nothing is doubled, order is kept, no offset
 // has two values, an answer that promises "not proposed" is true, all replicas have one digest, what a checkpoint holds is
-// what State was. After the faults stop, everything must be answered and archived within a bounded time.
+// what State was; a log start moves as it was told, never back, and what it leaves is swept. After the faults stop, everything must be answered and archived within a bounded time.
 //
 // Code that blocks in production (journal.Append, checkpoint.Steps, view.Read) runs here too: as a coroutine that hands
 // control back to the loop at each call to etcd or the bucket. Nothing runs at the same time as anything else.

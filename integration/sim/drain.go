@@ -80,6 +80,9 @@ func (w *World) stuck() string {
 	if open != len(w.agents) {
 		return "a dead session is open"
 	}
+	if n := w.oracle.st.Unswept(); n > 0 {
+		return "deletions and trims are not swept"
+	}
 	return ""
 }
 

@@ -66,6 +66,13 @@ var mutations = []mutation{
 		"if p.pending[objectLane] == 0 && c.inlineAllowed(", "if c.inlineAllowed("},
 	{"a lost session's uploads free their bytes at once", "agent/ingest/core.go",
 		"c.settle(it, Result{Err: ErrNoSession, Base: -1})\n", "c.settle(it, Result{Err: ErrNoSession, Base: -1})\n\t\t\t\tc.free(it)\n"},
+	{"a log start moves back", "metadata/state/trim.go", "offset <= start {", "offset == start {"},
+	{"a sweep drops the run that the log start lies in", "metadata/state/trim.go",
+		"p.runs.first().Last < p.LogStart }", "p.runs.first().Base < p.LogStart }"},
+	{"a sweep keeps the references of what it drops below a log start", "metadata/state/sweep.go",
+		"s.dropRun(p.runs.popFront())", "p.runs.popFront()\n\t\t\t\ts.runCount--"},
+	{"a base forgets which partitions are to be swept", "metadata/state/base.go",
+		"s.encodeTopics, s.encodeTrimmed,", "s.encodeTopics,"},
 	{"sweeping a topic forgets an object's references", "metadata/state/objects.go",
 		"\tif !r.Inline() {\n\t\ts.releaseObject(r.Place, 1)\n", "\tif !r.Inline() {\n\t\ts.releaseObject(r.Place, min(2, s.objects.get(r.Place).Refs))\n"},
 }

@@ -38,6 +38,10 @@ type oracle struct {
 	landed   map[connPartition]int
 	lastSeq  map[pidPartition]int32
 	ackedTo  [partitions]int64 // next offset after the highest that was acknowledged
+
+	starts    [partitions]int64 // where the logs begin
+	toldStart [partitions]int64 // the highest that a client was told
+	grown     int64             // position at which the topic last got partitions
 }
 
 // logged is one batch of a partition's log.
@@ -119,6 +123,10 @@ func (o *oracle) apply(e journal.Entry) {
 			o.appended(e, c.GetAppendBatches(), d.Body.Inline, r.Batches)
 		case c.GetAppendBatches() != nil && r.Code != state.SessionNotOpen:
 			w.violated("append at position %d: %s", e.Position, r.Code)
+		case c.GetTrimPartitions() != nil && r.Code == state.OK:
+			o.cutOff(e, c.Base, c.GetTrimPartitions(), r.Batches)
+		case c.GetCreatePartitions() != nil && c.GetCreatePartitions().Topic == w.orders && r.Code == state.OK:
+			o.grown = e.Position
 		case c.GetMark() != nil && r.Code == state.OK:
 			o.frozen[e.Position] = o.st.Freeze()
 			if err := o.st.Check(); err != nil {

@@ -83,6 +83,7 @@ func (w *World) startClients() {
 	w.createTopic()
 	w.startReaders()
 	w.scrap()
+	w.trims()
 }
 
 // createTopic asks random agents until the topic is there: only one creation may win.

@@ -28,9 +28,12 @@ func (w *World) startReaders() {
 func (a *agent) read(partition int32, sure bool, maxRuns int) error {
 	w := a.w
 	if sure {
-		acked := w.oracle.ackedTo[partition]
+		acked, start := w.oracle.ackedTo[partition], w.oracle.toldStart[partition]
 		if err := a.pass(); err != nil {
 			return err
+		}
+		if p := a.partition(partition); p != nil && p.LogStart < start {
+			w.violated("agent %d, behind a barrier, begins partition %d at %d, a client was told %d before", a.id, partition, p.LogStart, start)
 		}
 		if next := a.partition(partition); next == nil || next.Next < acked {
 			w.violated("agent %d, behind a barrier, does not have offset %d of partition %d, which was acknowledged before",
@@ -41,9 +44,9 @@ func (a *agent) read(partition int32, sure bool, maxRuns int) error {
 	if p == nil {
 		return nil
 	}
-	from := int64(0)
+	from := p.LogStart
 	if maxRuns < p.Runs() {
-		from = w.rng.Int64N(p.Next)
+		from += w.rng.Int64N(p.Next - p.LogStart + 1)
 	}
 	runs := p.RunsFrom(from, maxRuns, 1<<40, nil)
 	if len(runs) > 0 && (runs[0].Base > from || runs[0].Last < from) {
@@ -71,6 +74,9 @@ func (a *agent) readRun(partition int32, r state.Run) error {
 		// As fetches do: a barrier, and one more look.
 		if err := a.pass(); err != nil {
 			return err
+		}
+		if p := a.partition(partition); p.LogStart > r.Last {
+			return nil // deleted meanwhile
 		}
 		if data, err = a.fetch(r); errors.Is(err, objstore.ErrNotFound) {
 			a.w.violated("agent %d: the bytes of offset %d of partition %d are nowhere: %v", a.id, r.Base, partition, err)

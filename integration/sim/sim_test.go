@@ -73,6 +73,7 @@ func (s *Stats) add(o Stats) {
 	s.Loads += o.Loads
 	s.Sessions += o.Sessions
 	s.Crashes += o.Crashes
+	s.Trims += o.Trims
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n
@@ -89,6 +90,7 @@ func (s *Stats) checkHappened(t *testing.T) {
 	for name, n := range map[string]int{
 		"acknowledged batch": s.Acked, "duplicate": s.Duplicates, "definite refusal": s.Definite, "unknown outcome": s.Unknown,
 		"read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
+		"trim": s.Trims,
 	} {
 		if n == 0 {
 			t.Errorf("no %s in any run", name)

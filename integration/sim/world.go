@@ -49,9 +49,9 @@ type World struct {
 
 // Stats say what a run did, so that one in which nothing happened is not taken for a proof.
 type Stats struct {
-	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes int
-	Disasters                                                                                           [7]int // by kind
-	Virtual                                                                                             time.Duration
+	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
+	Disasters                                                                                                  [7]int // by kind
+	Virtual                                                                                                    time.Duration
 }
 
 // Run carries out one run. The hash is of its trace; err is the first thing that was violated.
