@@ -1,0 +1,346 @@
+package consumer
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"wadi/metadata/state"
+)
+
+// topicList is topics for tests; its index is the number less one.
+type topicList []Topic
+
+func (l topicList) Named(name string) (Topic, bool) {
+	i := slices.IndexFunc(l, func(t Topic) bool { return t.Name == name })
+	if i < 0 {
+		return Topic{}, false
+	}
+	return l[i], true
+}
+
+func (l topicList) Matching(re *regexp.Regexp) (found []Topic) {
+	for _, t := range l {
+		if re.MatchString(t.Name) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+func (l *topicList) add(name string, partitions uint32) {
+	*l = append(*l, Topic{Number: uint64(len(*l) + 1), Name: name, Partitions: partitions})
+}
+
+// rig is a group whose changes State always takes.
+type rig struct {
+	t       require.TestingT
+	g       *Group
+	topics  topicList
+	version int64
+}
+
+func newRig(t require.TestingT) *rig { return &rig{t: t, g: New(0, 0)} }
+
+func (r *rig) apply(c Change) {
+	for _, u := range c {
+		r.version++
+		r.g.Apply(u, r.version)
+	}
+}
+
+func (r *rig) beat(h *Heartbeat) (Answer, error) {
+	require.NoError(r.t, h.Check())
+	var a Answer
+	var c Change
+	var err error
+	if h.Epoch < 0 {
+		a, c, err = r.g.Leave(h)
+	} else {
+		a, c, err = r.g.Heartbeat(h, r.topics, true, 1000)
+	}
+	if err == nil {
+		r.apply(c)
+	}
+	return a, err
+}
+
+func (r *rig) must(h *Heartbeat) Answer {
+	a, err := r.beat(h)
+	require.NoError(r.t, err)
+	return a
+}
+
+func join(member string, topics ...string) *Heartbeat {
+	return &Heartbeat{Member: member, RebalanceTimeoutMs: 1000, Topics: topics, HasTopics: true, Owned: &Set{}}
+}
+
+func beat(member string, epoch int32, owned *Set) *Heartbeat {
+	return &Heartbeat{Member: member, Epoch: epoch, RebalanceTimeoutMs: -1, Owned: owned}
+}
+
+func text(s Set) string {
+	var b strings.Builder
+	each(s, func(s slot) { fmt.Fprintf(&b, " %d/%d", s.topic, s.partition) })
+	return strings.TrimSpace(b.String())
+}
+
+// KIP-848: the second member gets what the first was told to give up, and not before it did.
+func TestHandOver(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 4)
+	a := r.must(join("a", "t"))
+	require.Equal(t, int32(1), a.Epoch)
+	require.Equal(t, "1/0 1/1 1/2 1/3", text(*a.Assignment))
+	require.Equal(t, "Stable", r.g.Phase())
+
+	b := r.must(join("b", "t"))
+	require.Equal(t, int32(2), b.Epoch)
+	require.Empty(t, *b.Assignment, "everything still belongs to a")
+	require.Equal(t, "Reconciling", r.g.Phase())
+
+	a = r.must(beat("a", 1, nil))
+	require.True(t, a.Revoking)
+	require.Equal(t, int32(1), a.Epoch, "it stays at its epoch until it gave up")
+	require.Equal(t, "1/0 1/1", text(*a.Assignment))
+	all := SetOf(map[uint64][]uint32{1: {0, 1, 2, 3}})
+	a = r.must(beat("a", 1, &all))
+	require.True(t, a.Revoking)
+	require.Nil(t, a.Assignment, "said once")
+	require.Nil(t, r.must(beat("b", 2, nil)).Assignment)
+
+	mine := SetOf(map[uint64][]uint32{1: {0, 1}})
+	a = r.must(beat("a", 1, &mine))
+	require.Equal(t, int32(2), a.Epoch)
+	require.Nil(t, a.Assignment)
+	b = r.must(beat("b", 2, nil))
+	require.Equal(t, "1/2 1/3", text(*b.Assignment))
+	require.Equal(t, "Stable", r.g.Phase())
+
+	_, c, err := r.g.Heartbeat(beat("a", 2, nil), r.topics, false, 10)
+	require.NoError(t, err)
+	require.Nil(t, c, "a heartbeat of a stable member is nothing for State")
+	_, c, err = r.g.Heartbeat(beat("a", 2, &mine), r.topics, true, 10)
+	require.NoError(t, err)
+	require.Nil(t, c)
+}
+
+// Semantics line 67: who may come under which epoch.
+func TestEpochs(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 2)
+	_, err := r.beat(beat("a", 1, nil))
+	require.ErrorIs(t, err, ErrUnknownMember)
+	r.must(join("a", "t"))
+	_, err = r.beat(beat("a", 2, nil))
+	require.ErrorIs(t, err, ErrFencedEpoch)
+	r.must(join("b", "t"))
+	one := SetOf(map[uint64][]uint32{1: {0}})
+	r.must(beat("a", 1, nil))
+	require.Equal(t, int32(2), r.must(beat("a", 1, &one)).Epoch)
+	// The answer was lost: it comes again under the epoch before.
+	again := r.must(beat("a", 1, &one))
+	require.Equal(t, int32(2), again.Epoch)
+	_, err = r.beat(beat("a", 1, nil))
+	require.ErrorIs(t, err, ErrFencedEpoch, "it does not say what it owns")
+	both := SetOf(map[uint64][]uint32{1: {0, 1}})
+	_, err = r.beat(beat("a", 1, &both))
+	require.ErrorIs(t, err, ErrFencedEpoch, "it owns what is another's")
+	rejoined := r.must(join("a", "t"))
+	require.Equal(t, "1/0", text(*rejoined.Assignment), "who joins again hears all it has")
+	left := r.must(beat("a", LeaveEpoch, nil))
+	require.Equal(t, int32(LeaveEpoch), left.Epoch)
+	require.Equal(t, "1/0 1/1", text(*r.must(beat("b", 2, nil)).Assignment))
+	_, err = r.beat(beat("a", LeaveEpoch, nil))
+	require.ErrorIs(t, err, ErrUnknownMember)
+	r.must(beat("b", LeaveEpoch, nil))
+	require.Equal(t, "Empty", r.g.Phase())
+}
+
+func TestStaticMembers(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 2)
+	as := func(h *Heartbeat) *Heartbeat { h.Instance = "i"; return h }
+	r.must(as(join("a", "t")))
+	_, err := r.beat(as(join("b", "t")))
+	require.ErrorIs(t, err, ErrUnreleased)
+	_, err = r.beat(as(beat("b", 1, nil)))
+	require.ErrorIs(t, err, ErrFencedInstance)
+	require.Equal(t, int32(StaticLeaveEpoch), r.must(as(beat("a", StaticLeaveEpoch, nil))).Epoch)
+	c := r.must(join("c", "t"))
+	require.Empty(t, *c.Assignment, "the absent one keeps its partitions")
+	epoch := r.g.Epoch
+	b := r.must(as(join("b", "t")))
+	require.Equal(t, epoch, r.g.Epoch, "a successor is no new member")
+	require.Equal(t, "1/0", text(*b.Assignment))
+	require.Nil(t, r.g.Members["a"])
+	require.Equal(t, "1/1", text(*r.must(beat("c", c.Epoch, nil)).Assignment))
+	_, err = r.beat(as(beat("a", 1, nil)))
+	require.ErrorIs(t, err, ErrFencedInstance)
+}
+
+func TestSubscriptions(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("orders", 1)
+	r.topics.add("orders-eu", 1)
+	r.topics.add("other", 1)
+	pattern := "orders.*"
+	h := join("a")
+	h.HasTopics, h.Regex = false, &pattern
+	a := r.must(h)
+	require.Equal(t, "1/0 2/0", text(*a.Assignment), "whole names")
+	r.topics.add("orders-us", 2)
+	a = r.must(beat("a", a.Epoch, nil))
+	require.Equal(t, "1/0 2/0 4/0 4/1", text(*a.Assignment))
+	r.topics[3].Partitions = 3
+	_, c, err := r.g.Heartbeat(beat("a", a.Epoch, nil), r.topics, false, 10)
+	require.NoError(t, err)
+	require.Nil(t, c, "nobody said that topics changed")
+	a = r.must(beat("a", a.Epoch, nil))
+	require.Equal(t, "1/0 2/0 4/0 4/1 4/2", text(*a.Assignment))
+	bad := "["
+	require.ErrorIs(t, (&Heartbeat{Regex: &bad}).Check(), ErrInvalidRegex)
+	unknown := "sticky"
+	require.ErrorIs(t, (&Heartbeat{Assignor: &unknown}).Check(), ErrUnsupportedAssign)
+	_, _, err = r.g.Heartbeat(join("b", "other"), r.topics, true, 1)
+	require.ErrorIs(t, err, ErrFull)
+}
+
+// A change that one command cannot hold comes in several, and is whole with the last.
+func TestLargeChange(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 200)
+	for i := range 200 {
+		h := join(fmt.Sprintf("m%03d", i), "t")
+		h.ClientID = strings.Repeat("c", 2000)
+		_, c, err := r.g.Heartbeat(h, r.topics, true, 1000)
+		require.NoError(t, err)
+		r.apply(c)
+	}
+	r.topics[0].Partitions = 400
+	_, c, err := r.g.Heartbeat(beat("m000", r.g.Members["m000"].Epoch, nil), r.topics, true, 1000)
+	require.NoError(t, err)
+	require.Greater(t, len(c), 2)
+	for i, u := range c {
+		require.Equal(t, i == len(c)-1, u.Header.AssignmentEpoch == u.Header.Generation)
+		r.apply(Change{u})
+	}
+	require.Nil(t, c[1].Removed)
+}
+
+// client is a member as its process sees itself.
+type client struct {
+	epoch int32
+	owned Set // what it works on
+	want  Set // what it was last told
+	slow  bool
+	lost  bool // it had no answer: it says everything, and hears everything
+}
+
+// Any order of joins, heartbeats, lost answers, leaves and changes of topics: no partition is worked on by two, and when
+// it calms down everybody has what the assignor says.
+func TestNoPartitionTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := newRig(t)
+		r.topics.add("t1", 3)
+		r.topics.add("t2", 2)
+		clients := map[string]*client{}
+		subs := [][]string{{"t1"}, {"t1", "t2"}, {"t2", "t3"}}
+		step := func(id string, lost bool) {
+			c := clients[id]
+			h := beat(id, c.epoch, &c.owned)
+			if c.epoch == 0 || c.lost {
+				h = join(id, subs[len(id)%3]...)
+				h.Epoch, h.Owned = c.epoch, &c.owned
+			}
+			a, err := r.beat(h)
+			if err != nil {
+				require.ErrorIs(t, err, ErrFencedEpoch)
+				*c = client{}
+				return
+			}
+			if c.lost = lost; lost {
+				return
+			}
+			c.epoch = a.Epoch
+			if a.Assignment != nil {
+				c.want = *a.Assignment
+				c.owned = union(c.owned, c.want) // it begins at once, and ends what it must when it likes
+			}
+			if !c.slow {
+				c.owned = c.want
+			}
+		}
+		check := func() {
+			owner := map[slot]string{}
+			for id, c := range clients {
+				each(c.owned, func(s slot) {
+					require.Empty(t, owner[s], "%v is worked on by %s and %s", s, owner[s], id)
+					owner[s] = id
+				})
+			}
+		}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			id := strings.Repeat("m", rapid.IntRange(1, 5).Draw(t, "member"))
+			c := clients[id]
+			switch rapid.IntRange(0, 9).Draw(t, "event") {
+			case 0: // it leaves, or its session ends
+				if c != nil {
+					r.apply(r.g.Remove(id))
+					delete(clients, id)
+				}
+			case 1:
+				if len(r.topics) < 3 {
+					r.topics.add("t3", 4)
+				} else {
+					r.topics[rapid.IntRange(0, 2).Draw(t, "topic")].Partitions++
+				}
+			case 2: // it comes again from the start
+				if c != nil {
+					*c = client{}
+				}
+			default:
+				if c == nil {
+					c = &client{}
+					clients[id] = c
+				}
+				c.slow = rapid.Bool().Draw(t, "slow")
+				step(id, rapid.IntRange(0, 5).Draw(t, "lost") == 0)
+			}
+			check()
+		}
+		for range 3*len(clients) + 6 {
+			for _, id := range slices.Sorted(func(yield func(string) bool) {
+				for id := range clients {
+					if !yield(id) {
+						return
+					}
+				}
+			}) {
+				clients[id].slow = false
+				step(id, false)
+				check()
+			}
+		}
+		if len(clients) > 0 {
+			require.Equal(t, "Stable", r.g.Phase())
+		}
+		for id, c := range clients {
+			require.True(t, equal(c.owned, r.g.Members[id].Target), "%s has %s", id, text(c.owned))
+		}
+		again := Restore(r.g.Version, r.g.Epoch, r.g.AssignmentEpoch, r.g.Hash, members(r.g))
+		require.Equal(t, r.g.holder, again.holder, "the mirror is what State leads to")
+	})
+}
+
+func members(g *Group) (list []*state.Member) {
+	for _, m := range g.Members {
+		list = append(list, m)
+	}
+	return list
+}

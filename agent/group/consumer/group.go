@@ -1,0 +1,248 @@
+package consumer
+
+import (
+	"cmp"
+	"errors"
+	"hash/fnv"
+	"maps"
+	"regexp"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+// What a heartbeat is refused with.
+var (
+	ErrUnknownMember     = errors.New("the group has no such member")
+	ErrFencedEpoch       = errors.New("not the member's epoch: it must give up its partitions and join again")
+	ErrUnreleased        = errors.New("another member has the instance id and has not left")
+	ErrFencedInstance    = errors.New("another member has the instance id")
+	ErrInvalidRegex      = errors.New("the subscribed pattern is no regular expression")
+	ErrUnsupportedAssign = errors.New("the assignor is not known")
+	ErrFull              = errors.New("the group is full")
+)
+
+// Topic is a topic that exists.
+type Topic struct {
+	Number     uint64
+	Name       string
+	Partitions uint32
+}
+
+// Topics knows those that exist.
+type Topics interface {
+	Named(name string) (Topic, bool)
+	Matching(re *regexp.Regexp) []Topic
+}
+
+// Group is a group as State has it.
+type Group struct {
+	Version         int64 // of the group in State
+	Epoch           int32
+	AssignmentEpoch int32 // group epoch that the targets were computed for
+	Hash            uint64
+	Members         map[string]*state.Member // by id; shared, never changed
+
+	holder  map[slot]string // who has a partition, to use or to give up
+	regexes map[string]*regexp.Regexp
+}
+
+// New is a group without members. Its epochs go on from a generation that it had as a classic group.
+func New(version int64, epoch int32) *Group {
+	return &Group{
+		Version: version, Epoch: epoch, AssignmentEpoch: epoch, Members: map[string]*state.Member{}, holder: map[slot]string{},
+		regexes: map[string]*regexp.Regexp{},
+	}
+}
+
+// Restore is a group that State has.
+func Restore(version int64, epoch, assignmentEpoch int32, hash uint64, members []*state.Member) *Group {
+	g := New(version, epoch)
+	g.AssignmentEpoch, g.Hash = assignmentEpoch, hash
+	for _, m := range members {
+		g.put(m)
+	}
+	return g
+}
+
+func (g *Group) put(m *state.Member) {
+	g.drop(m.Id)
+	g.Members[m.Id] = m
+	for _, set := range []Set{m.Owned, m.Revoking} {
+		each(set, func(s slot) { g.holder[s] = m.Id })
+	}
+}
+
+func (g *Group) drop(id string) {
+	m := g.Members[id]
+	if m == nil {
+		return
+	}
+	delete(g.Members, id)
+	for _, set := range []Set{m.Owned, m.Revoking} {
+		each(set, func(s slot) {
+			if g.holder[s] == id {
+				delete(g.holder, s)
+			}
+		})
+	}
+}
+
+// static is the member with an instance id, nil when there is none.
+func (g *Group) static(instance string) *state.Member {
+	for _, m := range g.Members {
+		if m.InstanceId == instance {
+			return m
+		}
+	}
+	return nil
+}
+
+func (g *Group) sorted() []*state.Member {
+	return slices.SortedFunc(maps.Values(g.Members), func(a, b *state.Member) int { return cmp.Compare(a.Id, b.Id) })
+}
+
+// Change is what State is to have next. It is one command, or several where one would not fit an entry: the members'
+// new targets come first then, and the header's assignment epoch with the last.
+type Change []*pb.UpdateGroup
+
+// Apply makes the mirror follow a command of a change that State took at a version.
+func (g *Group) Apply(u *pb.UpdateGroup, version int64) {
+	for _, id := range u.Removed {
+		g.drop(id)
+	}
+	for _, m := range u.Members {
+		g.put(m)
+	}
+	g.Version, g.Epoch = version, u.Header.Generation
+	g.AssignmentEpoch, g.Hash = u.Header.AssignmentEpoch, u.Header.MetadataHash
+}
+
+// maxCommand is about how many bytes of members one command carries: an entry holds 256 KiB.
+const maxCommand = 96 << 10
+
+// draft collects a change.
+type draft struct {
+	g               *Group
+	epoch           int32
+	assignmentEpoch int32
+	hash            uint64
+	put             map[string]*state.Member
+	removed         []string
+}
+
+func (g *Group) draft() *draft {
+	return &draft{g: g, epoch: g.Epoch, assignmentEpoch: g.AssignmentEpoch, hash: g.Hash, put: map[string]*state.Member{}}
+}
+
+// members are those that there will be, sorted by id.
+func (d *draft) members() []*state.Member {
+	all := maps.Clone(d.g.Members)
+	for _, id := range d.removed {
+		delete(all, id)
+	}
+	maps.Copy(all, d.put)
+	return slices.SortedFunc(maps.Values(all), func(a, b *state.Member) int { return cmp.Compare(a.Id, b.Id) })
+}
+
+// change is nil when there is none.
+func (d *draft) change() Change {
+	if len(d.put) == 0 && len(d.removed) == 0 && d.epoch == d.g.Epoch && d.assignmentEpoch == d.g.AssignmentEpoch && d.hash == d.g.Hash {
+		return nil
+	}
+	count := len(d.members())
+	header := func(last bool) *pb.GroupHeader {
+		h := &pb.GroupHeader{
+			Type: uint32(state.ConsumerGroup), State: uint32(state.GroupStable), ProtocolType: "consumer", Generation: d.epoch,
+			AssignmentEpoch: d.assignmentEpoch, MetadataHash: d.hash,
+		}
+		if count == 0 {
+			h.State = uint32(state.GroupEmpty)
+		}
+		if !last {
+			h.AssignmentEpoch = d.g.AssignmentEpoch
+		}
+		return h
+	}
+	slices.Sort(d.removed)
+	c := Change{{Removed: d.removed}}
+	size := 0
+	for _, id := range slices.Sorted(maps.Keys(d.put)) {
+		m := d.put[id]
+		n := proto.Size(m)
+		if size+n > maxCommand && len(c[len(c)-1].Members) > 0 {
+			c, size = append(c, &pb.UpdateGroup{}), 0
+		}
+		last := c[len(c)-1]
+		last.Members, size = append(last.Members, m), size+n
+	}
+	for i, u := range c {
+		u.Header = header(i == len(c)-1)
+	}
+	return c
+}
+
+// subscription is what a member subscribes to, of the topics that exist, by number.
+func (g *Group) subscription(m *state.Member, topics Topics) []Topic {
+	found := map[uint64]Topic{}
+	for _, name := range m.Topics {
+		if t, ok := topics.Named(name); ok {
+			found[t.Number] = t
+		}
+	}
+	if re := g.regex(m.Regex); re != nil {
+		for _, t := range topics.Matching(re) {
+			found[t.Number] = t
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b Topic) int { return cmp.Compare(a.Number, b.Number) })
+}
+
+// regex is a member's pattern, nil when it has none. It was found valid when the member came with it.
+func (g *Group) regex(pattern string) *regexp.Regexp {
+	if pattern == "" {
+		return nil
+	}
+	re, ok := g.regexes[pattern]
+	if !ok {
+		if len(g.regexes) >= 2*len(g.Members)+16 {
+			clear(g.regexes) // patterns that members had once
+		}
+		re, _ = compile(pattern)
+		g.regexes[pattern] = re
+	}
+	return re
+}
+
+// compile makes a pattern that matches whole names. Kafka takes RE2's syntax, and so does Go.
+func compile(pattern string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, err
+	}
+	return regexp.Compile("^(?:" + pattern + ")$")
+}
+
+// hashOf identifies the topics that the members subscribe to, as they are now.
+func hashOf(subscribed map[string][]Topic) uint64 {
+	all := map[uint64]Topic{}
+	for _, topics := range subscribed {
+		for _, t := range topics {
+			all[t.Number] = t
+		}
+	}
+	h := fnv.New64a()
+	var b [12]byte
+	for _, n := range slices.Sorted(maps.Keys(all)) {
+		for i := range 8 {
+			b[i] = byte(n >> (8 * i))
+		}
+		for i := range 4 {
+			b[8+i] = byte(all[n].Partitions >> (8 * i))
+		}
+		h.Write(b[:])
+	}
+	return h.Sum64()
+}
