@@ -140,6 +140,10 @@ func TestLine37SessionsOfFetch(t *testing.T) {
 		require.Zero(t, resp.SessionID)
 		require.Empty(t, resp.Topics)
 		refused(version, s.id, 2, 70)
+		// One can be opened without any, and filled later.
+		s, first = open(c, version, 0)
+		require.Empty(t, first)
+		require.Len(t, s.poll(seek(0, to)), 1)
 	}
 }
 
