@@ -19,7 +19,7 @@ const (
 const brokerRetentionMs = "log.retention.ms"
 
 // Brokers are the broker configs.
-var Brokers = newCatalogue("broker config name", prepared(slices.Concat(logKeys, replicationKeys, controllerKeys, networkKeys, tieredKeys,
+var Brokers = newCatalogue("broker config name", prepared(slices.Concat(logKeys, retentionKeys, replicationKeys, controllerKeys, networkKeys, tieredKeys,
 	groupKeys, transactionKeys, internalTopicKeys, securityKeys))...)
 
 // prepared marks what the tables do not say.

@@ -24,10 +24,9 @@ var Defaults = NoLayers.Topics()
 func (l Layers) Topics() *Effective {
 	e := &Effective{}
 	for i := range Topics.Keys {
-		if k := &Topics.Keys[i]; k.Acts {
-			v, _ := InForce(k, l.Inherited(k, Nothing, FromTopic))
-			e.set(k.Name, v)
-		}
+		k := &Topics.Keys[i]
+		v, _ := InForce(k, l.Inherited(k, Nothing, FromTopic))
+		e.set(k.Name, v)
 	}
 	return e
 }

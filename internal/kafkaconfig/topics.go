@@ -2,7 +2,7 @@ package kafkaconfig
 
 import "slices"
 
-// Names of the topic configs that act.
+// Names of the topic configs that Effective knows.
 const (
 	MaxMessageBytes = "max.message.bytes"
 	TimestampType   = "message.timestamp.type"
@@ -38,10 +38,6 @@ var Topics = newCatalogue("topic config name", slices.Concat(
 			"!How far in the past a record's timestamp may lie, in milliseconds."},
 		{TimestampType, String, "CreateTime", oneOf("CreateTime", "LogAppendTime"), ClusterWide,
 			"!Whether records keep their producer's time or get the time of appending."},
-		{RetentionBytes, Long, "-1", nil, ClusterWide,
-			"!Bytes per partition from which old records are deleted; -1 keeps all."},
-		{RetentionMs, Long, "604800000", atLeast(-1), ClusterWide,
-			"!Age in milliseconds from which records are deleted; -1 keeps all."},
 		{"file.delete.delay.ms", Long, "60000", atLeast(0), ClusterWide, "Time between marking a file as deleted and removing it."},
 		{"index.interval.bytes", Int, "4096", atLeast(0), ClusterWide, "Bytes between two entries of an index."},
 		{"preallocate", Boolean, "false", nil, ClusterWide, "Whether files get their full size at once."},
@@ -57,6 +53,8 @@ var Topics = newCatalogue("topic config name", slices.Concat(
 		{"unclean.leader.election.enable", Boolean, "false", nil, ClusterWide, "Whether a replica that lacks records may become leader."},
 	})),
 	withBroker(table(noCompactor, []row{
+		{RetentionBytes, Long, "-1", nil, ClusterWide, "Bytes per partition from which old records are deleted; -1 keeps all."},
+		{RetentionMs, Long, "604800000", atLeast(-1), ClusterWide, "Age in milliseconds from which records are deleted; -1 keeps all."},
 		{"compression.gzip.level", Int, "-1", gzipLevel, ClusterWide, "Level when batches are compressed again with gzip."},
 		{"compression.lz4.level", Int, "9", between(1, 17), ClusterWide, "Level when batches are compressed again with lz4."},
 		{"compression.zstd.level", Int, "3", between(-131072, 22), ClusterWide, "Level when batches are compressed again with zstd."},
