@@ -64,7 +64,9 @@ type twinArchive struct {
 	object   uint64
 }
 
-func newTwin() *twin { return &twin{sessions: map[layout.Session]*Session{}, pids: 1, configs: newTwinConfigs()} }
+func newTwin() *twin {
+	return &twin{sessions: map[layout.Session]*Session{}, pids: 1, configs: newTwinConfigs()}
+}
 
 // apply returns what State's results must be.
 func (w *twin) apply(e Entry) Results {
