@@ -64,7 +64,7 @@ func TestStoreFaults(t *testing.T) {
 		{"one hangs", fault.Fault{Op: fault.Put, Do: fault.HangBefore()}, false, 2},
 		{"one hangs after its effect", fault.Fault{Op: fault.Put, Do: fault.HangAfter()}, false, 2},
 		{"hedge hangs too", fault.Fault{Op: fault.Put, Times: 2, Do: fault.HangAfter()}, false, 3},
-		{"all hang", fault.Fault{Op: fault.Put, Times: -1, Do: fault.HangAfter()}, true, 8},
+		{"all hang", fault.Fault{Op: fault.Put, Times: -1, Do: fault.HangAfter()}, true, 9},
 		{"down", fault.Fault{Op: fault.Put, Times: 8, Do: fault.FailBefore(nil)}, true, 8},
 		{"denied", fault.Fault{Op: fault.Put, Do: fault.FailBefore(objstore.ErrDenied)}, true, 1},
 	} {

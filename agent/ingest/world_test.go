@@ -46,6 +46,10 @@ type world struct {
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 func newWorld(t *testing.T, cfg Config, opts ...fault.Option) *world {
+	return newSteadyWorld(t, cfg, steady.ForS3(), opts...)
+}
+
+func newSteadyWorld(t *testing.T, cfg Config, calls steady.Config, opts ...fault.Option) *world {
 	w := &world{t: t, kv: memkv.New(memkv.Config{}), store: fault.New(mem.New(), append(opts, fault.WithTranscript(1000))...)}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	keys, objects := layout.NewEtcd("test"), layout.NewObjects("test", 1)
@@ -64,7 +68,7 @@ func newWorld(t *testing.T, cfg Config, opts ...fault.Option) *world {
 		Limits: view.LimitsFor(5 * time.Second), Journal: j, Observers: []view.Observer{w.session, observer{w}},
 	})
 	w.ingest = New(Options{
-		Config: cfg, View: w.view, Proposer: w.session, Store: steady.New(w.store, steady.ForS3()), Log: quiet,
+		Config: cfg, View: w.view, Proposer: w.session, Store: steady.New(w.store, calls), Log: quiet,
 	})
 	for _, run := range []func(context.Context) error{w.view.Run, w.session.Run, w.ingest.Run} {
 		w.done.Go(func() {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"wadi/agent"
 	"wadi/integration/binary"
 	"wadi/integration/etcd"
@@ -26,6 +28,7 @@ import (
 	"wadi/objstore"
 	"wadi/objstore/fault"
 	"wadi/objstore/mem"
+	"wadi/objstore/steady"
 )
 
 func TestMain(m *testing.M) {
@@ -37,8 +40,9 @@ func TestMain(m *testing.M) {
 // target is an agent under load and where to read its metrics.
 type target struct {
 	address string
-	http    string          // "" = none
-	process *binary.Process // nil = this one
+	http    string              // "" = none
+	process *binary.Process     // nil = this one
+	metrics prometheus.Gatherer // of an agent in this process
 }
 
 // dev is `wadi dev`: embedded etcd, files, every write synced.
@@ -81,9 +85,9 @@ func (d discarding) Put(ctx context.Context, key string, body objstore.Body) err
 	return d.Store.Put(ctx, key, body)
 }
 
-// onS3Profile is an agent in this process on a store in memory that takes as long as S3 does, with an embedded etcd.
-// Its CPU time is not told apart from the clients'.
-func onS3Profile(b *testing.B, seed uint64) target {
+// onS3Profile is an agent in this process on a store in memory that takes as long as S3 does on a day of the profile,
+// with an embedded etcd. Its CPU time is not told apart from the clients'.
+func onS3Profile(b *testing.B, p fault.Profile, seed uint64, cfg steady.Config) target {
 	b.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -117,8 +121,8 @@ func onS3Profile(b *testing.B, seed uint64) target {
 	a, err := agent.New(agent.Options{
 		Config:    loaded.Config,
 		Endpoints: []listen.Endpoint{{Sockets: []net.Listener{socket}, Advertised: config.Listener{Host: "127.0.0.1", Port: uint16(port)}}},
-		KV:        store, Store: metrics.Store(fault.New(discarding{mem.New()}, fault.WithLatency(fault.S3(), seed, nil)), set),
-		Log: log, Metrics: set,
+		KV:        store, Store: metrics.Store(fault.New(discarding{mem.New()}, fault.WithLatency(p, seed, nil)), set),
+		Log: log, Metrics: set, Steady: cfg,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -139,7 +143,7 @@ func onS3Profile(b *testing.B, seed uint64) target {
 	case err := <-done:
 		b.Fatal(err)
 	}
-	return target{address: fmt.Sprintf("127.0.0.1:%d", port)}
+	return target{address: fmt.Sprintf("127.0.0.1:%d", port), metrics: registry}
 }
 
 func local(b *testing.B) string { return "127.0.0.1:" + strconv.Itoa(binary.FreePort(b)) }
@@ -159,6 +163,9 @@ func read(b *testing.B, t target) figures {
 	if t.process != nil {
 		f["cpu"] = cpuSeconds(b, t.process.Pid())
 	}
+	if t.metrics != nil {
+		gather(b, t.metrics, f)
+	}
 	if t.http == "" {
 		return f
 	}
@@ -175,6 +182,27 @@ func read(b *testing.B, t target) figures {
 		}
 	}
 	return f
+}
+
+// gather reads the counters and gauges.
+func gather(b *testing.B, from prometheus.Gatherer, f figures) {
+	families, err := from.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			name := family.GetName()
+			if len(labels) > 0 {
+				name += "{" + strings.Join(labels, ",") + "}"
+			}
+			f[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
 }
 
 // since is what a counter grew by, summed over all its labels that contain part.

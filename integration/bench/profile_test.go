@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"wadi/objstore/fault"
+	"wadi/objstore/steady"
 )
 
 // BenchmarkS3Profile is records of 1,000 bytes over 16 partitions from 4 producers on a store that takes as long as S3
@@ -16,7 +19,34 @@ func BenchmarkS3Profile(b *testing.B) {
 	for _, mb := range []int{10, 100} {
 		b.Run(fmt.Sprintf("%dMBs", mb), func(b *testing.B) {
 			for b.Loop() {
-				profile(b, onS3Profile(b, 1), mb, 15*time.Second)
+				profile(b, onS3Profile(b, fault.S3(), 1, steady.ForS3()), mb, 15*time.Second)
+			}
+		})
+	}
+}
+
+// BenchmarkBadDay is 10 MB/s for a minute on a store with S3's latencies: on a calm day, on one on which 1 % of the PUTs
+// take 2 s and everything is refused with SlowDown for half a second of that minute, and on the same day with repetitions
+// alone. Wanted: the second p99 within 1.5 times the first, with less than 5 % of extra requests.
+func BenchmarkBadDay(b *testing.B) {
+	repeating := steady.Config{}
+	for _, day := range []struct {
+		name    string
+		profile fault.Profile
+		cfg     steady.Config
+	}{{"calm", fault.S3(), steady.ForS3()}, {"bad", fault.BadDay(), steady.ForS3()}, {"unhedged", fault.BadDay(), repeating}} {
+		b.Run(day.name, func(b *testing.B) {
+			for b.Loop() {
+				t := onS3Profile(b, day.profile, 2, day.cfg) // seed 2 has its burst after 21 s
+				before := read(b, t)
+				profile(b, t, 10, time.Minute)
+				after := read(b, t)
+				puts := after.since(before, "wadi_object_requests_total", `op="put"`)
+				extra := after.since(before, "wadi_object_hedges_total", `op="put"`) +
+					after.since(before, "wadi_object_retries_total", `op="put"`)
+				b.ReportMetric(puts, "PUTs")
+				b.ReportMetric(100*extra/(puts-extra), "extra-%")
+				b.ReportMetric(after.since(before, "wadi_object_requests_total", `code="throttled"`), "refused")
 			}
 		})
 	}

@@ -44,8 +44,8 @@ type Hedge struct {
 	// default.
 	Share float64
 	Burst int
-	// Initial is the delay until Samples, 64 by default, were seen in a size class: 1 s by default. Floor is the least
-	// delay, 20 ms by default.
+	// Initial is the delay until Samples, 64 by default, were seen in a size class or a larger one: 400 ms by default,
+	// which few requests to S3 take. Floor is the least delay, 20 ms by default.
 	Initial time.Duration
 	Samples int
 	Floor   time.Duration
@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 	def(&c.RetryBurst, 20)
 	def(&c.Hedge.Share, 0.03)
 	def(&c.Hedge.Burst, 10)
-	def(&c.Hedge.Initial, time.Second)
+	def(&c.Hedge.Initial, 400*time.Millisecond)
 	def(&c.Hedge.Samples, 64)
 	def(&c.Hedge.Floor, 20*time.Millisecond)
 	def(&c.Limit.Min, 4)

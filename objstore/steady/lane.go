@@ -56,11 +56,13 @@ func (l *lane) delay(bytes int64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.hedges.earn()
-	q := &l.mu.latencies[sizeClass(bytes)]
-	if q.count() < h.Samples {
-		return h.Initial
+	// A class that is new may be judged by one of larger requests, which are not faster.
+	for i := sizeClass(bytes); i < sizeClasses; i++ {
+		if q := &l.mu.latencies[i]; q.count() >= h.Samples {
+			return max(q.at(h.Quantile), h.Floor)
+		}
 	}
-	return max(q.at(h.Quantile), h.Floor)
+	return h.Initial
 }
 
 // took counts a first attempt's latency.

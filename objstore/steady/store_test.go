@@ -80,6 +80,13 @@ func holds(t *testing.T, s objstore.Store) string {
 	return out
 }
 
+// patient sends hedges after a second until it has seen enough.
+func patient() steady.Config {
+	cfg := steady.ForS3()
+	cfg.Hedge.Initial = time.Second
+	return cfg
+}
+
 func TestPutEither(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -123,7 +130,7 @@ func TestPutEither(t *testing.T) {
 					x.Op = fault.Put
 					f.Script(x)
 				}
-				s := steady.New(f, steady.ForS3())
+				s := steady.New(f, patient())
 				began := time.Now()
 				key, err := s.PutEither(t.Context(), "a", "b", hello)
 				if !errors.Is(err, c.err) || key != c.key {
@@ -177,7 +184,7 @@ func TestGetIsHedged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c counted
 		f := fault.New(mem.New())
-		s := steady.New(f, c.observe(steady.ForS3()))
+		s := steady.New(f, c.observe(patient()))
 		if err := s.Put(t.Context(), "a", hello); err != nil {
 			t.Fatal(err)
 		}
@@ -217,6 +224,11 @@ func TestDelayIsTheQuantile(t *testing.T) {
 			put(i, 100*time.Millisecond)
 		}
 		took := put(100, time.Minute)
+		// What smaller requests take says nothing about a larger one.
+		f.Script(fault.Fault{Op: fault.Put, Key: "large", Do: fault.Delay(200*time.Millisecond, nil)})
+		if key, err := s.PutEither(t.Context(), "large", "x", objstore.NewBody(make([]byte, 100_000))); key != "large" || err != nil {
+			t.Error("a delay taken from smaller requests:", key, err)
+		}
 		if took < 100*time.Millisecond || took > 110*time.Millisecond || c.won.Load() != 1 {
 			t.Errorf("a hedge after %v, %d won", took, c.won.Load())
 		}
@@ -230,11 +242,32 @@ func TestDelayIsTheQuantile(t *testing.T) {
 	})
 }
 
+// A size class that is new is judged by a larger one.
+func TestDelayOfALargerClass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fault.New(mem.New())
+		s := steady.New(f, patient())
+		large := objstore.NewBody(make([]byte, 300_000))
+		f.Script(fault.Fault{Op: fault.Put, Key: "large", Times: -1, Do: fault.Delay(100*time.Millisecond, nil)})
+		for i := range 100 {
+			if _, err := s.PutEither(t.Context(), fmt.Sprintf("large%d", i), fmt.Sprintf("h%d", i), large); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Script(fault.Fault{Op: fault.Put, Key: "small", Do: fault.HangBefore()})
+		began := time.Now()
+		key, err := s.PutEither(t.Context(), "small", "h", hello)
+		if took := time.Since(began); key != "h" || err != nil || took > 110*time.Millisecond {
+			t.Errorf("%q, %v after %v", key, err, took)
+		}
+	})
+}
+
 // On a store that answers at once a hedge still has to wait a moment.
 func TestDelayHasAFloor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := fault.New(mem.New())
-		s := steady.New(f, steady.ForS3())
+		s := steady.New(f, patient())
 		for i := range 100 {
 			if err := s.Put(t.Context(), fmt.Sprintf("%d", i), hello); err != nil {
 				t.Fatal(err)
