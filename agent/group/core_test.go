@@ -14,7 +14,7 @@ import (
 // timeout to do so; older clients join at once, and so do static members.
 func TestMemberIDRequired(t *testing.T) {
 	w := newWorld(t, 1)
-	m := w.consumer()
+	m := w.classic()
 	m.join()
 	require.ErrorIs(t, m.joined.Err, ErrMemberIDRequired)
 	require.Equal(t, "c-1", m.joined.Member)
@@ -23,7 +23,7 @@ func TestMemberIDRequired(t *testing.T) {
 	require.ErrorIs(t, m.joined.Err, ErrUnknownMember)
 	require.Empty(t, w.cores[0].groups, "a group of which nothing is left stays in memory")
 
-	old, static := w.consumer(), w.consumer()
+	old, static := w.classic(), w.classic()
 	old.oldClient, static.instance = true, "i"
 	old.join()
 	static.join()
@@ -37,7 +37,7 @@ func TestMemberIDRequired(t *testing.T) {
 // The generation and the assignment are State before a member hears of them, and heartbeats write nothing.
 func TestStateKnowsFirst(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	a.enter()
 	b.enter()
 	for range 2 { // b has bought those that have not come yet another round
@@ -73,9 +73,9 @@ func TestStateKnowsFirst(t *testing.T) {
 // timeout.
 func TestInitialDelay(t *testing.T) {
 	w := newWorld(t, 1)
-	var all []*consumer
+	var all []*classicMember
 	for range 5 {
-		m := w.consumer()
+		m := w.classic()
 		m.rebalance = 10 * time.Second
 		m.oldClient = true
 		m.join()
@@ -95,7 +95,7 @@ func TestInitialDelay(t *testing.T) {
 // A member that comes later makes the others join again (Semantics lines 55, 56).
 func TestLateJoiner(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b, c := w.consumer(), w.consumer(), w.consumer()
+	a, b, c := w.classic(), w.classic(), w.classic()
 	w.stabilise(t, a, b)
 	c.enter()
 	require.Nil(t, c.joined)
@@ -117,7 +117,7 @@ func TestLateJoiner(t *testing.T) {
 // Semantics line 55: dynamic members that do not join again are out when the rebalance timeout is over; static ones stay.
 func TestWhoDoesNotJoinAgain(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b, s, c := w.consumer(), w.consumer(), w.consumer(), w.consumer()
+	a, b, s, c := w.classic(), w.classic(), w.classic(), w.classic()
 	s.instance, s.session, b.session = "i", 5*time.Minute, 5*time.Minute
 	w.stabilise(t, a, b, s)
 	c.enter()
@@ -134,7 +134,7 @@ func TestWhoDoesNotJoinAgain(t *testing.T) {
 // Members that joined and never ask for their assignment are removed after the rebalance timeout (Semantics line 55).
 func TestWhoNeverSyncs(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	b.session = 5 * time.Minute
 	w.stabilise(t, a)
 	b.enter()
@@ -154,7 +154,7 @@ func TestWhoNeverSyncs(t *testing.T) {
 // Semantics line 58.
 func TestRejoinWhenStable(t *testing.T) {
 	w := newWorld(t, 1)
-	leader, follower := w.consumer(), w.consumer()
+	leader, follower := w.classic(), w.classic()
 	w.stabilise(t, leader, follower)
 	writes := w.writes
 	follower.join()
@@ -190,7 +190,7 @@ func TestRejoinWhenStable(t *testing.T) {
 func TestStaticMemberComesBack(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		w := newWorld(t, 1)
-		a, b := w.consumer(), w.consumer()
+		a, b := w.classic(), w.classic()
 		a.instance, b.instance = "ia", "ib"
 		w.stabilise(t, a, b)
 		before := *a
@@ -223,10 +223,10 @@ func TestStaticMemberComesBack(t *testing.T) {
 // A static member that is replaced while its join is parked hears that it is fenced (Semantics line 59).
 func TestStaticMemberReplacedWhileWaiting(t *testing.T) {
 	w := newWorld(t, 1)
-	a := w.consumer()
+	a := w.classic()
 	a.instance = "i"
 	a.join()
-	b := w.consumer()
+	b := w.classic()
 	b.instance = "i"
 	b.join()
 	require.ErrorIs(t, a.joined.Err, ErrFencedInstance)
@@ -238,7 +238,7 @@ func TestStaticMemberReplacedWhileWaiting(t *testing.T) {
 // Semantics line 60.
 func TestLeaveGroup(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b, c := w.consumer(), w.consumer(), w.consumer()
+	a, b, c := w.classic(), w.classic(), w.classic()
 	b.instance = "ib"
 	w.stabilise(t, a, b, c)
 	err, each := w.leave(w.cores[0], Leaver{Member: a.id}, Leaver{Instance: "ib"}, Leaver{Member: "nobody"}, Leaver{Instance: "no"},
@@ -258,7 +258,7 @@ func TestLeaveGroup(t *testing.T) {
 	require.EqualValues(t, 3, w.s.Group("g").Generation)
 	require.Empty(t, w.cores[0].groups)
 
-	d := w.consumer()
+	d := w.classic()
 	w.stabilise(t, d)
 	require.EqualValues(t, 4, d.generation, "generations go on where they were")
 }
@@ -266,7 +266,7 @@ func TestLeaveGroup(t *testing.T) {
 // Semantics line 53: the protocol is one that all support, and most prefer.
 func TestVote(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b, c := w.consumer(), w.consumer(), w.consumer()
+	a, b, c := w.classic(), w.classic(), w.classic()
 	a.protocols = []string{"only a", "x", "y"}
 	b.protocols = []string{"y", "x"}
 	c.protocols = []string{"y", "x", "z"}
@@ -294,7 +294,7 @@ func TestVote(t *testing.T) {
 // Semantics line 54.
 func TestBounds(t *testing.T) {
 	w := newWorld(t, 1, func(c *Config) { c.MaxSize = 2 })
-	a, b, c := w.consumer(), w.consumer(), w.consumer()
+	a, b, c := w.classic(), w.classic(), w.classic()
 	for _, session := range []time.Duration{6*time.Second - 1, 30*time.Minute + 1} {
 		c.session = session
 		c.join()
@@ -313,7 +313,7 @@ func TestBounds(t *testing.T) {
 	w.cores[0].Join(w.now, &Join{SessionTimeout: 10 * time.Second, Done: func(j Joined) { got = j }})
 	require.ErrorIs(t, got.Err, ErrInvalidGroup)
 
-	big := w.consumer()
+	big := w.classic()
 	big.metadata = string(make([]byte, maxGroupBytes))
 	w2 := newWorld(t, 1)
 	big.w, big.core = w2, w2.cores[0]
@@ -324,7 +324,7 @@ func TestBounds(t *testing.T) {
 // A member that falls silent is out after its session timeout.
 func TestSilentMember(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	w.stabilise(t, a, b)
 	for range 4 {
 		w.pass(3 * time.Second)
@@ -341,7 +341,7 @@ func TestSilentMember(t *testing.T) {
 // A coordinator that takes over finds the group as it was: no rebalance, and a session timeout for every member.
 func TestTakeOver(t *testing.T) {
 	w := newWorld(t, 2)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	w.stabilise(t, a, b)
 	writes := w.writes
 	w.pass(9 * time.Second)
@@ -362,7 +362,7 @@ func TestTakeOver(t *testing.T) {
 // A coordinator that takes over between the generation and its assignment goes on there.
 func TestTakeOverBeforeTheAssignment(t *testing.T) {
 	w := newWorld(t, 2)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	a.enter()
 	b.enter()
 	w.pass(10 * time.Second)
@@ -378,9 +378,9 @@ func TestTakeOverBeforeTheAssignment(t *testing.T) {
 // Two agents believe to coordinate the group. The one whose change State does not take forgets what it held.
 func TestTwoCoordinators(t *testing.T) {
 	w := newWorld(t, 2)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	w.stabilise(t, a, b)
-	stranger := w.consumer()
+	stranger := w.classic()
 	stranger.core = w.cores[1]
 	stranger.enter()
 	require.Nil(t, stranger.joined)
@@ -394,7 +394,7 @@ func TestTwoCoordinators(t *testing.T) {
 
 	// Both propose at once: one is refused and its members are sent away.
 	w = newWorld(t, 2)
-	x, y := w.consumer(), w.consumer()
+	x, y := w.classic(), w.classic()
 	y.core = w.cores[1]
 	x.enter()
 	y.enter()
@@ -412,7 +412,7 @@ func TestTwoCoordinators(t *testing.T) {
 // them away.
 func TestRequestsWaitBehindAChange(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	w.stabilise(t, a, b)
 	var answers []error
 	a.join()
@@ -438,7 +438,7 @@ func TestRequestsWaitBehindAChange(t *testing.T) {
 // A leader's assignment that cannot be written is an error to everybody, and a new rebalance.
 func TestAssignmentTooLarge(t *testing.T) {
 	w := newWorld(t, 1)
-	a := w.consumer()
+	a := w.classic()
 	a.enter()
 	w.pass(4 * time.Second)
 	var got Synced
@@ -451,7 +451,7 @@ func TestAssignmentTooLarge(t *testing.T) {
 // What a client's assignor says is passed on untouched, also to members that the leader forgot (Regression R9).
 func TestAssignmentsPassThrough(t *testing.T) {
 	w := newWorld(t, 1)
-	a, b := w.consumer(), w.consumer()
+	a, b := w.classic(), w.classic()
 	a.protocols, b.protocols = []string{"cooperative-sticky"}, []string{"cooperative-sticky"}
 	a.metadata = string([]byte{0, 3, 255, 0})
 	a.enter()

@@ -28,7 +28,7 @@ type fleet struct {
 }
 
 type fleetMember struct {
-	consumer
+	classicMember
 	alive   bool
 	waiting bool // for an answer
 	inGroup bool // has an assignment
@@ -37,7 +37,7 @@ type fleetMember struct {
 const fleetPartitions = 5
 
 func (f *fleet) start(t *rapid.T) *fleetMember {
-	m := &fleetMember{consumer: *f.consumer(), alive: true}
+	m := &fleetMember{classicMember: *f.classic(), alive: true}
 	m.instance = rapid.SampledFrom([]string{"", "", "i", "j"}).Draw(t, "instance")
 	m.session = time.Duration(rapid.IntRange(6, 12).Draw(t, "session")) * time.Second
 	m.rebalance = time.Duration(rapid.IntRange(5, 30).Draw(t, "rebalance")) * time.Second

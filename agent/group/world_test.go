@@ -151,8 +151,8 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
-// consumer is a member as its client sees it.
-type consumer struct {
+// classicMember is a member as its client sees it.
+type classicMember struct {
 	w            *world
 	core         *Core
 	id           string
@@ -168,15 +168,15 @@ type consumer struct {
 	joins, syncs int // answers
 }
 
-func (w *world) consumer() *consumer {
-	return &consumer{
+func (w *world) classic() *classicMember {
+	return &classicMember{
 		w: w, core: w.cores[0], protocols: []string{"range"}, session: 10 * time.Second, rebalance: 60 * time.Second,
 		generation: -1,
 	}
 }
 
 // join sends a JoinGroup; the answer is in joined once it has come.
-func (m *consumer) join() {
+func (m *classicMember) join() {
 	m.joined = nil
 	req := &Join{
 		Group: "g", Member: m.id, Instance: m.instance, ClientID: "c", ClientHost: "/h", ProtocolType: "consumer",
@@ -197,7 +197,7 @@ func (m *consumer) join() {
 }
 
 // enter joins, with the detour that KIP-394 asks for.
-func (m *consumer) enter() {
+func (m *classicMember) enter() {
 	m.w.t.Helper()
 	m.join()
 	if m.joined != nil && m.joined.Err == ErrMemberIDRequired {
@@ -206,7 +206,7 @@ func (m *consumer) enter() {
 }
 
 // sync asks for the assignment; a leader gives everybody a text with the generation and the member's id.
-func (m *consumer) sync() {
+func (m *classicMember) sync() {
 	m.synced = nil
 	req := &Sync{Group: "g", Member: m.id, Instance: m.instance, Generation: m.generation, Done: func(s Synced) { m.synced = &s; m.syncs++ }}
 	if m.joined != nil && !m.joined.SkipAssignment {
@@ -219,7 +219,7 @@ func (m *consumer) sync() {
 	m.w.settle()
 }
 
-func (m *consumer) heartbeat() (err error) {
+func (m *classicMember) heartbeat() (err error) {
 	err = fmt.Errorf("no answer")
 	m.core.Heartbeat(m.w.now, &Heartbeat{Group: "g", Member: m.id, Instance: m.instance, Generation: m.generation, Done: func(e error) { err = e }})
 	m.w.settle()
@@ -234,7 +234,7 @@ func (w *world) leave(core *Core, leavers ...Leaver) (err error, each []error) {
 }
 
 // stabilise takes fresh members through a first generation.
-func (w *world) stabilise(t *testing.T, members ...*consumer) {
+func (w *world) stabilise(t *testing.T, members ...*classicMember) {
 	t.Helper()
 	for _, m := range members {
 		m.enter()
@@ -248,7 +248,7 @@ func (w *world) stabilise(t *testing.T, members ...*consumer) {
 	w.syncAll(t, members...)
 }
 
-func (w *world) syncAll(t *testing.T, members ...*consumer) {
+func (w *world) syncAll(t *testing.T, members ...*classicMember) {
 	t.Helper()
 	for _, m := range members {
 		m.sync()
