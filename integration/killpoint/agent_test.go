@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +23,10 @@ import (
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/etcdkv"
+	"wadi/objstore"
+	"wadi/objstore/fault"
 	"wadi/objstore/open"
+	"wadi/objstore/steady"
 )
 
 var kills = flag.Int("kills", 1, "kills for each step and side")
@@ -35,6 +39,7 @@ type plan struct {
 	Dir     string
 	Store   string // URL; "" = files under Dir
 	Inline  int    // inline.max.bytes
+	Hedge   bool   // the first PUT of every flush brings no answer; see hangFirst
 
 	Step  step // "" = live until SIGTERM
 	After bool
@@ -107,7 +112,7 @@ func runAgent(p plan) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, metadata.Close()) }()
-	store, err := open.Open(ctx, p.storeURL(), open.Options{})
+	store, err := open.Open(ctx, p.storeURL(), open.Options{Bare: true})
 	if err != nil {
 		return err
 	}
@@ -119,9 +124,16 @@ func runAgent(p plan) (err error) {
 	if err != nil {
 		return err
 	}
+	calls, err := open.Steadiness(p.storeURL())
+	if err != nil {
+		return err
+	}
+	if p.Hedge {
+		store, calls = hangFirst(store), hedgeAll
+	}
 	k := &killer{plan: p}
 	a, err := agent.New(agent.Options{
-		Config: c, Endpoints: []listen.Endpoint{endpoint}, Log: log, Metrics: set, Checkpoint: limits,
+		Config: c, Endpoints: []listen.Endpoint{endpoint}, Log: log, Metrics: set, Checkpoint: limits, Steady: calls,
 		KV:    killKV{metadata, k, layout.NewEtcd(p.Cluster)},
 		Store: killStore{store, k, layout.NewObjects(p.Cluster, 1), p.Cluster},
 	})
@@ -129,6 +141,30 @@ func runAgent(p plan) (err error) {
 		return err
 	}
 	return a.Run(ctx)
+}
+
+// hedgeAll sends a second request for everything that takes more than a moment.
+var hedgeAll = steady.Config{Hedge: steady.Hedge{
+	Quantile: 0.5, Share: 1, Burst: 1 << 20, Initial: 5 * time.Millisecond, Samples: 1 << 20,
+}}
+
+// hangFirst keeps the answer to each Put under a flush's first name for ever; every other time the object is stored.
+func hangFirst(store objstore.Store) objstore.Store {
+	hang := func(ctx context.Context, c fault.Call) error {
+		if strings.HasSuffix(c.Key, ".h.seg") || !strings.HasSuffix(c.Key, ".seg") {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	f := fault.New(store)
+	f.Script(fault.Fault{Op: fault.Put, Key: ".seg", Times: -1, Do: fault.Hook(func(ctx context.Context, c fault.Call) error {
+		if c.N%2 == 0 {
+			return hang(ctx, c)
+		}
+		return nil
+	}, hang)})
+	return f
 }
 
 func agentConfig(p plan) (config.Config, error) {

@@ -225,6 +225,16 @@ func TestBucket(t *testing.T) {
 	m.run(t, *kills)
 }
 
+// Every flush is hedged, and what lies under its other name is nobody's.
+func TestHedges(t *testing.T) {
+	t.Parallel()
+	m := &matrix{
+		base:  plan{Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10, Hedge: true},
+		steps: []step{putHedge, appendHedge}, sizes: mixed,
+	}
+	m.run(t, *kills)
+}
+
 // The embedded etcd dies with its agent.
 func TestEmbedded(t *testing.T) {
 	t.Parallel()

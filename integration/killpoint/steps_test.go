@@ -16,7 +16,9 @@ type step string
 // The life of a record and of a session.
 const (
 	putSegment   step = "put-segment"
+	putHedge     step = "put-hedge" // the second request for a segment
 	appendObject step = "append-object"
+	appendHedge  step = "append-hedge" // of the second request's object
 	appendInline step = "append-inline"
 	grant        step = "grant"
 	register     step = "register"
@@ -59,7 +61,7 @@ var (
 // often reports whether a step comes again and again while an agent lives, so that any of its calls can be the one.
 func (s step) often() bool {
 	switch s {
-	case putSegment, appendObject, appendInline, mark, digest, putArchive, putRoot, pointer, archived, trim:
+	case putSegment, putHedge, appendObject, appendHedge, appendInline, mark, digest, putArchive, putRoot, pointer, archived, trim:
 		return true
 	}
 	return false
@@ -100,9 +102,12 @@ func stepsOfEntry(value []byte) []step {
 	for _, c := range e.Commands {
 		switch k := c.Kind.(type) {
 		case *pb.Command_AppendBatches:
-			if k.AppendBatches.Flush == 0 {
+			switch a := k.AppendBatches; {
+			case a.Flush == 0:
 				steps = append(steps, appendInline)
-			} else {
+			case a.Hedge:
+				steps = append(steps, appendHedge)
+			default:
 				steps = append(steps, appendObject)
 			}
 		case *pb.Command_InitCluster:
@@ -125,7 +130,10 @@ func stepsOfPut(keys layout.Objects, cluster, key string) []step {
 	if key == layout.ClusterFile(cluster) {
 		return []step{clusterFile}
 	}
-	if _, err := keys.ParseFlush(key); err == nil {
+	if name, err := keys.ParseFlush(key); err == nil {
+		if name.Hedge {
+			return []step{putHedge}
+		}
 		return []step{putSegment}
 	}
 	if k, err := keys.ParseCheckpoint(key); err == nil {
