@@ -73,6 +73,7 @@ type parts struct {
 	groups   *group.Coordinator
 	archives *checkpoint.Reader
 	job      *checkpoint.Job
+	handlers *api.API
 	server   *server.Server
 }
 
@@ -210,7 +211,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	p.groups = group.New(group.Options{
 		Config: groupConfig(c), View: p.view, Session: p.session, Routing: &groupRouting{p: p, members: brokers}, Log: a.o.Log,
 	})
-	table, err := api.New(api.Deps{
+	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
 		Ingest: p.ingest, Log: p.log, Groups: p.groups,
 		Config: api.Config{
@@ -219,7 +220,8 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 			LogDir:            logDir(c.Store, id.Cluster),
 			Broker:            brokerConfigs(c, a.o.Endpoints),
 		},
-	}).Table()
+	})
+	table, err := p.handlers.Table()
 	if err != nil {
 		return nil, fmt.Errorf("api table: %w", err)
 	}
@@ -416,12 +418,18 @@ func sockets(endpoints []listen.Endpoint) []net.Listener {
 func (a *Agent) measure(ctx context.Context, p *parts) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	evictions := uint64(0)
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
+		sessions := p.handlers.FetchSessions()
+		a.o.Metrics.FetchSessions.Set(float64(sessions.Sessions))
+		a.o.Metrics.FetchSessionPartitions.Set(float64(sessions.Partitions))
+		a.o.Metrics.FetchSessionEvictions.Add(float64(sessions.Evictions - evictions))
+		evictions = sessions.Evictions
 		a.o.Metrics.ViewLagSeconds.Set(p.view.Lag().Seconds())
 		var size map[string]int64
 		p.view.Read(func(s *state.State) { size = s.Size() })

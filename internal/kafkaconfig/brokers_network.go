@@ -32,7 +32,7 @@ var networkKeys = table("No effect in Wadi.", []row{
 		"Connections that a broker takes from one address."},
 	{"max.connections.per.ip.overrides", String, "", nil, ClusterWide, "The same for single addresses or hosts."},
 	{"max.incremental.fetch.session.cache.slots", Int, "1000", atLeast(0), ReadOnly,
-		"Fetch sessions that a broker remembers."},
+		"!Fetch sessions that a broker remembers. An agent holds this many."},
 	{"max.request.partition.size.limit", Int, "2000", atLeast(1), ReadOnly,
 		"Partitions in one answer to DescribeTopicPartitions."},
 	{"metric.reporters", List, "org.apache.kafka.common.metrics.JmxReporter", nil, ClusterWide,

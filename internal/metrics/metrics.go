@@ -31,6 +31,10 @@ type Set struct {
 
 	StateBytes *prometheus.GaugeVec // by class: memory of State
 
+	FetchSessions          prometheus.Gauge   // open now
+	FetchSessionPartitions prometheus.Gauge   // cached in all of them
+	FetchSessionEvictions  prometheus.Counter // sessions that gave way to another
+
 	Connections        prometheus.Gauge       // open now
 	ConnectionsRefused *prometheus.CounterVec // by why: closed for the client's fault, a limit or a panic
 	RequestPanics      *prometheus.CounterVec // by api: handlers that panicked, "encode" for replies
@@ -110,6 +114,18 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_state_bytes",
 			Help: "Memory of the state by class.",
 		}, []string{"class"}),
+		FetchSessions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_fetch_sessions",
+			Help: "Fetch sessions that are open.",
+		}),
+		FetchSessionPartitions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_fetch_session_partitions",
+			Help: "Partitions in all open fetch sessions.",
+		}),
+		FetchSessionEvictions: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_fetch_session_evictions_total",
+			Help: "Fetch sessions that were closed to make room for another.",
+		}),
 		Connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wadi_connections",
 			Help: "Kafka connections that are open.",
@@ -126,7 +142,8 @@ func New(reg Registerer) (*Set, error) {
 	for _, c := range []prometheus.Collector{
 		s.ObjectRequests, s.ObjectBytes, s.ObjectRetries, s.ObjectRetriesRefused, s.ObjectHedges, s.ObjectHedgesWon,
 		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
-		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.Connections, s.ConnectionsRefused, s.RequestPanics,
+		s.FlushSeconds, s.RequestSeconds, s.StateBytes,
+		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics cannot be registered: %w", err)
