@@ -8,6 +8,14 @@
 // runs the same tests against a broker that already runs, Apache Kafka included: that is how to find out whether a test
 // asks for more than Kafka gives.
 //
+// Beyond the matrix: what the clients' administrative calls make of a topic; sarama for brokers of older versions; a
+// KafkaTemplate of Spring; and consumer groups, whose members are processes that tests give orders and kill
+// (member_test.go). A test of APIs that the broker does not serve skips itself and names them: TestConsumerGroups waits
+// for ConsumerGroupHeartbeat (KIP-848).
+//
+// KafkaJS compresses lz4 and zstd with lz4-napi and zstd-codec: the packages made for it compile native code while they
+// are installed. It reads by assignment with the parts of its consumer, which itself always belongs to a group.
+//
 // To add a client: a type with the methods of Client, its programs in a folder here, what they need in .ci/install.sh,
 // and a place in the list of clients. What it cannot say or show stands in its methods sayable and shows.
 package clients
