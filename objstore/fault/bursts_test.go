@@ -12,18 +12,18 @@ import (
 	"wadi/objstore/mem"
 )
 
-// refused is when, in steps of 10 ms, a store of the profile refused calls.
+// refused is when, in steps of 50 ms, a store of the profile refused calls.
 func refused(t *testing.T, p fault.Profile, seed uint64, length time.Duration) (at []time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fault.New(mem.New(), fault.WithLatency(p, seed, nil))
-		for since := time.Duration(0); since < length; since += 10 * time.Millisecond {
+		for since := time.Duration(0); since < length; since += 50 * time.Millisecond {
 			switch _, err := s.Date(t.Context()); {
 			case errors.Is(err, objstore.ErrThrottled):
 				at = append(at, since)
 			case err != nil:
 				t.Fatal(err)
 			}
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 		}
 	})
 	return at
@@ -47,7 +47,7 @@ func TestBursts(t *testing.T) {
 		t.Errorf("bursts in %d of 30 periods", n)
 	}
 	for period, xs := range periods {
-		if n := len(xs); n < 49 || n > 51 || xs[n-1]-xs[0] > p.Bursts.Length {
+		if n := len(xs); n < 9 || n > 11 || xs[n-1]-xs[0] > p.Bursts.Length {
 			t.Errorf("period %d: %d refusals from %v to %v", period, n, xs[0], xs[n-1])
 		}
 	}
