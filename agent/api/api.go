@@ -53,6 +53,7 @@ const (
 	keyDescribeUserScramCredentials = 50
 	keyDescribeCluster              = 60
 	keyDescribeProducers            = 61
+	keyListConfigResources          = 74
 	keyDescribeTopicPartitions      = 75
 )
 
@@ -116,6 +117,7 @@ func (a *API) Table() (*server.Table, error) {
 		keyDescribeUserScramCredentials: server.Sync(a.describeUserScramCredentials),
 		keyDescribeCluster:              server.Sync(a.describeCluster),
 		keyDescribeProducers:            server.Sync(a.describeProducers),
+		keyListConfigResources:          server.Sync(a.listConfigResources),
 		keyDescribeTopicPartitions:      server.Sync(a.describeTopicPartitions),
 	}
 	rows := make([]server.API, 0, len(Versions))

@@ -329,3 +329,40 @@ func TestEffectiveIsShared(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(100, func() { e.of(s, topic, "0") }))
 	})
 }
+
+func TestListConfigResources(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	require.Zero(t, k.change(groups, "g", "set", "consumer.session.timeout.ms", "50000"))
+	require.Zero(t, k.change(metrics, "m", "set", "interval.ms", "1000"))
+	require.Zero(t, k.change(brokers, "", "set", "log.retention.ms", "1000"))
+	list := func(version int16, kinds ...int8) (names []string, code int16) {
+		r := kmsg.NewPtrListConfigResourcesRequest()
+		r.ResourceTypes = kinds
+		r.SetVersion(version)
+		resp := k.ask(r).(*kmsg.ListConfigResourcesResponse)
+		for _, x := range resp.ConfigResources {
+			names = append(names, fmt.Sprint(x.Name, " ", x.Type))
+		}
+		return names, resp.ErrorCode
+	}
+	for _, x := range []struct {
+		version int16
+		kinds   []int8
+		want    []string
+		code    int16
+	}{
+		{1, nil, []string{"g 32", "m 16", "0 8", "0 4", "t 2"}, 0},
+		{1, []int8{2, 2}, []string{"t 2"}, 0},
+		{1, []int8{32, 4}, []string{"g 32", "0 4"}, 0},
+		{1, []int8{4, 99}, nil, 35},
+	} {
+		got, code := list(x.version, x.kinds...)
+		require.Equal(t, x.want, got)
+		require.Equal(t, x.code, code)
+	}
+	c.set(func() { c.barrierErr = ErrViewBehind })
+	_, code := list(1)
+	require.Equal(t, int16(7), code)
+}

@@ -63,7 +63,7 @@ var failureAPIs = [10][]int16{
 		keyDescribeGroups, keyListGroups, keyDeleteGroups, keyOffsetDelete}, // asked of coordinators
 	{keyOffsetForLeaderEpoch},
 	{keyDescribeConfigs, keyDescribeAcls, keyDescribeLogDirs, keyListPartitionReassignments, keyDescribeClientQuotas,
-		keyDescribeUserScramCredentials, keyDescribeCluster, keyDescribeProducers}, // descriptions
+		keyDescribeUserScramCredentials, keyDescribeCluster, keyListConfigResources, keyDescribeProducers}, // descriptions
 	{keyDeleteRecords}, // asked of a partition's leader; doing it twice is doing it once
 }
 

@@ -112,6 +112,8 @@ var incrementalAlterConfigsShape = wire.Message(1,
 	boolF, // validate only
 )
 
+var listConfigResourcesShape = wire.Message(0, wire.Array(int8F).From(1))
+
 var describeConfigsShape = wire.Message(4,
 	wire.Array(wire.Struct(int8F, wire.String(), wire.Array(wire.String()))),
 	boolF.From(1), boolF.From(3),
