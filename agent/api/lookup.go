@@ -98,9 +98,6 @@ func (s *seen[K]) again(k K) bool {
 	return false
 }
 
-// reset forgets everything.
-func (s *seen[K]) reset() { *s = seen[K]{} }
-
 // either is the barrier's error when there is one: without a barrier nobody may be told that something is unknown.
 func either(barrier, unknown error) error {
 	if barrier != nil {
