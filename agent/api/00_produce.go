@@ -4,7 +4,9 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,8 +49,14 @@ type producing struct {
 	req   *server.Request
 	body  *kmsg.ProduceRequest
 	resp  *kmsg.ProduceResponse
-	slots []*kmsg.ProduceResponseTopicPartition // of each part of the call
-	err   error                                 // the first one, for acks=0
+	slots []answerTo // of each part of the call
+	err   error      // the first one, for acks=0
+}
+
+// answerTo is where the answer to a part goes.
+type answerTo struct {
+	slot  *kmsg.ProduceResponseTopicPartition
+	topic string // its name, also where the request has an id
 }
 
 // newProduceResponse has an entry for every entry of the request, in its order (Semantics line 29). Offsets are -1
@@ -103,10 +111,10 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 				continue
 			}
 			slot.ErrorCode, slot.ErrorMessage = 0, nil
-			p.slots = append(p.slots, slot)
+			p.slots = append(p.slots, answerTo{slot, t.Name})
 			call.Parts = append(call.Parts, ProducePart{
 				Topic: t.Number, Partition: part.Partition, Records: part.Records, Config: config,
-				BaseOffset: -1, AppendTime: -1, LogStart: -1,
+				BaseOffset: -1, AppendTime: -1, LogStart: t.Partition(part.Partition).LogStart,
 			})
 		}
 	}
@@ -125,7 +133,7 @@ func (p *producing) check(part *kmsg.ProduceRequestTopicPartition) error {
 		return refuse(kerr.InvalidRequiredAcks, "acks must be -1, 0 or 1") // Semantics line 15.
 	}
 	if b := batch.Batch(part.Records); len(b) > batch.HeaderSize && b.Magic() == 2 && b.Transactional() && !b.Control() {
-		return refuse(kerr.InvalidTxnState, "a transactional batch without a transactional id")
+		return refuse(kerr.TransactionalIDAuthorizationFailed, "a transactional batch without a transactional id")
 	}
 	return nil
 }
@@ -133,7 +141,10 @@ func (p *producing) check(part *kmsg.ProduceRequestTopicPartition) error {
 // checkOneBatch refuses what is not one whole batch of magic 2 with INVALID_RECORD, as Apache Kafka does: clients would
 // send it again and again on CORRUPT_MESSAGE. What is wrong within one batch is found by its validation.
 func checkOneBatch(records []byte) error {
-	const magicAt = 16
+	const lengthAt, magicAt, leastLength = 8, 16, 14
+	if len(records) >= lengthAt+4 && int32(binary.BigEndian.Uint32(records[lengthAt:])) < leastLength {
+		return fmt.Errorf("%w: a length that no batch has", batch.ErrCorrupt)
+	}
 	if len(records) > magicAt && (records[magicAt] == 0 || records[magicAt] == 1) {
 		return refuse(kerr.InvalidRecord, "message format %d is not served", records[magicAt])
 	}
@@ -150,24 +161,50 @@ func checkOneBatch(records []byte) error {
 }
 
 // finish takes over what ingest made of a part.
-func (p *producing) finish(slot *kmsg.ProduceResponseTopicPartition, part *ProducePart) {
+func (p *producing) finish(at answerTo, part *ProducePart) {
+	slot := at.slot
 	slot.LogStartOffset = part.LogStart
-	if part.Err != nil {
-		p.fail(slot, part.Err)
+	if part.Err == nil {
+		slot.BaseOffset, slot.LogAppendTime = part.BaseOffset, part.AppendTime
 		return
 	}
-	slot.BaseOffset, slot.LogAppendTime = part.BaseOffset, part.AppendTime
+	p.fail(slot, part.Err)
+	// As Apache Kafka: the log start comes with what the topic refused, not with what is no batch to begin with.
+	var refused *Refused
+	if slot.ErrorCode != kerr.InvalidRecord.Code && slot.ErrorCode != kerr.InvalidTimestamp.Code &&
+		slot.ErrorCode != kerr.UnsupportedCompressionType.Code && !errors.As(part.Err, &refused) {
+		slot.LogStartOffset = -1
+	}
+	p.records(slot, at.topic, part.Err)
+}
+
+// records names the records that a topic refused (KIP-467, Semantics line 21), in the words of Apache Kafka: its tools
+// print them.
+func (p *producing) records(slot *kmsg.ProduceResponseTopicPartition, topic string, err error) {
+	var refused batch.RecordErrors
+	if !errors.As(err, &refused) {
+		return
+	}
+	slot.ErrorRecords = slot.ErrorRecords[:0]
+	for i := range refused {
+		words := refused[i].Err.Error()
+		if errors.Is(refused[i].Err, batch.ErrNoKey) {
+			words = fmt.Sprintf("Compacted topic cannot accept message without key in topic partition %s-%d", topic, slot.Partition)
+		}
+		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+		e.RelativeOffset, e.ErrorMessage = refused[i].Index, &words
+		slot.ErrorRecords = append(slot.ErrorRecords, e)
+	}
+	words := "One or more records have been rejected due to invalid timestamp"
+	if !errors.Is(err, batch.ErrTimestamp) {
+		words = fmt.Sprintf("One or more records have been rejected due to %d record errors in total", len(refused))
+	}
+	slot.ErrorMessage = &words
 }
 
 func (p *producing) fail(slot *kmsg.ProduceResponseTopicPartition, err error) {
 	slot.ErrorCode = code(keyProduce, err)
 	slot.ErrorMessage = message(err)
-	var record *batch.RecordError
-	if errors.As(err, &record) { // Semantics line 21.
-		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		e.RelativeOffset, e.ErrorMessage = record.Index, message(record.Err)
-		slot.ErrorRecords = append(slot.ErrorRecords[:0], e)
-	}
 	if p.err == nil {
 		p.err = err
 	}
