@@ -15,8 +15,8 @@ import (
 	"wadi/metadata/state"
 )
 
-// groupRouting implements group.Routing by the list of brokers that clients get. The list is made anew at most once per
-// routingAge: it is asked for with every heartbeat and every commit.
+// groupRouting implements group.Routing by the list of brokers that clients get. The list is kept
+// for a moment, as it is asked for with every heartbeat and every commit.
 type groupRouting struct {
 	p       *parts
 	members *members
@@ -30,11 +30,13 @@ type groupRouting struct {
 	}
 }
 
+// A list is good for routingAge. Before a client is sent away it is made anew: an agent that has just become ready
+// coordinates at once.
 const routingAge = 20 * time.Millisecond
 
-func (r *groupRouting) list() (self int32, brokers []api.Broker, epoch uint64) {
+func (r *groupRouting) list(age time.Duration) (self int32, brokers []api.Broker, epoch uint64) {
 	r.mu.Lock()
-	if time.Since(r.mu.at) < routingAge {
+	if time.Since(r.mu.at) < age {
 		defer r.mu.Unlock()
 		return r.mu.self, r.mu.brokers, r.mu.epoch
 	}
@@ -57,14 +59,18 @@ func (r *groupRouting) list() (self int32, brokers []api.Broker, epoch uint64) {
 
 // Mine implements group.Routing.
 func (r *groupRouting) Mine(name string) bool {
-	self, brokers, _ := r.list()
-	b, ok := api.GroupCoordinator(name, brokers)
-	return ok && b.NodeID == self
+	for _, age := range []time.Duration{routingAge, 0} {
+		self, brokers, _ := r.list(age)
+		if b, ok := api.GroupCoordinator(name, brokers); ok && b.NodeID == self {
+			return true
+		}
+	}
+	return false
 }
 
 // Epoch implements group.Routing.
 func (r *groupRouting) Epoch() uint64 {
-	_, _, epoch := r.list()
+	_, _, epoch := r.list(routingAge)
 	return epoch
 }
 
