@@ -209,7 +209,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	})
 	brokers := &members{p: p, endpoints: a.o.Endpoints}
 	p.groups = group.New(group.Options{
-		Config: groupConfig(c), View: p.view, Session: p.session, Routing: &groupRouting{p: p, members: brokers}, Log: a.o.Log,
+		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: &groupRouting{p: p, members: brokers}, Log: a.o.Log,
 	})
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},

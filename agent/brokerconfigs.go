@@ -28,12 +28,15 @@ func brokerConfigs(c config.Config, endpoints []listen.Endpoint) map[string]stri
 		kafkaconfig.ProcessRoles: "broker,controller",
 	}
 	for name, value := range map[string]int{
-		"group.initial.rebalance.delay.ms": c.Kafka.Groups.InitialRebalanceDelayMs,
-		"group.min.session.timeout.ms":     c.Kafka.Groups.MinSessionTimeoutMs,
-		"group.max.session.timeout.ms":     c.Kafka.Groups.MaxSessionTimeoutMs,
-		"group.max.size":                   c.Kafka.Groups.MaxSize,
-		"offsets.retention.minutes":        c.Kafka.Groups.OffsetsRetentionMinutes,
-		"offset.metadata.max.bytes":        c.Kafka.Groups.OffsetMetadataMaxBytes,
+		"group.initial.rebalance.delay.ms":     c.Kafka.Groups.InitialRebalanceDelayMs,
+		"group.min.session.timeout.ms":         c.Kafka.Groups.MinSessionTimeoutMs,
+		"group.max.session.timeout.ms":         c.Kafka.Groups.MaxSessionTimeoutMs,
+		"group.max.size":                       c.Kafka.Groups.MaxSize,
+		"group.consumer.session.timeout.ms":    c.Kafka.Groups.ConsumerSessionTimeoutMs,
+		"group.consumer.heartbeat.interval.ms": c.Kafka.Groups.ConsumerHeartbeatIntervalMs,
+		"group.consumer.max.size":              c.Kafka.Groups.ConsumerMaxSize,
+		"offsets.retention.minutes":            c.Kafka.Groups.OffsetsRetentionMinutes,
+		"offset.metadata.max.bytes":            c.Kafka.Groups.OffsetMetadataMaxBytes,
 	} {
 		own[name] = strconv.Itoa(value)
 	}

@@ -3,16 +3,20 @@ package agent
 import (
 	"crypto/rand"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"wadi/agent/api"
 	"wadi/agent/group"
+	"wadi/agent/group/consumer"
 	"wadi/internal/config"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
+	"wadi/metadata/view"
 )
 
 // groupRouting implements group.Routing by the list of brokers that clients get. The list is kept
@@ -74,7 +78,7 @@ func (r *groupRouting) Epoch() uint64 {
 	return epoch
 }
 
-func groupConfig(c config.Config) group.Config {
+func groupConfig(c config.Config, v *view.View) group.Config {
 	g := c.Kafka.Groups
 	return group.Config{
 		InitialDelay: time.Duration(g.InitialRebalanceDelayMs) * time.Millisecond,
@@ -82,7 +86,51 @@ func groupConfig(c config.Config) group.Config {
 		MaxSession:   time.Duration(g.MaxSessionTimeoutMs) * time.Millisecond,
 		MaxSize:      min(g.MaxSize, state.MaxGroupMembers),
 		NewID:        newUUID,
+		MaxConsumers: min(g.ConsumerMaxSize, state.MaxGroupMembers),
+		Topics:       groupTopics{v},
+		Consumers:    func(name string) group.ConsumerSettings { return consumerSettings(g, v, name) },
 	}
+}
+
+// consumerSettings are a group's own configs, the agent's where it has none.
+func consumerSettings(g config.Groups, v *view.View, name string) group.ConsumerSettings {
+	session, interval := g.ConsumerSessionTimeoutMs, g.ConsumerHeartbeatIntervalMs
+	v.Read(func(s *state.State) {
+		r := s.Configs(state.GroupConfigs, name)
+		for key, value := range map[string]*int{"consumer.session.timeout.ms": &session, "consumer.heartbeat.interval.ms": &interval} {
+			if text, ok := r.Config(key); ok {
+				if n, err := strconv.Atoi(text); err == nil { // checked when it was set
+					*value = n
+				}
+			}
+		}
+	})
+	return group.ConsumerSettings{
+		Session: time.Duration(session) * time.Millisecond, Interval: time.Duration(interval) * time.Millisecond,
+	}
+}
+
+// groupTopics implements consumer.Topics.
+type groupTopics struct{ view *view.View }
+
+func (t groupTopics) Named(name string) (found consumer.Topic, ok bool) {
+	t.view.Read(func(s *state.State) {
+		if x := s.Topic(name); x != nil {
+			found, ok = consumer.Topic{Number: x.Number, Name: x.Name, Partitions: uint32(x.Partitions())}, true
+		}
+	})
+	return found, ok
+}
+
+func (t groupTopics) Matching(re *regexp.Regexp) (found []consumer.Topic) {
+	t.view.Read(func(s *state.State) {
+		s.EachTopic(func(x *state.Topic) {
+			if re.MatchString(x.Name) {
+				found = append(found, consumer.Topic{Number: x.Number, Name: x.Name, Partitions: uint32(x.Partitions())})
+			}
+		})
+	})
+	return found
 }
 
 // newUUID makes a random UUID (version 4, RFC 9562), as Kafka's member ids end in one.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/agent/group/consumer"
 	"wadi/agent/server"
 	"wadi/metadata/state"
 )
@@ -36,6 +37,9 @@ func (a *API) listGroups(ctx context.Context, req *server.Request) (kmsg.Respons
 			next = s.SomeGroups(next, listStep, func(g *state.Group) {
 				x := listed{state: g.State}
 				x.Group, x.ProtocolType, x.GroupType = g.Name, g.ProtocolType, stateOf(g.Type)
+				if g.Type == state.ConsumerGroup {
+					x.GroupState = consumer.Phase(g.Generation, g.AssignmentEpoch, g.Members())
+				}
 				step = append(step, x)
 			})
 		})
@@ -43,7 +47,9 @@ func (a *API) listGroups(ctx context.Context, req *server.Request) (kmsg.Respons
 			if a.d.Groups.Check(x.Group) != nil {
 				continue
 			}
-			x.GroupState = a.d.Groups.State(x.Group, x.state)
+			if x.GroupState == "" {
+				x.GroupState = a.d.Groups.State(x.Group, x.state)
+			}
 			if passes(body.StatesFilter, x.GroupState) && passes(body.TypesFilter, x.GroupType) {
 				resp.Groups = append(resp.Groups, x.ListGroupsResponseGroup)
 			}

@@ -36,6 +36,9 @@ const (
 	keyCreatePartitions     = 37
 	keyDeleteGroups         = 42
 	keyOffsetDelete         = 47
+
+	keyConsumerGroupHeartbeat = 68
+	keyConsumerGroupDescribe  = 69
 )
 
 // What administrators ask, and what has no meaning here but an answer.
@@ -79,21 +82,25 @@ func New(d Deps) *API {
 // Table is what the server dispatches by.
 func (a *API) Table() (*server.Table, error) {
 	handlers := map[int16]server.Handler{
-		keyProduce:              a.produce,
-		keyFetch:                a.fetch,
-		keyListOffsets:          server.Sync(a.listOffsets),
-		keyMetadata:             server.Sync(a.metadata),
-		keyFindCoordinator:      server.Sync(a.findCoordinator),
-		keyOffsetCommit:         a.offsetCommit,
-		keyOffsetFetch:          server.Sync(a.offsetFetch),
-		keyJoinGroup:            a.joinGroup,
-		keyHeartbeat:            a.heartbeat,
-		keyLeaveGroup:           a.leaveGroup,
-		keySyncGroup:            a.syncGroup,
-		keyDescribeGroups:       server.Sync(a.describeGroups),
-		keyListGroups:           server.Sync(a.listGroups),
-		keyDeleteGroups:         server.Sync(a.deleteGroups),
-		keyOffsetDelete:         server.Sync(a.offsetDelete),
+		keyProduce:         a.produce,
+		keyFetch:           a.fetch,
+		keyListOffsets:     server.Sync(a.listOffsets),
+		keyMetadata:        server.Sync(a.metadata),
+		keyFindCoordinator: server.Sync(a.findCoordinator),
+		keyOffsetCommit:    a.offsetCommit,
+		keyOffsetFetch:     server.Sync(a.offsetFetch),
+		keyJoinGroup:       a.joinGroup,
+		keyHeartbeat:       a.heartbeat,
+		keyLeaveGroup:      a.leaveGroup,
+		keySyncGroup:       a.syncGroup,
+		keyDescribeGroups:  server.Sync(a.describeGroups),
+		keyListGroups:      server.Sync(a.listGroups),
+		keyDeleteGroups:    server.Sync(a.deleteGroups),
+		keyOffsetDelete:    server.Sync(a.offsetDelete),
+
+		keyConsumerGroupHeartbeat: a.consumerGroupHeartbeat,
+		keyConsumerGroupDescribe:  server.Sync(a.consumerGroupDescribe),
+
 		keyApiVersions:          ApiVersionsHandler,
 		keyCreateTopics:         server.Sync(a.createTopics),
 		keyDeleteTopics:         server.Sync(a.deleteTopics),
@@ -133,7 +140,7 @@ func (a *API) Table() (*server.Table, error) {
 		case keyFetch:
 			row.Serial = true
 		case keyApiVersions, keyFindCoordinator:
-		case keyOffsetCommit, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup: // answered when their time has come
+		case keyOffsetCommit, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup, keyConsumerGroupHeartbeat: // answered when their time has come
 		default:
 			row.Spawn = true // may wait for a barrier, the journal or the store
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"wadi/agent/group"
+	"wadi/agent/group/consumer"
 	"wadi/internal/batch"
 	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
@@ -60,7 +61,7 @@ var failureAPIs = [10][]int16{
 	{keyCreateTopics, keyDeleteTopics, keyAlterConfigs, keyIncrementalAlterConfigs, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
 		keyAlterPartitionReassignments, keyCreateAcls, keyDeleteAcls}, // changes by administrators
 	{keyInitProducerID, keyOffsetCommit, keyOffsetFetch, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup,
-		keyDescribeGroups, keyListGroups, keyDeleteGroups, keyOffsetDelete}, // asked of coordinators
+		keyDescribeGroups, keyListGroups, keyDeleteGroups, keyOffsetDelete, keyConsumerGroupHeartbeat, keyConsumerGroupDescribe}, // asked of coordinators
 	{keyOffsetForLeaderEpoch},
 	{keyDescribeConfigs, keyDescribeAcls, keyDescribeLogDirs, keyListPartitionReassignments, keyDescribeClientQuotas,
 		keyDescribeUserScramCredentials, keyDescribeCluster, keyListConfigResources, keyDescribeProducers}, // descriptions
@@ -160,6 +161,13 @@ var faults = []struct {
 	{group.ErrUnknownGroup, kerr.GroupIDNotFound},
 	{group.ErrNotEmpty, kerr.NonEmptyGroup},
 	{group.ErrStaleEpoch, kerr.StaleMemberEpoch},
+	{consumer.ErrUnknownMember, kerr.UnknownMemberID},
+	{consumer.ErrFencedEpoch, kerr.FencedMemberEpoch},
+	{consumer.ErrUnreleased, kerr.UnreleasedInstanceID},
+	{consumer.ErrFencedInstance, kerr.FencedInstanceID},
+	{consumer.ErrInvalidRegex, kerr.InvalidRegularExpression},
+	{consumer.ErrUnsupportedAssign, kerr.UnsupportedAssignor},
+	{consumer.ErrFull, kerr.GroupMaxSizeReached},
 }
 
 // verdicts are State's refusals. What is not here says something about this agent and not about the request.

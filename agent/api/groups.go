@@ -66,6 +66,7 @@ type Groups interface {
 	Join(*group.Join)
 	Sync(*group.Sync)
 	Heartbeat(*group.Heartbeat)
+	ConsumerHeartbeat(*group.ConsumerHeartbeat)
 	Leave(*group.Leave)
 	// Commit proposes in the order of the calls.
 	Commit(*group.Commit)

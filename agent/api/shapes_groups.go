@@ -49,3 +49,11 @@ var deleteGroupsShape = wire.Message(2, wire.Array(wire.String()))
 var offsetDeleteShape = wire.Message(1,
 	wire.String(), wire.Array(wire.Struct(wire.String(), wire.Array(wire.Struct(int32F)))),
 )
+
+var consumerGroupHeartbeatShape = wire.Message(0,
+	wire.String(), wire.String(), int32F, wire.NullableString(), wire.NullableString(), int32F,
+	wire.Array(wire.String()), wire.NullableString().From(1), wire.NullableString(),
+	wire.Array(wire.Struct(uuidF, wire.Array(int32F))),
+)
+
+var consumerGroupDescribeShape = wire.Message(0, wire.Array(wire.String()), boolF)

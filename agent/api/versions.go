@@ -61,6 +61,8 @@ var Versions = []Served{
 	{50, "DescribeUserScramCredentials", 0, 0, 0, describeUserScramCredentialsShape, newBody[kmsg.DescribeUserSCRAMCredentialsRequest]},
 	{60, "DescribeCluster", 0, 2, 0, describeClusterShape, newBody[kmsg.DescribeClusterRequest]},
 	{61, "DescribeProducers", 0, 0, 0, describeProducersShape, newBody[kmsg.DescribeProducersRequest]},
+	{68, "ConsumerGroupHeartbeat", 0, 1, 0, consumerGroupHeartbeatShape, newBody[kmsg.ConsumerGroupHeartbeatRequest]},
+	{69, "ConsumerGroupDescribe", 0, 1, 0, consumerGroupDescribeShape, newBody[kmsg.ConsumerGroupDescribeRequest]},
 	{74, "ListConfigResources", 0, 1, 0, listConfigResourcesShape, newBody[kmsg.ListConfigResourcesRequest]},
 	{75, "DescribeTopicPartitions", 0, 0, 0, describeTopicPartitionsShape, newBody[kmsg.DescribeTopicPartitionsRequest]},
 }

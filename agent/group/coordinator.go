@@ -45,7 +45,7 @@ type Options struct {
 	Log     *slog.Logger
 }
 
-// Coordinator implements the classic protocol's requests on journal and State. It is the view's observer, behind the
+// Coordinator implements the requests of groups on journal and State. It is the view's observer, behind the
 // session.
 type Coordinator struct {
 	o       Options
@@ -208,6 +208,15 @@ func (c *Coordinator) Heartbeat(req *Heartbeat) {
 	c.step(func(core *Core, now time.Duration) { core.Heartbeat(now, req) })
 }
 
+// ConsumerHeartbeat answers when what it tells is State. It does not block.
+func (c *Coordinator) ConsumerHeartbeat(req *ConsumerHeartbeat) {
+	if err := c.Check(req.Group); err != nil {
+		req.Done(ConsumerAnswer{Err: err})
+		return
+	}
+	c.step(func(core *Core, now time.Duration) { core.ConsumerHeartbeat(now, req) })
+}
+
 // Leave does not block.
 func (c *Coordinator) Leave(req *Leave) {
 	if err := c.Check(req.Group); err != nil && req.Group != "" {
@@ -297,7 +306,7 @@ func (c *Coordinator) Describe(name string) *Description {
 func (c *Coordinator) State(name string, s state.GroupState) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if held := c.mu.core.groups[name]; held != nil && !held.foreign && held.version != 0 {
+	if held := c.mu.core.groups[name]; held != nil && !held.foreign() && held.version != 0 {
 		return phaseNames[held.phase]
 	}
 	return stateName(s)
@@ -320,6 +329,7 @@ func (c *Coordinator) snapshot(name string) (s *Snapshot) {
 			s = &Snapshot{
 				Version: g.Version, Type: g.Type, State: g.State, ProtocolType: g.ProtocolType, Protocol: g.Protocol,
 				Leader: g.Leader, Generation: g.Generation, Members: g.Members(),
+				AssignmentEpoch: g.AssignmentEpoch, MetadataHash: g.MetadataHash,
 			}
 		}
 	})
@@ -331,6 +341,9 @@ func (c *Coordinator) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 	for i := range res.Commands {
 		name, version := "", e.Position
 		switch k := body.Commands[i].GetKind().(type) {
+		case *pb.Command_CreateTopic, *pb.Command_DeleteTopic, *pb.Command_CreatePartitions:
+			c.step(func(core *Core, _ time.Duration) { core.TopicsChanged() })
+			continue
 		case *pb.Command_UpdateGroup:
 			name = k.UpdateGroup.Group
 		case *pb.Command_DeleteGroup:
@@ -351,7 +364,10 @@ func (c *Coordinator) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 
 // Replaced implements view.Observer: what happened in between is not known, so nothing that is held can be trusted.
 func (c *Coordinator) Replaced(*state.State) {
-	c.step(func(core *Core, now time.Duration) { core.Lose(now, core.Names()) })
+	c.step(func(core *Core, now time.Duration) {
+		core.TopicsChanged()
+		core.Lose(now, core.Names())
+	})
 }
 
 func (c *Coordinator) now() time.Duration { return time.Since(c.started) }

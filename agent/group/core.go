@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	kip848 "wadi/agent/group/consumer"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
@@ -21,13 +22,17 @@ type Effects interface {
 	Reply(f func())
 }
 
-// Config of a core: Kafka's broker configs of the classic protocol.
+// Config of a core: Kafka's broker configs of groups.
 type Config struct {
 	InitialDelay time.Duration // group.initial.rebalance.delay.ms
 	MinSession   time.Duration // group.min.session.timeout.ms
 	MaxSession   time.Duration // group.max.session.timeout.ms
 	MaxSize      int           // group.max.size
 	NewID        func() string // makes what nobody ever made: the random part of member ids
+
+	MaxConsumers int                                 // group.consumer.max.size
+	Consumers    func(group string) ConsumerSettings // of the consumer protocol
+	Topics       kip848.Topics
 }
 
 const (
@@ -51,6 +56,8 @@ type Core struct {
 	groups map[string]*group
 	due    dueHeap
 	ticket uint64
+
+	topicsRound uint64 // counts changes of topics
 }
 
 // queuedRequest is a request that waits: run takes it up, drop answers it with an error.
@@ -108,6 +115,8 @@ type Snapshot struct {
 	State                          state.GroupState
 	ProtocolType, Protocol, Leader string
 	Generation                     int32
+	AssignmentEpoch                int32           // consumer protocol
+	MetadataHash                   uint64          // consumer protocol
 	Members                        []*state.Member // shared, read-only
 }
 

@@ -20,7 +20,7 @@ type DescribedMember struct {
 // Describe tells of a group in memory. One that is not there is as State says.
 func (c *Core) Describe(name string) (Description, bool) {
 	g := c.groups[name]
-	if g == nil || g.foreign || g.version == 0 && g.ticket != 0 && g.phase == empty {
+	if g == nil || g.foreign() || g.version == 0 && g.ticket != 0 && g.phase == empty {
 		return Description{}, false
 	}
 	d := Description{State: phaseNames[g.phase], ProtocolType: g.protocolType}

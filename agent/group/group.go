@@ -21,8 +21,8 @@ const never = time.Duration(1<<63 - 1)
 
 // group is one group as its coordinator holds it.
 type group struct {
-	name    string
-	foreign bool // of a type that the classic protocol does not serve
+	name      string
+	consumers *consumers // of a group of the consumer protocol; what is below is the classic protocol's
 
 	// What State has.
 	version int64
@@ -78,7 +78,7 @@ func newGroup(name string) *group {
 
 // idle reports whether nothing of the group is worth keeping in memory.
 func (g *group) idle() bool {
-	return g.ticket == 0 && g.phase == empty && len(g.members) == 0 && len(g.pendingJoin) == 0 && len(g.inbox) == 0
+	return g.ticket == 0 && g.phase == empty && !g.foreign() && len(g.members) == 0 && len(g.pendingJoin) == 0 && len(g.inbox) == 0
 }
 
 func (g *group) add(m *member) {

@@ -22,11 +22,14 @@ func (c *Core) Join(now time.Duration, req *Join) {
 }
 
 func (c *Core) join(g *group, req *Join) {
+	if !g.foreign() {
+		g.consumers = nil // a group without members takes up the protocol of who comes first
+	}
 	refuse := func(id string, err error) {
 		c.out.Reply(func() { req.Done(Joined{Err: err, Member: id, Generation: -1}) })
 	}
 	switch {
-	case g.foreign:
+	case g.foreign():
 		refuse("", ErrInconsistentProtocol) // Semantics line 68
 	case g.version == 0 && g.phase == empty && req.Member != "" && len(g.pendingJoin) == 0:
 		refuse(req.Member, ErrUnknownMember)

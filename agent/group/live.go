@@ -16,7 +16,7 @@ func (c *Core) Heartbeat(now time.Duration, req *Heartbeat) {
 	c.with(now, req.Group, queuedRequest{drop: done, run: func(g *group) {
 		m, err := g.check(req.Member, req.Instance)
 		switch {
-		case g.foreign:
+		case g.foreign():
 			err = ErrUnknownMember
 		case err != nil:
 		case req.Generation != g.generation:
@@ -37,7 +37,7 @@ func (c *Core) Heartbeat(now time.Duration, req *Heartbeat) {
 func (c *Core) Committing(now time.Duration, name, id, instance string, generation int32) error {
 	c.now = now
 	g := c.groups[name]
-	if g == nil || g.ticket != 0 || g.foreign || generation < 0 {
+	if g == nil || g.ticket != 0 || g.foreign() || generation < 0 {
 		return nil
 	}
 	m, err := g.check(id, instance)
@@ -81,7 +81,7 @@ func (c *Core) Leave(now time.Duration, req *Leave) {
 }
 
 func (c *Core) leave(g *group, l Leaver) error {
-	if g.foreign {
+	if g.foreign() {
 		return ErrUnknownMember
 	}
 	if _, pending := g.pendingJoin[l.Member]; pending {
@@ -133,6 +133,9 @@ func (c *Core) expire(g *group) {
 
 // expireOne does one thing that is due; false when there is none.
 func (c *Core) expireOne(g *group) bool {
+	if g.foreign() && c.expireConsumers(g) {
+		return true
+	}
 	if id := g.pendingExpired(c.now); id != "" {
 		delete(g.pendingJoin, id)
 		if g.phase == preparing && g.allJoined() {
@@ -193,6 +196,9 @@ func (g *group) pendingExpired(now time.Duration) (id string) {
 // next is the group's earliest deadline.
 func (g *group) next() time.Duration {
 	at := min(g.joinBy, g.syncBy)
+	if g.foreign() {
+		at = min(at, g.consumers.next())
+	}
 	for _, until := range g.pendingJoin {
 		at = min(at, until)
 	}

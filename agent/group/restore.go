@@ -10,12 +10,12 @@ import (
 // restore takes a group over from State. Every member gets a whole session timeout to show up, and a generation without
 // an assignment as long as it would have had here to get one.
 func (c *Core) restore(g *group, s *Snapshot) {
-	g.version, g.generation = s.Version, s.Generation
-	g.protocolType, g.protocol, g.leader = s.ProtocolType, s.Protocol, s.Leader
-	if s.Type != state.ClassicGroup && len(s.Members) > 0 {
-		g.foreign, g.phase = true, stable
+	if s.Type == state.ConsumerGroup {
+		c.restoreConsumers(g, s)
 		return
 	}
+	g.version, g.generation = s.Version, s.Generation
+	g.protocolType, g.protocol, g.leader = s.ProtocolType, s.Protocol, s.Leader
 	for _, v := range s.Members {
 		m := &member{
 			id: v.Id, instance: v.InstanceId, clientID: v.ClientId, clientHost: v.ClientHost,

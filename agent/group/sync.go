@@ -19,7 +19,7 @@ func (c *Core) Sync(now time.Duration, req *Sync) {
 func (c *Core) sync(g *group, req *Sync, fail func(error)) {
 	m, err := g.check(req.Member, req.Instance)
 	switch {
-	case g.foreign || g.phase == empty:
+	case g.foreign() || g.phase == empty:
 		fail(ErrUnknownMember)
 		return
 	case err != nil:

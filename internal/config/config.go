@@ -58,6 +58,11 @@ type Groups struct {
 	MinSessionTimeoutMs     int
 	MaxSessionTimeoutMs     int
 	MaxSize                 int // members of a group
+
+	ConsumerSessionTimeoutMs    int // of the consumer protocol (KIP-848), where a group's own configs do not say
+	ConsumerHeartbeatIntervalMs int
+	ConsumerMaxSize             int
+
 	OffsetsRetentionMinutes int // after the last member has gone
 	OffsetMetadataMaxBytes  int
 }

@@ -197,5 +197,6 @@ func TestOwnEtcdNeedsNoEndpoints(t *testing.T) {
 
 var defaultGroups = Groups{
 	InitialRebalanceDelayMs: 3000, MinSessionTimeoutMs: 6000, MaxSessionTimeoutMs: 1800000, MaxSize: 2147483647,
+	ConsumerSessionTimeoutMs: 45_000, ConsumerHeartbeatIntervalMs: 5000, ConsumerMaxSize: 2147483647,
 	OffsetsRetentionMinutes: 10080, OffsetMetadataMaxBytes: 4096,
 }

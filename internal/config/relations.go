@@ -27,6 +27,11 @@ func (l *loader) relations(ownEtcd bool) {
 		l.relation("kafka.group.min.session.timeout.ms",
 			fmt.Sprintf("must not be above kafka.group.max.session.timeout.ms, which is %d", g.MaxSessionTimeoutMs))
 	}
+	if g := c.Kafka.Groups; l.good("kafka.group.consumer.heartbeat.interval.ms", "kafka.group.consumer.session.timeout.ms") &&
+		g.ConsumerHeartbeatIntervalMs > g.ConsumerSessionTimeoutMs {
+		l.relation("kafka.group.consumer.heartbeat.interval.ms",
+			fmt.Sprintf("must not be above kafka.group.consumer.session.timeout.ms, which is %d", g.ConsumerSessionTimeoutMs))
+	}
 	if l.good("inline.max.bytes", "flush.bytes") && c.Inline.MaxBytes > c.Flush.Bytes {
 		l.relation("inline.max.bytes", fmt.Sprintf("must not be above flush.bytes, which is %v (%s)", c.Flush.Bytes, l.source["flush.bytes"]))
 	}

@@ -101,10 +101,6 @@ func (g *Group) static(instance string) *state.Member {
 	return nil
 }
 
-func (g *Group) sorted() []*state.Member {
-	return slices.SortedFunc(maps.Values(g.Members), func(a, b *state.Member) int { return cmp.Compare(a.Id, b.Id) })
-}
-
 // Change is what State is to have next. It is one command, or several where one would not fit an entry: the members'
 // new targets come first then, and the header's assignment epoch with the last.
 type Change []*pb.UpdateGroup
@@ -185,20 +181,27 @@ func (d *draft) change() Change {
 	return c
 }
 
-// subscription is what a member subscribes to, of the topics that exist, by number.
-func (g *Group) subscription(m *state.Member, topics Topics) []Topic {
-	found := map[uint64]Topic{}
-	for _, name := range m.Topics {
-		if t, ok := topics.Named(name); ok {
-			found[t.Number] = t
+// subscriptions are what the members subscribe to, of the topics that exist, by number. Each pattern is looked up once.
+func (g *Group) subscriptions(members []*state.Member, topics Topics) map[string][]Topic {
+	all, matching := make(map[string][]Topic, len(members)), map[string][]Topic{}
+	for _, m := range members {
+		found := map[uint64]Topic{}
+		for _, name := range m.Topics {
+			if t, ok := topics.Named(name); ok {
+				found[t.Number] = t
+			}
 		}
-	}
-	if re := g.regex(m.Regex); re != nil {
-		for _, t := range topics.Matching(re) {
-			found[t.Number] = t
+		if re := g.regex(m.Regex); re != nil {
+			if _, known := matching[m.Regex]; !known {
+				matching[m.Regex] = topics.Matching(re)
+			}
+			for _, t := range matching[m.Regex] {
+				found[t.Number] = t
+			}
 		}
+		all[m.Id] = slices.SortedFunc(maps.Values(found), func(a, b Topic) int { return cmp.Compare(a.Number, b.Number) })
 	}
-	return slices.SortedFunc(maps.Values(found), func(a, b Topic) int { return cmp.Compare(a.Number, b.Number) })
+	return all
 }
 
 // regex is a member's pattern, nil when it has none. It was found valid when the member came with it.

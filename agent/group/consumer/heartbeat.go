@@ -168,10 +168,7 @@ func (g *Group) updated(h *Heartbeat, before *state.Member) (m *state.Member, su
 // assign begins a new epoch when the members or what they subscribe to changed, and computes the targets of the newest.
 func (d *draft) assign(topics Topics, bump bool) {
 	members := d.members()
-	subscribed := make(map[string][]Topic, len(members))
-	for _, m := range members {
-		subscribed[m.Id] = d.g.subscription(m, topics)
-	}
+	subscribed := d.g.subscriptions(members, topics)
 	if hash := hashOf(subscribed); hash != d.hash {
 		d.hash, bump = hash, true
 	}
@@ -270,16 +267,16 @@ func (g *Group) Remove(ids ...string) Change {
 	return d.change()
 }
 
-// Phase is the group's state as Kafka's tools name it.
-func (g *Group) Phase() string {
+// Phase is a group's state as Kafka's tools name it.
+func Phase(epoch, assignmentEpoch int32, members []*state.Member) string {
 	switch {
-	case len(g.Members) == 0:
+	case len(members) == 0:
 		return "Empty"
-	case g.Epoch > g.AssignmentEpoch:
+	case epoch > assignmentEpoch:
 		return "Assigning"
 	}
-	for _, m := range g.Members {
-		if m.State != stable || m.Epoch != g.AssignmentEpoch && m.Epoch != StaticLeaveEpoch {
+	for _, m := range members {
+		if m.State != stable || m.Epoch != assignmentEpoch && m.Epoch != StaticLeaveEpoch {
 			return "Reconciling"
 		}
 	}

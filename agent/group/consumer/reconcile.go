@@ -9,6 +9,9 @@ const (
 	waiting  = 2 // part of its target still belongs to others
 )
 
+// Revokes reports whether a member was told to give up partitions and has not done so.
+func Revokes(m *state.Member) bool { return m.State == revoking }
+
 // reconcile moves a member towards its target, as far as it goes now. said is what the member says that it owns, nil
 // when it does not say. free tells whether a partition is in nobody's hands.
 func reconcile(m *state.Member, epoch int32, said *Set, free func(slot) bool) {
