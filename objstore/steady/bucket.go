@@ -15,9 +15,9 @@ func newBucket(share float64, most int) bucket {
 
 func (b *bucket) earn() { b.tokens = min(b.most, b.tokens+b.share) }
 
-// spend takes a token if there is one.
-func (b *bucket) spend() bool {
-	if b.tokens < 1 {
+// spend takes a token if there is one and a part of the whole stays.
+func (b *bucket) spend(stays float64) bool {
+	if b.tokens < 1+stays*b.most {
 		return false
 	}
 	b.tokens--

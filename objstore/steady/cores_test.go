@@ -74,7 +74,7 @@ func TestBucketBounds(t *testing.T) {
 			if earns {
 				b.earn()
 				e++
-			} else if had := b.tokens; b.spend() {
+			} else if had := b.tokens; b.spend(0) {
 				s++
 			} else if had >= 1 {
 				t.Fatalf("refused with %v tokens", had)
@@ -89,6 +89,21 @@ func TestBucketBounds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What shall stay stays for those who may spend it.
+func TestBucketReserve(t *testing.T) {
+	b := newBucket(0.1, 6)
+	n := 0
+	for b.spend(0.5) {
+		n++
+	}
+	for b.spend(0) {
+		n += 100
+	}
+	if n != 303 {
+		t.Errorf("%d spent without the reserve and %d from it, want 3 each", n%100, n/100)
+	}
 }
 
 func TestTimeouts(t *testing.T) {

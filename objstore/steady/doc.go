@@ -42,8 +42,11 @@
 // that it mends, and the estimate is unbiased. Until there are enough samples the delay is a fixed, long one.
 //
 // A hedge takes a token; every first attempt adds a small part of one, so that hedges are at most that share of the
-// requests even when every one of them is slow. No hedge is sent while the lane is held, queues, or was asked to slow
-// down a moment ago: it would be one more request for a store that has too many.
+// requests even when every one of them is slow. Half of what may be saved up is kept for requests that have waited half
+// as long again: nearly all that are merely late have ended by then, while one that is stuck holds up everything behind
+// it. (Measured with 1 % of the writes stuck and a budget without that reserve: it is empty when it is needed often
+// enough to double the 99th percentile of produce.) No hedge is sent while the lane queues, or was asked to slow down a
+// moment ago: it would be one more request for a store that has too many.
 //
 // # Cores and shell
 //

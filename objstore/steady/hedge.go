@@ -59,16 +59,18 @@ func race[T any](ctx context.Context, l *lane, p pass, n int, r request[T]) (T, 
 	go run(p, false, r.first)
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
+	lasting := false
 	var best outcome[T]
 	for running := 1; ; {
 		select {
 		case <-timer.C:
-			if p, ok := l.hedge(); ok {
+			if p, ok := l.hedge(lasting); ok {
 				l.cfg.Observe.Hedged(l.op)
 				running++
 				go run(p, true, r.second)
 			} else {
-				timer.Reset(delay) // the store may be calm by then, or the budget have recovered
+				lasting = true
+				timer.Reset(delay / 2) // the store may be calm by then, or the budget have recovered
 			}
 			continue
 		case o := <-ended:

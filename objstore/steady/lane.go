@@ -36,7 +36,7 @@ func (l *lane) earn() {
 func (l *lane) spend() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.mu.retries.spend()
+	return l.mu.retries.spend(0)
 }
 
 // sizeClasses tell requests apart that move up to 64 KiB, 256 KiB, 1 MiB, 4 MiB, 16 MiB, and more or an unknown number of
@@ -72,11 +72,19 @@ func (l *lane) took(bytes int64, d time.Duration) {
 	l.mu.latencies[sizeClass(bytes)].add(d)
 }
 
-// hedge takes what a second request needs: a token, and a pass.
-func (l *lane) hedge() (pass, bool) {
+// reserve is the part of the hedges' budget that is kept for requests that are slower than slow.
+const reserve = 0.5
+
+// hedge takes what a second request needs: a token, and a pass. One that has only just become slow leaves the reserve to
+// those that stay so: most end a moment later, and one that lasts may be waited for by everything behind it.
+func (l *lane) hedge(lasting bool) (pass, bool) {
+	stays := reserve
+	if lasting {
+		stays = 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.mu.hedges.spend() {
+	if !l.mu.hedges.spend(stays) {
 		return pass{}, false
 	}
 	p, ok := l.gate.tryEnter()
