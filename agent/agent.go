@@ -71,6 +71,7 @@ type parts struct {
 	ingest   *ingest.Ingest
 	log      *fetch.Log
 	groups   *group.Coordinator
+	expirer  *group.Expirer
 	archives *checkpoint.Reader
 	job      *checkpoint.Job
 	handlers *api.API
@@ -208,8 +209,13 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		OnStored: p.log.Stored, OnSettled: p.log.Settled,
 	})
 	brokers := &members{p: p, endpoints: a.o.Endpoints}
+	routing := &groupRouting{p: p, members: brokers}
 	p.groups = group.New(group.Options{
-		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: &groupRouting{p: p, members: brokers}, Log: a.o.Log,
+		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: routing, Log: a.o.Log,
+	})
+	p.expirer = group.NewExpirer(group.ExpirerOptions{
+		View: p.view, Routing: routing, Do: p.session.Do, Date: a.o.Store.Date, Log: a.o.Log,
+		Retention: time.Duration(c.Kafka.Groups.OffsetsRetentionMinutes) * time.Minute,
 	})
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
@@ -304,6 +310,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	})
 	run(sessionCtx, p.session.Run)
 	run(sessionCtx, p.job.Run)
+	run(sessionCtx, p.expirer.Run)
 	run(sessionCtx, func(ctx context.Context) error { return closeSessions(ctx, p, a.o.Config.SessionTTL, a.o.Log) })
 	run(sessionCtx, func(ctx context.Context) error {
 		return sweep.Run(ctx, sweep.Options{

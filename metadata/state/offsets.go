@@ -170,3 +170,16 @@ func (s *State) applyExpireOffsets(c *pb.ExpireOffsets, res *Result) Code {
 	}
 	return OK
 }
+
+// ExpiredOffsets lists up to limit positions of a group that an ExpireOffsets with that time would forget. over tells
+// that the group would go too, once nothing is left of it.
+func (s *State) ExpiredOffsets(g *Group, beforeMs int64, limit int) (topics []uint64, partitions []uint32, over bool) {
+	over = g.EmptySince != 0 && g.EmptyMs <= beforeMs
+	g.offsets.each(func(key uint64, o *Offset) {
+		topic, partition := splitOffsetKey(key)
+		if len(topics) < limit && (over && o.AtMs <= beforeMs || s.TopicByNumber(topic) == nil) {
+			topics, partitions = append(topics, topic), append(partitions, partition)
+		}
+	})
+	return topics, partitions, over
+}
