@@ -113,7 +113,7 @@ func (a *API) checkNew(in *kmsg.CreateTopicsRequestTopic, brokers []Broker) (new
 	if err != nil {
 		a.d.View.Read(func(s *state.State) {
 			if s.Topic(in.Topic) != nil {
-				err = refusedTopic(in.Topic, state.TopicExists)
+				err = refusedTopic(s, in.Topic, state.TopicExists)
 			}
 		})
 	}
@@ -206,11 +206,11 @@ func (a *API) validate(ctx context.Context, topics []newTopic) {
 			case err != nil:
 				t.err = err
 			case s.Topic(t.name) != nil:
-				t.err = refusedTopic(t.name, state.TopicExists)
-			case s.Collides(t.name):
-				t.err = refusedTopic(t.name, state.NameCollision)
+				t.err = refusedTopic(s, t.name, state.TopicExists)
+			case s.Collides(t.name) != "":
+				t.err = refusedTopic(s, t.name, state.NameCollision)
 			case s.Topics() >= state.MaxTopics || s.Partitions()+int(t.partitions) > state.MaxPartitions:
-				t.err = refusedTopic(t.name, state.TooMany)
+				t.err = refusedTopic(s, t.name, state.TooMany)
 			}
 		}
 	})

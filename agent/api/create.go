@@ -57,7 +57,7 @@ func (a *API) create(ctx context.Context, topics []newTopic) {
 			case o.Result.Code == state.Conflict:
 				t.err = fmt.Errorf("%w: the topic is being deleted and created at the same time", ErrTimeout)
 			default:
-				t.err = refusedTopic(t.name, o.Result.Code)
+				a.d.View.Read(func(s *state.State) { t.err = refusedTopic(s, t.name, o.Result.Code) })
 			}
 		}
 		open = again
@@ -73,12 +73,13 @@ func (a *API) readBack(t *newTopic, number uint64) {
 	})
 }
 
-func refusedTopic(name string, c state.Code) error {
+// refusedTopic is State's verdict on a new topic, in the words that Apache Kafka's tools print.
+func refusedTopic(s *state.State, name string, c state.Code) error {
 	switch c {
 	case state.TopicExists:
 		return refuse(kerr.TopicAlreadyExists, "Topic '%s' already exists.", name)
 	case state.NameCollision:
-		return refuse(kerr.InvalidTopicException, "Topic '%s' collides with an existing topic that differs in '.' and '_' only", name)
+		return refuse(kerr.InvalidTopicException, "Topic '%s' collides with existing topic: %s", name, s.Collides(name))
 	case state.TooMany:
 		return refuse(kerr.PolicyViolation, "the cluster's limit of topics or partitions is reached")
 	}

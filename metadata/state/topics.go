@@ -149,10 +149,13 @@ func (s *State) Topic(name string) *Topic {
 	return nil
 }
 
-// Collides reports whether a live topic of another name makes name impossible: one that differs in '.' and '_' only.
-func (s *State) Collides(name string) bool {
-	t := s.TopicByNumber(s.byCollision[collisionKey(name)])
-	return t != nil && t.Name != name
+// Collides is the name of a live topic that makes name impossible, as it differs in '.' and '_' only; "" when there is
+// none.
+func (s *State) Collides(name string) string {
+	if t := s.TopicByNumber(s.byCollision[collisionKey(name)]); t != nil && t.Name != name {
+		return t.Name
+	}
+	return ""
 }
 
 // TopicByID finds a live topic by UUID.
