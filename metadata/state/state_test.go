@@ -78,6 +78,7 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 			}
 		}
 		steps["archives"] += len(s.archives)
+		steps["partition waits for a sweep"] += len(s.trimmed)
 		s.EachObject(func(_ uint64, o Object) {
 			if o.Lost != 0 {
 				steps["object lost"]++
@@ -92,17 +93,21 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 			t.Errorf("no command is %v", code)
 		}
 	}
-	for _, code := range []Code{OK, Duplicate, Invalid, UnknownTopic, OutOfOrderSequence, InvalidProducerEpoch} {
+	for _, code := range []Code{OK, Duplicate, Invalid, UnknownTopic, OutOfOrderSequence, InvalidProducerEpoch, OffsetOutOfRange, Conflict} {
 		if batches[code] < 20 {
 			t.Errorf("%d batches are %v", batches[code], code)
 		}
+	}
+	if commands[NotMore] < 10 {
+		t.Errorf("%d commands are %v", commands[NotMore], NotMore)
 	}
 	for code := UnknownGroup; code <= NotEmpty; code++ {
 		if commands[code] < 3 {
 			t.Errorf("%d commands are %v", commands[code], code)
 		}
 	}
-	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost"} {
+	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost",
+		"partition waits for a sweep"} {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)
 		}
