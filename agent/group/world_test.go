@@ -62,7 +62,7 @@ func snapshotOf(s *state.State, name string) *Snapshot {
 	}
 	return &Snapshot{
 		Version: g.Version, Type: g.Type, State: g.State, ProtocolType: g.ProtocolType, Protocol: g.Protocol, Leader: g.Leader,
-		Generation: g.Generation, Members: g.Members(),
+		Generation: g.Generation, Members: g.Members(), AssignmentEpoch: g.AssignmentEpoch, MetadataHash: g.MetadataHash,
 	}
 }
 
