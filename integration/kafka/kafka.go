@@ -3,6 +3,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,16 +20,15 @@ type Broker struct {
 	Process *binary.Process
 }
 
-// Start brings the jars if they are not there, formats a log directory and runs a broker until the test ends. Without
-// Java or Maven the test is skipped, or fails where the tools are required.
+// Start formats a log directory and runs a broker until the test ends. Without Java or the jars the test is skipped, or
+// fails where the tools are required.
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	java, err := exec.LookPath("java")
 	if err != nil {
 		binary.Need(t, err)
 	}
-	jars := filepath.Join(binary.Root(), ".tools", "kafka")
-	bring(t, jars)
+	jars := Jars(t)
 	dir := t.TempDir()
 	client, controller := binary.FreePort(t), binary.FreePort(t)
 	file := filepath.Join(dir, "server.properties")
@@ -62,19 +62,15 @@ group.initial.rebalance.delay.ms=0
 	return b
 }
 
-// bring copies the jars into a git-ignored folder, once.
-func bring(t testing.TB, jars string) {
+// Jars is the folder with the jars of pom.xml, the broker's and those of Kafka's command-line tools. `go tool task install`
+// brings them; a test does not.
+func Jars(t testing.TB) string {
 	t.Helper()
-	if found, err := filepath.Glob(filepath.Join(jars, "kafka_*.jar")); err == nil && len(found) > 0 {
-		return
+	jars := filepath.Join(binary.Root(), ".tools", "kafka")
+	found, err := filepath.Glob(filepath.Join(jars, "kafka-tools-*.jar"))
+	if err == nil && len(found) == 0 {
+		err = errors.New("Apache Kafka's jars are not installed (go tool task install)")
 	}
-	mvn, err := exec.LookPath("mvn")
-	if err != nil {
-		binary.Need(t, err)
-	}
-	cmd := exec.Command(mvn, "-q", "-B", "-f", filepath.Join(binary.Root(), "integration", "kafka", "pom.xml"),
-		"dependency:copy-dependencies", "-DoutputDirectory="+jars)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		binary.Need(t, fmt.Errorf("bring Apache Kafka's jars: %w\n%s", err, out))
-	}
+	binary.Need(t, err)
+	return jars
 }

@@ -1,0 +1,205 @@
+package differential
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/agent/api"
+	"wadi/integration/binary"
+	"wadi/integration/kafka"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	binary.Cleanup()
+	os.Exit(code)
+}
+
+// broker is one of the two that answer.
+type broker struct {
+	name    string
+	address string
+	host    string
+	port    int32
+	node    int32 // its node id
+}
+
+// parallel runs of one case, of different versions, are under way at once.
+const parallel = 6
+
+// KIP-35 and all that Wadi serves: Apache Kafka and Wadi answer alike, but for what allowed_test.go explains.
+func TestAgainstKafka(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Apache Kafka")
+	}
+	apache := newBroker(t, "Kafka", kafka.Start(t).Address)
+	wadi := newBroker(t, "Wadi", startWadi(t))
+	var found findings
+	for _, a := range apis() {
+		t.Run(fmt.Sprintf("%02d %s", a.key, kmsg.NameForKey(a.key)), func(t *testing.T) {
+			for _, c := range append(frames(a), a.cases...) {
+				t.Run(c.Name, func(t *testing.T) {
+					diffs := hold(t, apache, wadi, a, c)
+					for _, d := range found.judge(a.key, c.Name, diffs) {
+						t.Error(d)
+					}
+				})
+			}
+		})
+	}
+	if found.cases == total() { // else -run chose some
+		for _, line := range unused(allowed, found.used) {
+			t.Errorf("allowed, but Apache Kafka and Wadi do not differ there any more: %s", line)
+		}
+		for _, line := range unused(open, found.left) {
+			t.Logf("mended: strike from open_test.go: %s", line)
+		}
+	}
+}
+
+// hold runs a case with both brokers in every version and returns what differs.
+func hold(t *testing.T, apache, wadi *broker, a apiCases, c Case) []versioned {
+	t.Helper()
+	from, to := c.versions(a.key)
+	slots := parallel
+	if c.Alone {
+		slots = 1
+	}
+	var (
+		all   = make([][]versioned, to-from+1)
+		gates = make(chan struct{}, slots)
+		wg    sync.WaitGroup
+	)
+	for v := from; v <= to; v++ {
+		gates <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-gates }()
+			list, err := holdOnce(apache, wadi, a.key, c, v)
+			if err != nil {
+				t.Errorf("v%d: %v", v, err)
+			}
+			all[v-from] = list
+		})
+	}
+	wg.Wait()
+	return slices.Concat(all...)
+}
+
+// holdOnce holds one conversation with both.
+func holdOnce(apache, wadi *broker, key int16, c Case, version int16) ([]versioned, error) {
+	var (
+		scripts [2]*Script
+		errs    [2]error
+		wg      sync.WaitGroup
+	)
+	for i, b := range []*broker{apache, wadi} {
+		scripts[i] = &Script{
+			Version: version, broker: b, names: newNaming(b),
+			prefix: fmt.Sprintf("%d-%s-v%d", key, slug(c.Name), version),
+		}
+		wg.Go(func() { errs[i] = scripts[i].run(c.Run) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	x, y := scripts[0].said, scripts[1].said
+	if len(x) != len(y) {
+		return nil, fmt.Errorf("Kafka was heard %d times, Wadi %d times: the case must ask both the same", len(x), len(y))
+	}
+	var list []versioned
+	for i := range x {
+		step := x[i].label
+		if len(x) > 1 {
+			step = fmt.Sprintf("%s #%d", step, i+1)
+		}
+		for _, d := range compare("", x[i].shape, y[i].shape, nil) {
+			list = append(list, versioned{version, step, d})
+		}
+	}
+	return list, nil
+}
+
+func startWadi(t *testing.T) string {
+	address := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
+	dir := t.TempDir()
+	binary.Start(t, binary.Spec{
+		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir,
+		Args: []string{"dev", "--listen", address, "--data-dir", filepath.Join(dir, "data"), "--http", ""},
+	})
+	return address
+}
+
+// newBroker asks a broker who it is.
+func newBroker(t *testing.T, name, address string) *broker {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &broker{name: name, address: address, host: host, port: int32(n)}
+	s := &Script{broker: b, names: newNaming(b)}
+	err = s.run(func(s *Script) {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{}
+		resp := s.Do(9, req).(*kmsg.MetadataResponse)
+		if len(resp.Brokers) != 1 {
+			s.fail("%d brokers", len(resp.Brokers))
+		}
+		b.node = resp.Brokers[0].NodeID
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Every API and version that is served has a case that asks for it by itself, beside the malformed frames.
+func TestEveryServedVersionHasACase(t *testing.T) {
+	listed := map[int16]apiCases{}
+	for _, a := range apis() {
+		listed[a.key] = a
+	}
+	for _, row := range api.Versions {
+		a, ok := listed[row.Key]
+		if !ok {
+			t.Errorf("API %d (%s) is served, and apis_test.go does not list it", row.Key, row.Name)
+			continue
+		}
+		delete(listed, row.Key)
+		covered := map[int16]bool{}
+		names := map[string]bool{}
+		for _, c := range a.cases {
+			if names[slug(c.Name)] || strings.TrimSpace(c.Name) == "" {
+				t.Errorf("API %d: %q is the name of two cases, or none", row.Key, c.Name)
+			}
+			names[slug(c.Name)] = true
+			from, to := c.versions(row.Key)
+			for v := from; v <= to; v++ {
+				covered[v] = true
+			}
+		}
+		for v := row.Min; v <= row.Max; v++ {
+			if !covered[v] {
+				t.Errorf("API %d (%s) v%d is served and no case asks for it", row.Key, row.Name, v)
+			}
+		}
+	}
+	for key := range listed {
+		t.Errorf("API %d has cases and is not served", key)
+	}
+}
