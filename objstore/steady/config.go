@@ -13,7 +13,7 @@ const (
 
 // Config of a Store. Zero values are the defaults; the zero Config repeats, and neither hedges nor limits.
 type Config struct {
-	// Attempts is the most requests that one call makes, hedges aside, 8 by default.
+	// Attempts is the most requests that one call makes, hedges and refusals aside, 8 by default.
 	Attempts int
 	// Pause is before the second attempt, 50 ms by default; it doubles up to MaxPause, 3 s by default. Each pause is
 	// drawn evenly between a half and the whole of that. Without Limit, a store that asks to slow down gets four times
@@ -63,6 +63,9 @@ type Limit struct {
 	// probe up to MaxHold, 2 s by default. Each is drawn evenly between a half and the whole of that.
 	Hold    time.Duration
 	MaxHold time.Duration
+	// Refusals is how often one call may be refused before it fails, 40 by default: with the pauses in between a minute.
+	// They count neither among the Attempts nor against the retry budget.
+	Refusals int
 	// Calm is how long after the last such answer a store counts as well again, 1 s by default.
 	Calm time.Duration
 }
@@ -99,6 +102,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Limit.Queue, 4096)
 	def(&c.Limit.Hold, 50*time.Millisecond)
 	def(&c.Limit.MaxHold, 2*time.Second)
+	def(&c.Limit.Refusals, 40)
 	def(&c.Limit.Calm, time.Second)
 	for _, f := range []*func(Op){&c.Observe.Retried, &c.Observe.Spent, &c.Observe.Hedged, &c.Observe.HedgeWon} {
 		if *f == nil {

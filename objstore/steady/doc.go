@@ -16,7 +16,8 @@
 // when it binds, by one per answer once the store has been calm. And the lane is held: nothing is sent for a moment,
 // then one request as a probe. Each refused probe makes the moment half as long again; one that brings no answer in a
 // while is followed by another. What a store that refuses everything costs is therefore a handful of requests, however
-// many calls wait. That is why a refused request needs no pause of its own.
+// many calls wait. That is why a refused request needs no pause of its own, and is repeated until its context ends (or
+// some forty refusals later) without touching the budget of retries.
 //
 // # Retries: a budget
 //

@@ -107,6 +107,39 @@ func TestHold(t *testing.T) {
 	})
 }
 
+// A store that refuses for ten seconds costs time and a few probes, and no call: attempts and budget are for failures.
+// One that never stops is given up in the end.
+func TestRefusalsAreNoFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counted
+		f := fault.New(mem.New())
+		s := steady.New(f, c.observe(steady.ForS3()))
+		refuse := f.Script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.FailBefore(objstore.ErrThrottled)})
+		time.AfterFunc(10*time.Second, refuse.Disarm)
+		var wg sync.WaitGroup
+		for i := range 30 {
+			wg.Go(func() {
+				if err := s.Put(t.Context(), fmt.Sprint(i), hello); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		began := time.Now()
+		wg.Wait()
+		if took := time.Since(began); took < 10*time.Second || took > 13*time.Second || refuse.Fired() > 30+20 {
+			t.Errorf("took %v with %d refusals", took, refuse.Fired())
+		}
+		f.Script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.FailBefore(objstore.ErrThrottled)})
+		began = time.Now()
+		if err := s.Put(t.Context(), "never", hello); !errors.Is(err, objstore.ErrThrottled) || time.Since(began) > 2*time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if c.spent.Load() != 0 {
+			t.Errorf("%d calls without a budget", c.spent.Load())
+		}
+	})
+}
+
 // An outage is not multiplied: repetitions are a burst and then a share of the successes, of which there are none.
 func TestRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

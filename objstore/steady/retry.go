@@ -19,10 +19,11 @@ type name struct{ op, key string }
 
 func (n name) of(err error) error { return fmt.Errorf("%s %s: %w", n.op, n.key, err) }
 
-// repeat makes attempts at a call until one succeeds, fails for good, or attempts, budget or ctx have ended.
+// repeat makes attempts at a call until one succeeds, fails for good, or attempts, budget or ctx have ended. Refusals are
+// counted apart where a gate paces them: they cost the store next to nothing, and waiting is all that helps.
 func repeat[T any](ctx context.Context, l *lane, call name, once func(ctx context.Context, n int) (T, error)) (T, error) {
 	var none T
-	for n := 1; ; n++ {
+	for n, refused := 1, 0; ; {
 		if err := ctx.Err(); err != nil {
 			return none, call.of(err)
 		}
@@ -35,32 +36,37 @@ func repeat[T any](ctx context.Context, l *lane, call name, once func(ctx contex
 			if errors.Is(err, ended) {
 				return none, err
 			}
-			return none, fmt.Errorf("%w (attempt %d: %w)", ended, n, err)
+			return none, fmt.Errorf("%w (attempt %d: %w)", ended, n+refused, err)
 		}
 		if !objstore.Repeatable(err) {
 			return none, err
 		}
+		if l.gate != nil && errors.Is(err, objstore.ErrThrottled) {
+			if refused++; refused > l.cfg.Limit.Refusals {
+				return none, fmt.Errorf("refused %d times: %w", refused, err)
+			}
+			l.cfg.Observe.Retried(l.op)
+			continue // it waits at the gate
+		}
 		if n == l.cfg.Attempts {
-			return none, fmt.Errorf("after %d attempts: %w", n, err)
+			return none, fmt.Errorf("after %d attempts: %w", n+refused, err)
 		}
 		if !l.spend() {
 			l.cfg.Observe.Spent(l.op)
 			return none, fmt.Errorf("%w: %w", ErrBudget, err)
 		}
 		if ended := sleep(ctx, l.pause(n, err)); ended != nil {
-			return none, fmt.Errorf("%w (attempt %d: %w)", ended, n, err)
+			return none, fmt.Errorf("%w (attempt %d: %w)", ended, n+refused, err)
 		}
 		l.cfg.Observe.Retried(l.op)
+		n++
 	}
 }
 
-// pause is before the attempt after the nth. What the store refused waits at the gate instead.
+// pause is before the attempt after the nth.
 func (l *lane) pause(n int, err error) time.Duration {
 	d := l.cfg.Pause << min(n-1, 16)
 	if errors.Is(err, objstore.ErrThrottled) {
-		if l.gate != nil {
-			return 0
-		}
 		d *= 4
 	}
 	d = min(d, l.cfg.MaxPause)
