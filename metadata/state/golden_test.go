@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"wadi/internal/layout"
@@ -15,13 +16,24 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the digests of golden files anew; their entries stay")
 
-const goldenJournal = "testdata/golden-journal.txt"
+// Golden journals hold entries of the commands that there were when each was made; a new one comes beside them.
+const goldenJournals = "testdata/golden-*.txt"
 
-// The golden journal's entries give the digests that stand beside them: a change of what Apply decides is seen here, and
-// needs a feature level once there is a release. A line is position, session, sequence, digest after it, value; all but
-// position and sequence in hex. The last line is the SHA-256 of the base's records.
-func TestGoldenJournal(t *testing.T) {
-	old, err := os.ReadFile(goldenJournal)
+func TestGoldenJournals(t *testing.T) {
+	files, err := filepath.Glob(goldenJournals)
+	if err != nil || len(files) < 2 {
+		t.Fatalf("golden journals %v: %v", files, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) { checkGolden(t, file) })
+	}
+}
+
+// checkGolden: the entries of a golden journal give the digests that stand beside them. A change of what Apply decides is
+// seen here, and needs a feature level once there is a release. A line is position, session, sequence, digest after it,
+// value; all but position and sequence in hex. The last line is the SHA-256 of the base's records.
+func checkGolden(t *testing.T, file string) {
+	old, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +80,7 @@ func TestGoldenJournal(t *testing.T) {
 		t.Errorf("%d entries", entries)
 	}
 	if *rewrite {
-		if err := os.WriteFile(goldenJournal, fresh.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(file, fresh.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
