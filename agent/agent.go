@@ -439,7 +439,10 @@ func (a *Agent) measure(ctx context.Context, p *parts) error {
 		evictions = sessions.Evictions
 		a.o.Metrics.ViewLagSeconds.Set(p.view.Lag().Seconds())
 		var size map[string]int64
-		p.view.Read(func(s *state.State) { size = s.Size() })
+		p.view.Read(func(s *state.State) {
+			size = s.Size()
+			a.o.Metrics.StateUnswept.Set(float64(s.Unswept()))
+		})
 		for class, n := range size {
 			a.o.Metrics.StateBytes.WithLabelValues(class).Set(float64(n))
 		}

@@ -1,10 +1,13 @@
 package semantics
 
 import (
+	"context"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/internal/batch"
@@ -194,4 +197,28 @@ func TestLine51SurvivesAgents(t *testing.T) {
 	require.Equal(t, int16(1), fetch(cb, to, 14).ErrorCode)
 	require.Equal(t, []string{"small", big, "small", big, "small"}, valuesOf(t, fetch(cb, to, 15)))
 	stored(cb, to, plain("next"), 20)
+}
+
+// Semantics lines 35, 51: a consumer whose place was deleted goes on where the log starts now, as its settings say.
+func TestLine51ConsumerGoesOn(t *testing.T) {
+	n := shared(t)
+	c := dial(t, n)
+	to := create(c, "line51-consumer", 1)
+	for i := range int64(10) {
+		stored(c, to, plain(strconv.FormatInt(i, 10)), i)
+	}
+	require.Equal(t, [2]int64{0, 7}, deleteRecords(c, to, 0, 7))
+	client, err := kgo.NewClient(kgo.SeedBrokers(n.addr), kgo.FetchMaxWait(50*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{to.name: {0: kgo.NewOffset().At(2)}}))
+	require.NoError(t, err)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var values []string
+	for len(values) < 3 {
+		fetches := client.PollFetches(ctx)
+		require.NoError(t, fetches.Err0())
+		fetches.EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+	}
+	require.Equal(t, []string{"7", "8", "9"}, values)
 }

@@ -29,7 +29,8 @@ type Set struct {
 	FlushSeconds   *prometheus.HistogramVec // by path: from opening a buffer to its applied commit
 	RequestSeconds *prometheus.HistogramVec // by api: from a request's last byte to its answer's
 
-	StateBytes *prometheus.GaugeVec // by class: memory of State
+	StateBytes   *prometheus.GaugeVec // by class: memory of State
+	StateUnswept prometheus.Gauge     // deleted topics and trimmed partitions
 
 	FetchSessions          prometheus.Gauge   // open now
 	FetchSessionPartitions prometheus.Gauge   // cached in all of them
@@ -114,6 +115,10 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_state_bytes",
 			Help: "Memory of the state by class.",
 		}, []string{"class"}),
+		StateUnswept: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_state_unswept",
+			Help: "Deleted topics and partitions with deleted records that still take memory of the state.",
+		}),
 		FetchSessions: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wadi_fetch_sessions",
 			Help: "Fetch sessions that are open.",
@@ -142,7 +147,7 @@ func New(reg Registerer) (*Set, error) {
 	for _, c := range []prometheus.Collector{
 		s.ObjectRequests, s.ObjectBytes, s.ObjectRetries, s.ObjectRetriesRefused, s.ObjectHedges, s.ObjectHedgesWon,
 		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
-		s.FlushSeconds, s.RequestSeconds, s.StateBytes,
+		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.StateUnswept,
 		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
