@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"flag"
 	"slices"
 	"sync"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"wadi/objstore/fault"
 	"wadi/objstore/steady"
 )
+
+var dayLength = flag.Duration("day", 300*time.Second, "how long each day of TestBadDay lasts, in virtual time")
 
 // day is what producers saw of an agent, in virtual time.
 type day struct {
@@ -57,7 +60,7 @@ func live(t *testing.T, profile fault.Profile, seed uint64, cfg steady.Config, l
 // of the PUTs at 2 s and bursts of SlowDown the 99th percentile of the answers stays within 1.5 times the calm day's, with
 // less than 5 % of extra requests. Without hedges the same days are far outside.
 func TestBadDay(t *testing.T) {
-	const length = 300 * time.Second
+	length := *dayLength
 	for seed := range uint64(3) {
 		calm := live(t, fault.S3(), seed, steady.ForS3(), length)
 		bad := live(t, fault.BadDay(), seed, steady.ForS3(), length)
