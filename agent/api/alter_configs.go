@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -231,17 +232,23 @@ func (r *resource) newValue(c configChange) (string, error) {
 		return "", refuse(kerr.InvalidRequest, "%s is about listeners, which an agent takes from its own configuration", c.name)
 	}
 	stored, err := r.catalog.Check(c.name, value)
-	return stored, r.badValue(c.name, err)
+	if err != nil && r.isBadRequest(c.name, value, err) {
+		return "", refuse(kerr.InvalidRequest, "%v", err)
+	}
+	return stored, err
 }
 
-// badValue gives a refused value the error that Kafka has for the kind of resource.
-func (r *resource) badValue(name string, err error) error {
-	invalidRequest := r.kind == kmsg.ConfigResourceTypeBroker && errors.Is(err, kafkaconfig.ErrInvalid) || // KAFKA-13609
-		r.kind == kmsg.ConfigResourceTypeClientMetrics && (errors.Is(err, kafkaconfig.ErrUnknown) || name == "interval.ms")
-	if err != nil && invalidRequest {
-		return refuse(kerr.InvalidRequest, "%v", err)
+// isBadRequest reports whether Kafka calls a refused value INVALID_REQUEST: of brokers (KAFKA-13609), and of metrics
+// subscriptions an unknown name and an interval out of bounds.
+func (r *resource) isBadRequest(name, value string, err error) bool {
+	switch r.kind {
+	case kmsg.ConfigResourceTypeBroker:
+		return errors.Is(err, kafkaconfig.ErrInvalid)
+	case kmsg.ConfigResourceTypeClientMetrics:
+		_, noNumber := strconv.ParseInt(value, 10, 32)
+		return errors.Is(err, kafkaconfig.ErrUnknown) || name == "interval.ms" && noNumber == nil
 	}
-	return err
+	return false
 }
 
 var opNames = map[kmsg.IncrementalAlterConfigOp]string{

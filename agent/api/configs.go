@@ -41,6 +41,9 @@ func (a *API) fileConfigs(self string, brokers int) kafkaconfig.Lookup {
 	own[kafkaconfig.NumPartitions] = strconv.Itoa(int(a.d.Config.DefaultPartitions))
 	own[kafkaconfig.AutoCreate] = strconv.FormatBool(a.d.Config.AutoCreate)
 	own[kafkaconfig.FetchMaxBytes] = strconv.Itoa(a.d.Config.MaxFetchBytes)
+	if dir := a.d.Config.LogDir; dir != "" {
+		own[kafkaconfig.LogDirs] = dir
+	}
 	own[kafkaconfig.DefaultReplication] = strconv.Itoa(max(1, min(maxReplicas, brokers)))
 	for name, value := range own { // a default is one, whoever wrote it down
 		if k, ok := kafkaconfig.Brokers.Lookup(name); ok && !k.Null && k.Default == value {

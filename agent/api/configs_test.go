@@ -277,6 +277,7 @@ func TestAlterConfigs(t *testing.T) {
 	for name, code := range map[string]int16{"interval.ms": 42, "no.such": 42, "match": 40} {
 		require.Equal(t, code, replace(metrics, "m", name, "5"), name)
 	}
+	require.Equal(t, int16(40), replace(metrics, "m", "interval.ms", "soon"))
 }
 
 // Changes at the same time all count: each is worked out anew when it finds that another one came first.

@@ -14,6 +14,7 @@ const (
 	DefaultReplication  = "default.replication.factor"
 	FetchMaxBytes       = "fetch.max.bytes"
 	ProcessRoles        = "process.roles"
+	LogDirs             = "log.dirs"
 )
 
 const brokerRetentionMs = "log.retention.ms"
