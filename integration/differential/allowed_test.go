@@ -7,7 +7,7 @@ import (
 
 // allowed lists the differences between Apache Kafka and Wadi that have a reason. One that does not occur any more fails
 // the test, and so does a new one.
-var allowed = slices.Concat(allowedServed, allowedProduce, allowedRead, allowedTopics, allowedElsewhere, ofConfigs)
+var allowed = slices.Concat(allowedServed, allowedProduce, allowedRead, allowedTopics, allowedElsewhere, allowedConfigs)
 
 // unserved are APIs that Apache Kafka lists and Wadi does not.
 func unserved(why string, keys ...int) []excuse {

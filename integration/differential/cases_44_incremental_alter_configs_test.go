@@ -65,12 +65,8 @@ func (s *Script) Becomes(kind kmsg.ConfigResourceType, name, config, value strin
 	s.AskAs(4, describe(kind, name, config))
 }
 
-// me is this broker as a resource; node ids are given out by the cluster.
-func (s *Script) me() string {
-	me := fmt.Sprint(s.broker.node)
-	s.names.name(me, "self")
-	return me
-}
+// me is this broker as a resource.
+func (s *Script) me() string { return fmt.Sprint(s.broker.node) }
 
 const (
 	topicSet   = kmsg.ConfigSourceDynamicTopicConfig

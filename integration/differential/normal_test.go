@@ -107,6 +107,10 @@ func (n *naming) named(v any, kind, field string) (*node, bool) {
 		if p, ok := v.(int32); ok && p == n.broker.port {
 			return leaf("self"), true
 		}
+	case "ResourceName": // of a broker: node ids are given out by the cluster
+		if s, ok := v.(string); ok && s == strconv.Itoa(int(n.broker.node)) {
+			return leaf("self"), true
+		}
 	case "ProducerID": // counted over the life of a cluster
 		if name, ok := n.producers[v.(int64)]; ok {
 			return leaf(name), true

@@ -107,6 +107,7 @@ var open = []excuse{
 	{19, "bad configs/*", "Topics{*}.TopicID", "*", "*", "open"},
 	{19, "frame with bytes changed/*", "", "*", "*", "open"},
 	{19, "internal names/*", "Topics{*}.TopicID", "*", "*", "open"},
+	{19, "names that collide/*", "Topics{*}.Configs", "*", "*", "open"},
 	{19, "names that collide/*", "Topics{*}.ErrorCode", "*", "*", "open"},
 	{19, "names that collide/*", "Topics{*}.ErrorMessage", "*", "*", "open"},
 	{19, "names that collide/*", "Topics{*}.NumPartitions", "*", "*", "open"},
