@@ -40,7 +40,7 @@ type Config struct {
 type Hedge struct {
 	// Quantile of the latencies after which it is, 0.97 for S3. 0: never.
 	Quantile float64
-	// Share is the most hedges per first attempt, 0.03 by default, Burst how many may come in a row beyond it, 6 by
+	// Share is the most hedges per first attempt, 0.035 by default, Burst how many may come in a row beyond it, 6 by
 	// default.
 	Share float64
 	Burst int
@@ -92,7 +92,7 @@ func (c Config) withDefaults() Config {
 	def(&c.BytesPerSecond, 1e6)
 	def(&c.RetryShare, 0.2)
 	def(&c.RetryBurst, 20)
-	def(&c.Hedge.Share, 0.03)
+	def(&c.Hedge.Share, 0.035)
 	def(&c.Hedge.Burst, 6)
 	def(&c.Hedge.Initial, 400*time.Millisecond)
 	def(&c.Hedge.Samples, 64)

@@ -236,7 +236,7 @@ func TestDelayIsTheQuantile(t *testing.T) {
 		for i := range 400 {
 			put(200+i, 300*time.Millisecond)
 		}
-		if n := c.hedged.Load(); n < 3 || n > 6+500*3/100 {
+		if n := c.hedged.Load(); n < 3 || n > 6+500*35/1000 {
 			t.Errorf("%d hedges of %d puts", n, 501)
 		}
 	})
