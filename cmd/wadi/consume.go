@@ -22,6 +22,7 @@ type consumeOptions struct {
 	maxMessages   int64
 	exitAtEnd     bool
 	keySeparator  string
+	group         string
 }
 
 func (a *app) consumeCommand() *cobra.Command {
@@ -30,7 +31,8 @@ func (a *app) consumeCommand() *cobra.Command {
 		Use:   "consume",
 		Short: "Print the records of a topic",
 		Long: "Print the records of a topic, by default those that arrive from now on, or with --exit-at-end all that are\n" +
-			"there. Text output is the value on a line; --key-separator puts the key in front; JSON has everything.",
+			"there. Text output is the value on a line; --key-separator puts the key in front; JSON has everything. With\n" +
+			"--group the command is a member of that consumer group and commits what it has printed.",
 		Args: cobra.NoArgs,
 		RunE: a.do(func(ctx context.Context, _ []string) error { return a.consume(ctx, o) }),
 	}
@@ -42,6 +44,7 @@ func (a *app) consumeCommand() *cobra.Command {
 	f.StringVar(&o.timestamp, "timestamp", "", "start at the first record of this time or later: RFC 3339, or milliseconds")
 	f.Int64Var(&o.maxMessages, "max-messages", 0, "stop after this many records, 0 for no limit")
 	f.BoolVar(&o.exitAtEnd, "exit-at-end", false, "stop at the end that the partitions had at the start")
+	f.StringVar(&o.group, "group", "", "read as a member of this consumer group, and commit what was printed")
 	f.StringVar(&o.keySeparator, "key-separator", "", "print the key and this text before the value")
 	return cmd
 }
@@ -86,7 +89,7 @@ func (o consumeOptions) start() (from, error) {
 	}
 	if o.timestamp != "" {
 		given++
-		ms, err := parseTime(o.timestamp)
+		ms, err := parseTime("--timestamp", o.timestamp)
 		if err != nil {
 			return at, err
 		}
@@ -98,14 +101,14 @@ func (o consumeOptions) start() (from, error) {
 	return at, nil
 }
 
-// parseTime reads a time as milliseconds since 1970.
-func parseTime(s string) (int64, error) {
+// parseTime reads a flag's time as milliseconds since 1970.
+func parseTime(flag, s string) (int64, error) {
 	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && ms >= 0 {
 		return ms, nil
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || t.UnixMilli() < 0 {
-		return 0, usagef("--timestamp %q: must be a time such as 2006-01-02T15:04:05Z, or milliseconds since 1970", s)
+		return 0, usagef("%s %q: must be a time such as 2006-01-02T15:04:05Z, or milliseconds since 1970", flag, s)
 	}
 	return t.UnixMilli(), nil
 }
@@ -119,6 +122,14 @@ func (a *app) consume(ctx context.Context, o consumeOptions) error {
 		return usagef("--topic is required")
 	case o.maxMessages < 0:
 		return usagef("--max-messages %d: must not be negative", o.maxMessages)
+	case o.group != "" && (len(o.partitions) > 0 || o.exitAtEnd || at.kind == fromOffset || at.kind == fromTime):
+		return usagef("--group goes with neither --partition, --offset, --timestamp nor --exit-at-end: the group says what is read from where")
+	case o.group != "":
+		reset := kgo.NewOffset().AtEnd()
+		if at.kind == fromBeginning {
+			reset = kgo.NewOffset().AtStart()
+		}
+		return a.print(ctx, o, groupReader{group: o.group, topic: o.topic, reset: reset}.read)
 	}
 	r := topicReader{topic: o.topic}
 	err = a.admin(ctx, func(adm *kadm.Client) error {
@@ -132,13 +143,20 @@ func (a *app) consume(ctx context.Context, o consumeOptions) error {
 	if err != nil {
 		return err
 	}
+	return a.print(ctx, o, r.read)
+}
+
+// reader hands over records one by one, and says when those of one poll are through.
+type reader func(ctx context.Context, a *app, each func(*kgo.Record) error, flush func() error) error
+
+// print writes what read hands over.
+func (a *app) print(ctx context.Context, o consumeOptions, read reader) error {
 	out := bufio.NewWriterSize(a.out, 64<<10)
 	format := a.recordFormat(o.keySeparator)
 	left := o.maxMessages
 	var line []byte
-	err = r.read(ctx, a, func(record *kgo.Record) error {
-		line, err = format(line[:0], record)
-		if err != nil {
+	err := read(ctx, a, func(record *kgo.Record) (err error) {
+		if line, err = format(line[:0], record); err != nil {
 			return err
 		}
 		if _, err := out.Write(line); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -33,8 +34,8 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Write orders, read them back, show where their bytes lie",
-		Long: "Create the topic orders with 3 partitions, write keyed records, read them back, and show their offsets and\n" +
-			"where their bytes lie: in the journal or in an object.",
+		Long: "Create the topic orders with 3 partitions, write keyed records, read them back with a consumer group, and\n" +
+			"show their offsets and where their bytes lie: in the journal or in an object.",
 		Args: cobra.NoArgs,
 		RunE: a.do(func(ctx context.Context, _ []string) error { return a.demo(ctx, o) }),
 	}
@@ -63,14 +64,15 @@ func (a *app) demo(ctx context.Context, o demoOptions) error {
 		return err
 	}
 	defer client.Close()
-	if err := demoCreate(ctx, kadm.NewClient(client)); err != nil {
+	adm := kadm.NewClient(client)
+	if err := demoCreate(ctx, adm); err != nil {
 		return err
 	}
 	written, err := demoWrite(ctx, client, o.records)
 	if err != nil {
 		return err
 	}
-	read, err := a.demoRead(ctx, written)
+	read, err := a.demoRead(ctx, adm, written)
 	if err != nil {
 		return err
 	}
@@ -148,9 +150,10 @@ func spans(records []*kgo.Record) map[int32]span {
 	return out
 }
 
-// demoRead reads back what was written and compares it. Others may write to the topic at the same time: their records
-// in between are passed over.
-func (a *app) demoRead(ctx context.Context, written []*kgo.Record) ([]*kgo.Record, error) {
+// demoRead reads back what was written, as the member of a consumer group that begins there, and compares it. Others may
+// write to the topic at the same time: their records in between are passed over. The group is this run's own and goes
+// with it.
+func (a *app) demoRead(ctx context.Context, adm *kadm.Client, written []*kgo.Record) ([]*kgo.Record, error) {
 	type at struct {
 		partition int32
 		offset    int64
@@ -159,9 +162,13 @@ func (a *app) demoRead(ctx context.Context, written []*kgo.Record) ([]*kgo.Recor
 	for _, r := range written {
 		want[at{r.Partition, r.Offset}] = r
 	}
-	r := topicReader{topic: demoTopic, starts: make(map[int32]int64), ends: make(map[int32]int64)}
+	r := groupReader{group: fmt.Sprintf("demo-%08x", rand.Uint32()), topic: demoTopic, reset: kgo.NewOffset().AtEnd()}
+	begin := kadm.Offsets{}
 	for p, s := range spans(written) {
-		r.starts[p], r.ends[p] = s.first, s.end
+		begin.AddOffset(demoTopic, p, s.first, -1)
+	}
+	if err := adm.CommitAllOffsets(ctx, r.group, begin); err != nil {
+		return nil, groupError(r.group, err)
 	}
 	var read []*kgo.Record
 	err := r.read(ctx, a, func(got *kgo.Record) error {
@@ -173,11 +180,16 @@ func (a *app) demoRead(ctx context.Context, written []*kgo.Record) ([]*kgo.Recor
 			return fmt.Errorf("topic %s, partition %d, offset %d: read %q=%q where %q=%q was acknowledged",
 				demoTopic, got.Partition, got.Offset, got.Key, got.Value, w.Key, w.Value)
 		}
-		read = append(read, got)
+		if read = append(read, got); len(read) == len(written) {
+			return errStop
+		}
 		return nil
 	}, func() error { return nil })
 	if err != nil {
 		return nil, err
+	}
+	if _, err := adm.DeleteGroup(ctx, r.group); err != nil {
+		return nil, groupError(r.group, err)
 	}
 	if len(read) != len(written) {
 		return nil, fmt.Errorf("topic %s: %d of %d acknowledged records were read back", demoTopic, len(read), len(written))

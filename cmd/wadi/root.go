@@ -88,6 +88,7 @@ func (a *app) root() *cobra.Command {
 		a.agentCommand(),
 		a.demoCommand(),
 		a.topicCommand(),
+		a.groupCommand(),
 		a.configCommand(),
 		a.produceCommand(),
 		a.consumeCommand(),
