@@ -63,7 +63,8 @@ func Repeatable(err error) bool {
 	return !errors.As(err, &marked)
 }
 
-// EitherPutter is a Store that can try a second name when the first takes long.
+// EitherPutter is a Store that can try a second name when the first takes long: objstore/steady's, which is the outermost
+// of several decorators. No other one passes the call on.
 type EitherPutter interface {
 	// PutEither is Put under first, and when that is slow also under second; nothing else may be stored under either
 	// name. On nil the object is durable under the key returned, one of the two. The same bytes may lie, now or later,

@@ -63,6 +63,9 @@ type Info struct {
 // Store is a flat namespace of immutable objects. All methods may be called concurrently. A context that ends makes
 // the call return soon with an error that wraps the context's. Keys use '/' as separator, hold only
 // [A-Za-z0-9._~-] between separators, have no empty, "." or ".." element and are at most 900 bytes.
+//
+// An implementation makes one attempt per call and leaves repetitions to objstore/steady, which asks Repeatable about
+// each error.
 type Store interface {
 	// Put creates the object. It is durable when Put returns nil. An object of the same bytes that is already there
 	// counts as success, so that a Put whose answer was lost can be repeated; one of other bytes is ErrExists. On any

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +195,47 @@ func TestOpenServices(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Services are kept steady, files and memory are not.
+func TestSteadiness(t *testing.T) {
+	for url, hedges := range map[string]bool{"s3://bkt/a": true, "file:///tmp": false, "mem://": false} {
+		cfg, err := open.Steadiness(url)
+		if err != nil || cfg.Hedge.Quantile > 0 != hedges || cfg.Limit.Max > 0 != hedges {
+			t.Errorf("%s: %+v, %v", url, cfg, err)
+		}
+	}
+	if _, err := open.Steadiness("gs://x"); !errors.Is(err, open.ErrURL) {
+		t.Error(err)
+	}
+	credentials(t, "a", "s")
+	server := &service{}
+	url := fake(t, server.serve)
+	for _, bare := range []bool{false, true} {
+		s, err := open.Open(t.Context(), url, open.Options{ReadOnly: true, Bare: bare})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.broken.Store(1)
+		if _, err := s.List(t.Context(), "", "", 1); (err != nil) != bare {
+			t.Errorf("bare %v: %v", bare, err)
+		}
+		if err := objstore.Close(s); err != nil {
+			t.Error(err)
+		}
+		server.broken.Store(0)
+	}
+}
+
+// service lists nothing, after as many failures as it is told.
+type service struct{ broken atomic.Int64 }
+
+func (s *service) serve(w http.ResponseWriter, _ *http.Request) {
+	if s.broken.Add(-1) >= 0 {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	_, _ = io.WriteString(w, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
 }
 
 func TestOpenUnreachable(t *testing.T) {
