@@ -19,7 +19,6 @@ func unserved(why string, keys ...int) []excuse {
 }
 
 var allowedServed = slices.Concat(
-	unserved("consumer groups are not served yet", 8, 9, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69),
 	unserved("transactions are not served yet", 24, 25, 26, 27, 28, 65, 66),
 	unserved("share groups are not served yet", 76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
 	unserved("streams groups are not served yet", 88, 89),

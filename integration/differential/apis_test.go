@@ -56,6 +56,18 @@ func apis() []apiCases {
 		describeClusterCases(),
 		describeProducersCases(),
 		describeTopicPartitionsCases(),
+		offsetCommitCases(),
+		offsetFetchCases(),
+		joinGroupCases(),
+		heartbeatCases(),
+		leaveGroupCases(),
+		syncGroupCases(),
+		describeGroupsCases(),
+		listGroupsCases(),
+		deleteGroupsCases(),
+		offsetDeleteCases(),
+		consumerGroupHeartbeatCases(),
+		consumerGroupDescribeCases(),
 	}
 }
 

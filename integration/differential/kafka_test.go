@@ -134,6 +134,8 @@ func startWadi(t *testing.T) string {
 	address := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
 	dir := t.TempDir()
 	binary.Start(t, binary.Spec{
+		// As package kafka configures Apache Kafka.
+		Env:  []string{"WADI_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS=0"},
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir,
 		Args: []string{"dev", "--listen", address, "--data-dir", filepath.Join(dir, "data"), "--http", ""},
 	})

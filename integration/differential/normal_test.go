@@ -3,6 +3,7 @@ package differential
 import (
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +28,11 @@ type naming struct {
 	names     map[string]string // of topics, to what the case calls them
 	ids       map[[16]byte]string
 	producers map[int64]string
+	members   map[string]string // ids that the broker chose
 }
 
 func newNaming(b *broker) naming {
-	return naming{broker: b, names: map[string]string{}, ids: map[[16]byte]string{}, producers: map[int64]string{}}
+	return naming{broker: b, names: map[string]string{}, ids: map[[16]byte]string{}, producers: map[int64]string{}, members: map[string]string{}}
 }
 
 func (n *naming) name(full, short string)      { n.names[full] = short }
@@ -86,6 +88,13 @@ func (n *naming) named(v any, kind, field string) (*node, bool) {
 		}
 	case "TopicID": // chosen at random when a topic is created
 		return n.topicID(v.([16]byte)), true
+	case "MemberID", "LeaderID": // of groups: a UUID behind the client's name
+		if id, ok := text(v); ok && uuid.MatchString(id) {
+			if n.members[id] == "" {
+				n.members[id] = fmt.Sprintf("member %d", len(n.members)+1)
+			}
+			return leaf(n.members[id]), true
+		}
 	case "Dir": // where a broker keeps its data
 		if s, ok := v.(string); ok && s != "" {
 			return leaf("a directory"), true
@@ -130,6 +139,17 @@ func (n *naming) named(v any, kind, field string) (*node, bool) {
 		return leaf("self"), true // node ids are given out by the cluster
 	}
 	return nil, false
+}
+
+var uuid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// text is a string that may be null.
+func text(v any) (string, bool) {
+	if p, ok := v.(*string); ok && p != nil {
+		return *p, true
+	}
+	s, ok := v.(string)
+	return s, ok
 }
 
 // bound is a value of which only a condition is compared.
