@@ -54,6 +54,7 @@ type Coordinator struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	wake    chan struct{} // the loop must look at the clock again
+	commits commits       // on their way to State
 
 	mu struct {
 		sync.Mutex
@@ -131,6 +132,9 @@ func (c *Coordinator) keep() {
 	names := c.mu.core.Names()
 	c.mu.Unlock()
 	alive := c.o.Session.Alive()
+	if !alive {
+		c.commits.refuse()
+	}
 	for _, name := range names {
 		if !alive || !c.o.Routing.Mine(name) {
 			lost = append(lost, name)
@@ -247,14 +251,17 @@ func (c *Coordinator) Commit(req *Commit) {
 		req.Done(err)
 		return
 	}
+	c.commits.add(req)
 	c.o.Session.Propose(&session.Proposal{
 		Command: &pb.Command{Base: req.Base, Kind: &pb.Command_CommitOffsets{CommitOffsets: k}}, Control: true,
 		Done: func(o session.Outcome) {
-			if o.Err != nil {
+			switch {
+			case !c.commits.take(req): // answered when the lease may have been over
+			case o.Err != nil:
 				req.Done(o.Err)
-				return
+			default:
+				req.Done(Verdict(o.Result.Code))
 			}
-			req.Done(Verdict(o.Result.Code))
 		},
 	})
 }
