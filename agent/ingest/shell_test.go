@@ -52,6 +52,7 @@ func TestCallsPerFlush(t *testing.T) {
 // A store that fails for a while fails what was sent meanwhile, and nothing else (Regressions R2, R8); an answer that was lost is
 // none (the object is there: the same bytes count as stored).
 func TestStoreFaults(t *testing.T) {
+	const some = -1 // calls: up to ten, for pauses are drawn
 	for _, c := range []struct {
 		name  string
 		fault fault.Fault
@@ -64,7 +65,7 @@ func TestStoreFaults(t *testing.T) {
 		{"one hangs", fault.Fault{Op: fault.Put, Do: fault.HangBefore()}, false, 2},
 		{"one hangs after its effect", fault.Fault{Op: fault.Put, Do: fault.HangAfter()}, false, 2},
 		{"hedge hangs too", fault.Fault{Op: fault.Put, Times: 2, Do: fault.HangAfter()}, false, 3},
-		{"all hang", fault.Fault{Op: fault.Put, Times: -1, Do: fault.HangAfter()}, true, 9},
+		{"all hang", fault.Fault{Op: fault.Put, Times: -1, Do: fault.HangAfter()}, true, some},
 		{"down", fault.Fault{Op: fault.Put, Times: 8, Do: fault.FailBefore(nil)}, true, 8},
 		{"denied", fault.Fault{Op: fault.Put, Do: fault.FailBefore(objstore.ErrDenied)}, true, 1},
 	} {
@@ -90,8 +91,9 @@ func TestStoreFaults(t *testing.T) {
 				if c.fails != (p.BaseOffset == -1) || c.fails != (w.next(0) == 0) {
 					t.Errorf("base offset %d, next %d", p.BaseOffset, w.next(0))
 				}
-				if f.Fired() == 0 || len(w.store.TakeTranscript()) != c.calls {
-					t.Errorf("fired %d times, not %d calls", f.Fired(), c.calls)
+				n := len(w.store.TakeTranscript())
+				if f.Fired() == 0 || n != c.calls && (c.calls != some || n > 10) {
+					t.Errorf("%d calls, not %d; fired %d times", n, c.calls, f.Fired())
 				}
 				f.Disarm()
 				if p := w.send(1, 0, 20_000).wait(); p.Err != nil {
