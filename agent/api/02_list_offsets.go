@@ -51,7 +51,8 @@ func (a *API) listOffsets(ctx context.Context, req *server.Request) (kmsg.Respon
 		})
 	}
 	g.Wait() // The functions return nil: every error is in its partition's entry.
-	resp.Topics = slices.DeleteFunc(resp.Topics, func(t kmsg.ListOffsetsResponseTopic) bool { return t.Partitions == nil })
+	// A topic of which no partition was asked for, or all were answered before, is left out.
+	resp.Topics = slices.DeleteFunc(resp.Topics, func(t kmsg.ListOffsetsResponseTopic) bool { return len(t.Partitions) == 0 })
 	return resp, nil
 }
 
@@ -69,26 +70,21 @@ func needsBarrier(body *kmsg.ListOffsetsRequest) bool {
 }
 
 // repeated are the partitions that come more than once in a request.
-func repeated(body *kmsg.ListOffsetsRequest) map[listedPartition]bool {
-	var twice seen[listedPartition]
-	var list map[listedPartition]bool
+func repeated(body *kmsg.ListOffsetsRequest) map[namedPartition]bool {
+	var twice seen[namedPartition]
+	var list map[namedPartition]bool
 	for i := range body.Topics {
 		for j := range body.Topics[i].Partitions {
-			p := listedPartition{body.Topics[i].Topic, body.Topics[i].Partitions[j].Partition}
+			p := namedPartition{body.Topics[i].Topic, body.Topics[i].Partitions[j].Partition}
 			if twice.again(p) {
 				if list == nil {
-					list = make(map[listedPartition]bool)
+					list = make(map[namedPartition]bool)
 				}
 				list[p] = true
 			}
 		}
 	}
 	return list
-}
-
-type listedPartition struct {
-	topic     string
-	partition int32
 }
 
 // listed fills in what State alone can answer and returns the searches for the rest. A partition that comes more than
@@ -103,7 +99,7 @@ func listed(s *state.State, barrier, stale error, version int16, body *kmsg.List
 		t, unknown := topicRef{name: in.Topic}.find(s)
 		for j := range in.Partitions {
 			want := &in.Partitions[j]
-			first, twice := double[listedPartition{in.Topic, want.Partition}]
+			first, twice := double[namedPartition{in.Topic, want.Partition}]
 			if twice && !first {
 				continue
 			}
@@ -117,7 +113,7 @@ func listed(s *state.State, barrier, stale error, version int16, body *kmsg.List
 			err := checkEpoch(want.CurrentLeaderEpoch)
 			switch {
 			case twice:
-				double[listedPartition{in.Topic, want.Partition}] = false
+				double[namedPartition{in.Topic, want.Partition}] = false
 				err = errDuplicate
 			case body.IsolationLevel != 0 && body.IsolationLevel != 1:
 				err = refuse(kerr.InvalidRequest, "isolation level %d has no meaning", body.IsolationLevel)
@@ -135,9 +131,6 @@ func listed(s *state.State, barrier, stale error, version int16, body *kmsg.List
 				}
 			}
 			slot.ErrorCode = code(keyListOffsets, err)
-		}
-		if len(out.Partitions) == 0 && len(in.Partitions) > 0 {
-			out.Partitions = nil // all of them were answered before
 		}
 	}
 	return jobs, missing

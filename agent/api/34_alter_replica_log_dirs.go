@@ -14,40 +14,58 @@ import (
 )
 
 // alterReplicaLogDirs has nothing to move, as an agent has one log directory, the object store. Moving a replica of its
-// own there succeeds; every other directory does not exist.
+// own there succeeds; every other directory does not exist. Of a partition that is to go to several places the last one
+// counts.
 func (a *API) alterReplicaLogDirs(ctx context.Context, req *server.Request) (kmsg.Response, error) {
-	body := req.Body.(*kmsg.AlterReplicaLogDirsRequest)
-	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
+	order, target := destinations(req.Body.(*kmsg.AlterReplicaLogDirsRequest))
 	brokers := a.d.Members.Brokers(req.Conn.Listener)
 	self, _ := a.d.Members.Self()
+	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
 	a.twice(ctx, func(s *state.State, barrier error) (missing bool) {
 		resp.Topics = resp.Topics[:0]
-		for i := range body.Dirs {
-			dir := &body.Dirs[i]
-			for j := range dir.Topics {
-				in := &dir.Topics[j]
+		at := make(map[string]int, len(order)) // of each topic in resp.Topics
+		for _, p := range order {
+			t, unknown := topicRef{name: p.topic}.find(s)
+			var err error
+			switch {
+			case target[p] != a.d.Config.LogDir:
+				err = refuse(kerr.LogDirNotFound, "the only log directory is %s", a.d.Config.LogDir)
+			case unknown != nil || t.Partition(p.partition) == nil:
+				missing = true
+				err = either(barrier, ErrUnknownTopic)
+			case !slices.Contains(place(partitionKey(t.ID, p.partition), brokers, maxReplicas, nil), self):
+				err = refuse(kerr.ReplicaNotAvailable, "no replica is on this broker")
+			}
+			if _, there := at[p.topic]; !there {
+				at[p.topic] = len(resp.Topics)
 				out := kmsg.NewAlterReplicaLogDirsResponseTopic()
-				out.Topic = in.Topic
-				t, unknown := topicRef{name: in.Topic}.find(s)
-				for _, n := range in.Partitions {
-					var err error
-					switch {
-					case dir.Dir != a.d.Config.LogDir:
-						err = refuse(kerr.LogDirNotFound, "the only log directory is %s", a.d.Config.LogDir)
-					case unknown != nil || t.Partition(n) == nil:
-						missing = true
-						err = either(barrier, ErrUnknownTopic)
-					case !slices.Contains(place(partitionKey(t.ID, n), brokers, maxReplicas, nil), self):
-						err = refuse(kerr.ReplicaNotAvailable, "no replica is on this broker")
-					}
-					slot := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
-					slot.Partition, slot.ErrorCode = n, code(keyAlterReplicaLogDirs, err)
-					out.Partitions = append(out.Partitions, slot)
-				}
+				out.Topic = p.topic
 				resp.Topics = append(resp.Topics, out)
 			}
+			slot := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
+			slot.Partition, slot.ErrorCode = p.partition, code(keyAlterReplicaLogDirs, err)
+			out := &resp.Topics[at[p.topic]]
+			out.Partitions = append(out.Partitions, slot)
 		}
 		return missing
 	})
 	return resp, nil
+}
+
+// destinations are the directories that partitions are to go to, and the partitions in the order of the request.
+func destinations(body *kmsg.AlterReplicaLogDirsRequest) (order []namedPartition, target map[namedPartition]string) {
+	target = make(map[namedPartition]string)
+	for i := range body.Dirs {
+		for j := range body.Dirs[i].Topics {
+			t := &body.Dirs[i].Topics[j]
+			for _, n := range t.Partitions {
+				p := namedPartition{t.Topic, n}
+				if _, again := target[p]; !again {
+					order = append(order, p)
+				}
+				target[p] = body.Dirs[i].Dir
+			}
+		}
+	}
+	return order, target
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/server"
@@ -31,7 +32,10 @@ func (a *API) describeProducers(ctx context.Context, req *server.Request) (kmsg.
 				producers, err = a.producers(in.Topic, n, producers[:0])
 			}
 			slot := kmsg.NewDescribeProducersResponseTopicPartition()
-			slot.Partition, slot.ErrorCode, slot.ErrorMessage = n, code(keyDescribeProducers, err), message(err)
+			slot.Partition, slot.ErrorCode = n, code(keyDescribeProducers, err)
+			if err != error(kerr.UnknownTopicOrPartition) {
+				slot.ErrorMessage = message(err)
+			}
 			if err == nil {
 				slot.ActiveProducers = make([]kmsg.DescribeProducersResponseTopicPartitionActiveProducer, len(producers))
 			}
@@ -52,14 +56,15 @@ func (a *API) describeProducers(ctx context.Context, req *server.Request) (kmsg.
 	return resp, nil
 }
 
-// producers of one partition, by id. One read of the view for each keeps it free for others meanwhile.
+// producers of one partition, by id. That a topic is known and its partition is not needs no words. One read of the view for each keeps it free for others meanwhile.
 func (a *API) producers(topic string, partition int32, dst []state.Producer) ([]state.Producer, error) {
-	err := ErrUnknownTopic
+	var err error = ErrUnknownTopic
 	a.d.View.Read(func(s *state.State) {
 		t := s.Topic(topic)
 		if t == nil {
 			return
 		}
+		err = kerr.UnknownTopicOrPartition
 		if p := t.Partition(partition); p != nil {
 			dst, err = p.Producers(dst), nil
 		}

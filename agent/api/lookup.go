@@ -69,6 +69,12 @@ type partitionRef struct {
 	partition int32
 }
 
+// namedPartition is a partition as requests name it, there or not.
+type namedPartition struct {
+	topic     string
+	partition int32
+}
+
 // seen finds what comes twice in one request. It needs no memory for the usual few.
 type seen[K comparable] struct {
 	few  [8]K

@@ -140,21 +140,34 @@ func TestAlterReplicaLogDirs(t *testing.T) {
 			for _, self := range []int32{0, 1, 5, 6} {
 				c.set(func() { c.self = self })
 				req := inVersion(kmsg.NewPtrAlterReplicaLogDirsRequest(), version)
-				for _, dir := range []string{"s3://bucket/main", "/var/kafka"} {
-					req.Dirs = append(req.Dirs, kmsg.AlterReplicaLogDirsRequestDir{Dir: dir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{
-						{Topic: "t", Partitions: []int32{m.Partition, 10}}, {Topic: "nope", Partitions: []int32{0}}}})
-				}
-				var codes []int16
-				for _, topic := range k.ask(req).(*kmsg.AlterReplicaLogDirsResponse).Topics {
-					for _, p := range topic.Partitions {
-						codes = append(codes, p.ErrorCode)
-					}
-				}
+				there := kmsg.AlterReplicaLogDirsRequestDir{Dir: "s3://bucket/main", Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{
+					{Topic: "t", Partitions: []int32{m.Partition, 10, m.Partition}}, {Topic: "nope", Partitions: []int32{0}}, {Topic: "t"}}}
+				elsewhere := there
+				elsewhere.Dir = "/var/kafka"
 				first := kerr.ReplicaNotAvailable.Code
 				if slices.Contains(m.Replicas, self) {
 					first = 0
 				}
-				require.Equal(t, []int16{first, 3, 3, 57, 57, 57}, codes)
+				for _, v := range []struct {
+					dirs []kmsg.AlterReplicaLogDirsRequestDir
+					want []int16
+				}{
+					{[]kmsg.AlterReplicaLogDirsRequestDir{there}, []int16{first, 3, 3}},
+					{[]kmsg.AlterReplicaLogDirsRequestDir{elsewhere}, []int16{57, 57, 57}},
+					{[]kmsg.AlterReplicaLogDirsRequestDir{elsewhere, there}, []int16{first, 3, 3}},
+					{[]kmsg.AlterReplicaLogDirsRequestDir{there, elsewhere}, []int16{57, 57, 57}},
+				} {
+					req.Dirs = v.dirs
+					var codes []int16
+					topics := k.ask(req).(*kmsg.AlterReplicaLogDirsResponse).Topics
+					require.Len(t, topics, 2)
+					for _, topic := range topics {
+						for _, p := range topic.Partitions {
+							codes = append(codes, p.ErrorCode)
+						}
+					}
+					require.Equal(t, v.want, codes)
+				}
 			}
 		}
 	}

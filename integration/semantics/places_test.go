@@ -127,6 +127,7 @@ func TestOffsetsOfAPartitionAskedForTwice(t *testing.T) {
 	again.Topics = append(again.Topics, placesRequest(to, -2, 0, 2).Topics[0], placesRequest(to, -2, 0).Topics[0])
 	require.Equal(t, []place{bad, {0, 0, -1, 0}, {0, 0, -1, 0}}, places(c, 10, again))
 	require.Equal(t, []place{bad}, places(c, 10, placesRequest(topic{name: "twice-none"}, -1, 0, 0)))
+	require.Empty(t, ask[*kmsg.ListOffsetsResponse](c, 10, placesRequest(to, -1)).Topics, "no partition was asked for")
 	odd := placesRequest(to, -1, 0)
 	odd.IsolationLevel = 2
 	require.Equal(t, []place{bad}, places(c, 10, odd))
