@@ -63,7 +63,9 @@ func place(k placeKey, brokers []Broker, n int, dst []int32) []int32 {
 }
 
 // GroupCoordinator is the broker that coordinates a group, by this list of them; false when it is empty.
-func GroupCoordinator(name string, brokers []Broker) (Broker, bool) { return coordinator(0, name, brokers) }
+func GroupCoordinator(name string, brokers []Broker) (Broker, bool) {
+	return coordinator(0, name, brokers)
+}
 
 // coordinator is the broker for a group or transactional id, false when no broker is known.
 func coordinator(kind int8, name string, brokers []Broker) (Broker, bool) {
