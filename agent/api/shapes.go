@@ -63,7 +63,7 @@ var listOffsetsShape = wire.Message(6,
 )
 
 var metadataShape = wire.Message(9,
-	wire.Array(wire.Struct(uuidF.From(10), wire.String().Until(9), wire.NullableString().From(10))),
+	wire.NullableArray(wire.Struct(uuidF.From(10), wire.String().Until(9), wire.NullableString().From(10))).NullFrom(1),
 	boolF.From(4),
 	boolF.From(8).Until(10),
 	boolF.From(8),
@@ -115,7 +115,7 @@ var incrementalAlterConfigsShape = wire.Message(1,
 var listConfigResourcesShape = wire.Message(0, wire.Array(int8F).From(1))
 
 var describeConfigsShape = wire.Message(4,
-	wire.Array(wire.Struct(int8F, wire.String(), wire.Array(wire.String()))),
+	wire.Array(wire.Struct(int8F, wire.String(), wire.NullableArray(wire.String()))),
 	boolF.From(1), boolF.From(3),
 )
 
@@ -127,7 +127,7 @@ var deleteRecordsShape = wire.Message(2,
 var createPartitionsShape = wire.Message(2,
 	wire.Array(wire.Struct(
 		wire.String(), int32F,
-		wire.Array(wire.Struct(wire.Array(int32F))), // assignments
+		wire.NullableArray(wire.Struct(wire.Array(int32F))), // assignments
 	)),
 	int32F, boolF,
 )

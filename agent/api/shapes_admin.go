@@ -7,6 +7,9 @@ import "wadi/agent/server/wire"
 // someTopics is a topic with partition numbers.
 func someTopics() wire.Field { return wire.Array(wire.Struct(wire.String(), wire.Array(int32F))) }
 
+// allTopics may be null, which stands for all.
+func allTopics() wire.Field { return wire.NullableArray(wire.Struct(wire.String(), wire.Array(int32F))) }
+
 // aclFilter is what DescribeAcls and DeleteAcls match by.
 func aclFilter() []wire.Field {
 	return []wire.Field{
@@ -26,26 +29,26 @@ var deleteAclsShape = wire.Message(2, wire.Array(wire.Struct(aclFilter()...)))
 
 var alterReplicaLogDirsShape = wire.Message(2, wire.Array(wire.Struct(wire.String(), someTopics())))
 
-var describeLogDirsShape = wire.Message(2, someTopics())
+var describeLogDirsShape = wire.Message(2, allTopics())
 
-var electLeadersShape = wire.Message(2, int8F.From(1), someTopics(), int32F)
+var electLeadersShape = wire.Message(2, int8F.From(1), allTopics(), int32F)
 
 var alterPartitionReassignmentsShape = wire.Message(0,
 	int32F, boolF.From(1),
 	wire.Array(wire.Struct(
 		wire.String(),
-		wire.Array(wire.Struct(int32F, wire.Array(int32F))),
+		wire.Array(wire.Struct(int32F, wire.NullableArray(int32F))), // null cancels
 	)),
 )
 
-var listPartitionReassignmentsShape = wire.Message(0, int32F, someTopics())
+var listPartitionReassignmentsShape = wire.Message(0, int32F, allTopics())
 
 var describeClientQuotasShape = wire.Message(1,
 	wire.Array(wire.Struct(wire.String(), int8F, wire.NullableString())),
 	boolF,
 )
 
-var describeUserScramCredentialsShape = wire.Message(0, wire.Array(wire.Struct(wire.String())))
+var describeUserScramCredentialsShape = wire.Message(0, wire.NullableArray(wire.Struct(wire.String())))
 
 var describeClusterShape = wire.Message(0, boolF, int8F.From(1), boolF.From(2))
 

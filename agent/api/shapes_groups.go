@@ -14,10 +14,10 @@ var offsetCommitShape = wire.Message(8,
 
 var offsetFetchShape = wire.Message(6,
 	wire.String().Until(7),
-	wire.Array(wire.Struct(wire.String(), wire.Array(int32F))).Until(7),
+	wire.NullableArray(wire.Struct(wire.String(), wire.Array(int32F))).NullFrom(2).Until(7),
 	wire.Array(wire.Struct(
 		wire.String(), wire.NullableString().From(9), int32F.From(9),
-		wire.Array(wire.Struct(wire.String().Until(9), uuidF.From(10), wire.Array(int32F))),
+		wire.NullableArray(wire.Struct(wire.String().Until(9), uuidF.From(10), wire.Array(int32F))),
 	)).From(8),
 	boolF.From(7),
 )
@@ -52,8 +52,8 @@ var offsetDeleteShape = wire.Message(1,
 
 var consumerGroupHeartbeatShape = wire.Message(0,
 	wire.String(), wire.String(), int32F, wire.NullableString(), wire.NullableString(), int32F,
-	wire.Array(wire.String()), wire.NullableString().From(1), wire.NullableString(),
-	wire.Array(wire.Struct(uuidF, wire.Array(int32F))),
+	wire.NullableArray(wire.String()), wire.NullableString().From(1), wire.NullableString(),
+	wire.NullableArray(wire.Struct(uuidF, wire.Array(int32F))),
 )
 
 var consumerGroupDescribeShape = wire.Message(0, wire.Array(wire.String()), boolF)

@@ -29,7 +29,8 @@ type Field struct {
 	elem     *Field
 	shape    *Shape
 	from, to int16
-	tag      int // -1 = not tagged
+	nullFrom int16 // array: the first version in which it may be null
+	tag      int   // -1 = not tagged
 }
 
 // Shape is the structure of a message: what comes after what, in which versions.
@@ -39,7 +40,10 @@ type Shape struct {
 	tagged       []Field
 }
 
-const maxVersion = 1<<15 - 1
+const (
+	maxVersion = 1<<15 - 1
+	never      = maxVersion // as a first version
+)
 
 func field(k kind) Field { return Field{kind: k, to: maxVersion, tag: -1} }
 
@@ -52,8 +56,9 @@ func NullableString() Field { return field(nullableStr) }
 func Bytes() Field          { return field(bytesKind) }
 func NullableBytes() Field  { return field(nullableBytes) }
 
-// Array is an array, null or not, of elem.
-func Array(elem Field) Field { f := field(array); f.elem = &elem; return f }
+// Array is an array of elem that must not be null; NullableArray may be.
+func Array(elem Field) Field         { f := field(array); f.elem, f.nullFrom = &elem, never; return f }
+func NullableArray(elem Field) Field { f := field(array); f.elem = &elem; return f }
 
 // Struct is a nested structure; NullableStruct has a byte in front that is -1 for null.
 func Struct(fields ...Field) Field         { return nested(structKind, fields) }
@@ -69,6 +74,9 @@ func nested(k kind, fields []Field) Field {
 // From says that the field exists from version v on; Until that v is the last one that has it.
 func (f Field) From(v int16) Field  { f.from = v; return f }
 func (f Field) Until(v int16) Field { f.to = v; return f }
+
+// NullFrom says that a nullable array may be null from version v on.
+func (f Field) NullFrom(v int16) Field { f.nullFrom = v; return f }
 
 // Tagged makes it a tagged field with number n, looked into only in flexible versions.
 func (f Field) Tagged(n int) Field { f.tag = n; return f }
@@ -133,13 +141,14 @@ func (c *checker) field(f *Field) bool {
 		null := len(c.rest) > 0 && int8(c.rest[0]) == -1
 		return c.skip(1) && (null || c.shape(f.shape))
 	default:
-		return c.array(f.elem)
+		return c.array(f)
 	}
 }
 
-func (c *checker) array(elem *Field) bool {
+func (c *checker) array(f *Field) bool {
+	elem := f.elem
 	n, ok := c.count(4)
-	if !ok {
+	if !ok || n < 0 && c.version < f.nullFrom {
 		return false
 	}
 	if elem.kind == fixed {
@@ -189,7 +198,7 @@ func (c *checker) length(width int, nullable bool) bool {
 	return n <= 0 || c.skip(n)
 }
 
-// count reads a length: -1 for null. Lengths below -1 are refused.
+// count reads a length: -1 for null. Lengths below -1 mean null too, as Apache Kafka reads them.
 func (c *checker) count(width int) (int, bool) {
 	if c.flexible {
 		n, ok := c.uvarint()
@@ -205,7 +214,7 @@ func (c *checker) count(width int) (int, bool) {
 		n = int(int32(binary.BigEndian.Uint32(c.rest)))
 	}
 	c.rest = c.rest[width:]
-	return n, n >= -1
+	return max(n, -1), true
 }
 
 func (c *checker) uvarint() (uint32, bool) {

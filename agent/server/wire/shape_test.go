@@ -20,7 +20,8 @@ func TestCheck(t *testing.T) {
 		"classic":            {0, []byte{0, 1, 'a', 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 2, 3, 4}, true},
 		"behind the message": {0, []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9}, true},
 		"null string":        {0, []byte{0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, false},
-		"length below -1":    {0, []byte{0, 0, 0xff, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, false},
+		"length below -1":    {0, []byte{0, 0, 0xff, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, true}, // null, as in Apache Kafka
+		"null array":         {0, []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, false},
 		"elements missing":   {0, []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 3, 4}, false},
 		"count beyond bytes": {0, []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff}, false},
 		"flexible":           {2, []byte{2, 'a', 0, 1, 0, 2, 1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 8, 0, 3, 1, 2, 3, 4, 0}, true},
@@ -31,6 +32,26 @@ func TestCheck(t *testing.T) {
 	} {
 		err := sample.Check(c.version, c.b)
 		if (err == nil) != c.ok || (err != nil && !errors.Is(err, ErrMalformed)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A nullable array may be null from a version on, in classic and in flexible versions.
+func TestNullableArray(t *testing.T) {
+	m := Message(2, NullableArray(Fixed(2)).NullFrom(1))
+	for name, c := range map[string]struct {
+		version int16
+		b       []byte
+		ok      bool
+	}{
+		"not yet":      {0, []byte{0xff, 0xff, 0xff, 0xff}, false},
+		"null":         {1, []byte{0xff, 0xff, 0xff, 0xff}, true},
+		"below -1":     {1, []byte{0x80, 0, 0, 0}, true},
+		"compact null": {2, []byte{0, 0}, true},
+		"one":          {2, []byte{2, 1, 2, 0}, true},
+	} {
+		if err := m.Check(c.version, c.b); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
