@@ -55,11 +55,13 @@ func eachBroker(t *testing.T, test func(t *testing.T, b broker)) {
 }
 
 // oneBroker is for tests of what does not depend on how Wadi runs: three agents, or what WADI_BOOTSTRAP names.
-func oneBroker(t *testing.T) broker {
+// env holds configuration keys.
+func oneBroker(t *testing.T, env ...string) broker {
+	t.Helper()
 	if bootstrap := os.Getenv("WADI_BOOTSTRAP"); bootstrap != "" {
 		return broker{bootstrap: bootstrap}
 	}
-	return brokers[1].start(t)
+	return startConfiguredDev(t, env, t.TempDir(), binary.FreePorts(t, 3), "--agents", "3")
 }
 
 // context ends with the test, after limit, or when the process under test does: a client may try for minutes to reach
@@ -101,10 +103,17 @@ func (b broker) waitFor(ctx context.Context, t *testing.T, apis ...kmsg.Key) {
 // startDev runs `wadi dev`: embedded etcd, files as object store.
 func startDev(t *testing.T, dir string, port int, more ...string) broker {
 	t.Helper()
+	return startConfiguredDev(t, nil, dir, port, more...)
+}
+
+// startConfiguredDev runs it with configuration keys from the environment.
+func startConfiguredDev(t *testing.T, env []string, dir string, port int, more ...string) broker {
+	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready",
 		Args: append([]string{"dev", "--listen", address, "--data-dir", dir, "--http", ""}, more...),
+		Env:  env,
 		Dir:  t.TempDir(), // nothing may be written outside of the data directory
 	})
 	return broker{bootstrap: address, process: p}

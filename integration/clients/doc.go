@@ -10,8 +10,8 @@
 //
 // Beyond the matrix: what the clients' administrative calls make of a topic; sarama for brokers of older versions; a
 // KafkaTemplate of Spring; and consumer groups, whose members are processes that tests give orders and kill
-// (member_test.go). A test of APIs that the broker does not serve skips itself and names them: TestConsumerGroups waits
-// for ConsumerGroupHeartbeat (KIP-848).
+// (member_test.go), by the classic protocol with eight clients, and by the consumer protocol (KIP-848) with the two that
+// speak it. A test of APIs that the broker does not serve skips itself and names them.
 //
 // KafkaJS compresses lz4 and zstd with lz4-napi and zstd-codec: the packages made for it compile native code while they
 // are installed. It reads by assignment with the parts of its consumer, which itself always belongs to a group.

@@ -27,6 +27,7 @@ var consumerMembers = []grouper{pythonMember{protocol: "consumer"}, javaMember{p
 
 // TestClassicGroups: with each client, members come, go and die, partitions grow, offsets are kept.
 func TestClassicGroups(t *testing.T) {
+	t.Parallel() // with the other tests of groups, which wait for timeouts most of the time
 	b := oneBroker(t)
 	ctx := b.context(t, 5*time.Minute)
 	b.waitFor(ctx, t, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.OffsetCommit, kmsg.OffsetFetch)
@@ -39,9 +40,10 @@ func TestClassicGroups(t *testing.T) {
 	}
 }
 
-// TestConsumerGroups: the same by the consumer protocol.
+// TestConsumerGroups: the same by the consumer protocol, where the broker decides on timeouts.
 func TestConsumerGroups(t *testing.T) {
-	b := oneBroker(t)
+	t.Parallel()
+	b := oneBroker(t, "WADI_KAFKA_GROUP_CONSUMER_SESSION_TIMEOUT_MS=6000", "WADI_KAFKA_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS=500")
 	ctx := b.context(t, 5*time.Minute)
 	b.waitFor(ctx, t, kmsg.ConsumerGroupHeartbeat, kmsg.OffsetCommit, kmsg.OffsetFetch)
 	for _, g := range consumerMembers {
@@ -50,6 +52,52 @@ func TestConsumerGroups(t *testing.T) {
 			binary.Need(t, g.Check())
 			lifeOfAGroup(ctx, t, b, g)
 		})
+	}
+}
+
+// TestGroupsSurviveKill: members outlive an agent that dies and comes back. They go on where they had committed to, with
+// what was written before and after.
+//
+// Not KafkaJS: it waits so long between its attempts that the group has given it up by then, and ends when it hears so.
+func TestGroupsSurviveKill(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	dir, port := t.TempDir(), binary.FreePort(t)
+	l := &life{t: t, ctx: ctx, b: startDev(t, dir, port), topic: "survivor"}
+	l.b.waitFor(ctx, t, kmsg.JoinGroup, kmsg.OffsetCommit)
+	if err := createTopic(ctx, l.b.bootstrap, l.topic, 3); err != nil {
+		t.Fatal(err)
+	}
+	l.produce(0, 1, 2)
+	for _, g := range classicMembers {
+		if _, impatient := g.(kafkaJS); impatient || g == sarama.speaking("3.6.0") {
+			continue
+		}
+		binary.Need(t, g.Check())
+		l.members = append(l.members, startMember(t, g, l.b.bootstrap, "group of "+g.Name(), l.topic))
+	}
+	eachProcessed := func() {
+		t.Helper()
+		for _, m := range l.members {
+			l.processed([]*member{m}, l.values)
+			l.committed(m)
+		}
+	}
+	eachProcessed()
+	before := slices.Clone(l.values)
+	l.b.process.Kill()
+	l.b = startDev(t, dir, port)
+	l.produce(0, 1, 2)
+	eachProcessed()
+	for _, m := range l.members {
+		// What it could not commit while the agent was away it may have read twice, what it had committed not.
+		for value, times := range m.values(0) {
+			if times > 1 && slices.Contains(before, value) {
+				t.Errorf("%q was processed %d times, although its offset was committed before the agent died", value, times)
+			}
+		}
+		m.leave(ctx, t)
 	}
 }
 

@@ -36,6 +36,7 @@ func Member(ctx context.Context, out *record.Printer, servers string, args []str
 		}
 		if err != nil { // a rebalance that failed is tried again
 			fmt.Fprintln(os.Stderr, err)
+			record.Pause(ctx)
 			continue
 		}
 		m.begin(generation)

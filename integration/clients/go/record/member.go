@@ -59,3 +59,11 @@ func Orders(ctx context.Context, in io.Reader, replay func()) context.Context {
 	}()
 	return ctx
 }
+
+// Pause keeps a member whose group cannot be reached from asking all the time.
+func Pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
+}

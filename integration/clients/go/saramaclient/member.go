@@ -2,7 +2,6 @@ package saramaclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -39,9 +38,10 @@ func Member(ctx context.Context, out *record.Printer, servers string, args []str
 	m := &member{out: out, topic: args[1]}
 	ctx = record.Orders(ctx, os.Stdin, m.replay)
 	for ctx.Err() == nil {
-		// Consume ends with each rebalance.
-		if err := group.Consume(ctx, args[1:], m); err != nil && !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("consume: %w", err)
+		// Consume ends with each rebalance, and when it has tried for long enough to reach the group.
+		if err := group.Consume(ctx, args[1:], m); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "consume:", err)
+			record.Pause(ctx)
 		}
 	}
 	return group.Close()
