@@ -8,7 +8,9 @@ import "wadi/agent/server/wire"
 func someTopics() wire.Field { return wire.Array(wire.Struct(wire.String(), wire.Array(int32F))) }
 
 // allTopics may be null, which stands for all.
-func allTopics() wire.Field { return wire.NullableArray(wire.Struct(wire.String(), wire.Array(int32F))) }
+func allTopics() wire.Field {
+	return wire.NullableArray(wire.Struct(wire.String(), wire.Array(int32F)))
+}
 
 // aclFilter is what DescribeAcls and DeleteAcls match by.
 func aclFilter() []wire.Field {
