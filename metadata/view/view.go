@@ -334,6 +334,7 @@ func (x *effects) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 		v.cfg.OnApply(time.Since(x.applyBegan))
 	}
 	v.inline.archivedTo(v.core.State().ArchivedTo())
+	// Before the observers: a write must be news to fetch sessions before its producer can hear that it is stored.
 	v.waiters.notify(body)
 	for _, o := range v.cfg.Observers {
 		o.Applied(e, body, res)
