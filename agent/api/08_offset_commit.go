@@ -45,6 +45,9 @@ type committing struct {
 	slots   []*kmsg.OffsetCommitResponseTopicPartition // of the command's partitions
 }
 
+// errOldCommit is for a version that knows no member epochs: as Kafka answers it.
+var errOldCommit = refuse(kerr.UnsupportedVersion, "the group has member epochs, which versions before 9 do not know")
+
 var errMetadataTooLarge = refuse(kerr.OffsetMetadataTooLarge, "the metadata of an offset is too large")
 
 // find fills in what is refused without the group, and the command with the rest (Semantics line 61).
@@ -114,6 +117,9 @@ func (c *committing) commit() {
 func (c *committing) done(err error) {
 	if errors.Is(err, group.ErrUnknownGroup) && c.req.Version < 9 {
 		err = group.ErrIllegalGeneration // what they know of
+	}
+	if errors.Is(err, group.ErrStaleEpoch) && c.req.Version < 9 {
+		err = errOldCommit
 	}
 	if err != nil {
 		n := code(keyOffsetCommit, groupError(err))

@@ -23,7 +23,9 @@ func (a *API) consumerGroupHeartbeat(_ context.Context, req *server.Request) {
 		resp.ErrorCode, resp.ErrorMessage = code(keyConsumerGroupHeartbeat, x.Err), message(x.Err)
 		if x.Err == nil {
 			resp.MemberID, resp.MemberEpoch = &x.Member, x.Epoch
-			resp.HeartbeatIntervalMillis = int32(x.Interval.Milliseconds())
+			if x.Epoch >= 0 {
+				resp.HeartbeatIntervalMillis = int32(x.Interval.Milliseconds())
+			}
 			if x.Assignment != nil {
 				resp.Assignment = a.heartbeatAssignment(*x.Assignment)
 			}
@@ -36,6 +38,9 @@ func (a *API) consumerGroupHeartbeat(_ context.Context, req *server.Request) {
 	}
 	h := &group.ConsumerHeartbeat{Group: own(body.Group), Done: reply}
 	h.Member, h.Instance, h.Epoch = own(body.MemberID), ownPtr(body.InstanceID), body.MemberEpoch
+	if h.Member == "" { // version 0 leaves it to the coordinator
+		h.Member = a.d.Groups.NewMemberID()
+	}
 	h.ClientID, h.ClientHost = own(req.ClientID), "/"+req.Conn.ClientHost
 	h.RebalanceTimeoutMs, h.HasTopics = body.RebalanceTimeoutMillis, body.SubscribedTopicNames != nil
 	for _, t := range body.SubscribedTopicNames {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/agent/group"
 	"wadi/agent/group/consumer"
 	"wadi/agent/server"
 	"wadi/metadata/state"
@@ -41,6 +42,8 @@ func (a *API) consumerGroupDescribe(ctx context.Context, req *server.Request) (k
 func describeConsumerGroup(s *state.State, name string, out *kmsg.ConsumerGroupDescribeResponseGroup) error {
 	g := s.Group(name)
 	switch {
+	case name == "":
+		return group.ErrInvalidGroup
 	case g == nil:
 		return refuse(kerr.GroupIDNotFound, "Group %s not found.", name)
 	case g.Type != state.ConsumerGroup:
@@ -51,7 +54,7 @@ func describeConsumerGroup(s *state.State, name string, out *kmsg.ConsumerGroupD
 	for _, m := range g.Members() {
 		x := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		x.MemberID, x.InstanceID, x.RackID, x.MemberEpoch = m.Id, nullable(m.InstanceId), nullable(m.Rack), m.Epoch
-		x.ClientID, x.ClientHost, x.SubscribedTopics, x.SubscribedTopicRegex = m.ClientId, m.ClientHost, m.Topics, nullable(m.Regex)
+		x.ClientID, x.ClientHost, x.SubscribedTopics, x.SubscribedTopicRegex = m.ClientId, m.ClientHost, m.Topics, &m.Regex
 		x.Assignment, x.TargetAssignment = describedAssignment(s, m.Owned), describedAssignment(s, m.Target)
 		x.MemberType = 1 // KIP-1099: of the consumer protocol
 		out.Members = append(out.Members, x)

@@ -67,6 +67,8 @@ type Groups interface {
 	Sync(*group.Sync)
 	Heartbeat(*group.Heartbeat)
 	ConsumerHeartbeat(*group.ConsumerHeartbeat)
+	// NewMemberID makes an id that no other member has.
+	NewMemberID() string
 	Leave(*group.Leave)
 	// Commit proposes in the order of the calls.
 	Commit(*group.Commit)

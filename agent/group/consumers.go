@@ -67,7 +67,7 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 			fail(ErrUnknownGroup)
 			return
 		}
-		g.consumers = newConsumers(kip848.New(g.version, g.generation))
+		g.consumers = newConsumers(kip848.New(g.version, max(g.generation, 1))) // the first member comes to epoch 2, as in Kafka
 	}
 	x := g.consumers
 	var a kip848.Answer

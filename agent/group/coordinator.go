@@ -212,6 +212,9 @@ func (c *Coordinator) Heartbeat(req *Heartbeat) {
 	c.step(func(core *Core, now time.Duration) { core.Heartbeat(now, req) })
 }
 
+// NewMemberID makes an id that no other member has.
+func (c *Coordinator) NewMemberID() string { return c.o.NewID() }
+
 // ConsumerHeartbeat answers when what it tells is State. It does not block.
 func (c *Coordinator) ConsumerHeartbeat(req *ConsumerHeartbeat) {
 	if err := c.Check(req.Group); err != nil {
