@@ -164,7 +164,10 @@ func (x *alteration) command(s *state.State, l kafkaconfig.Layers) (*pb.AlterCon
 	}
 	for _, c := range x.changes {
 		if c.op == kmsg.IncrementalAlterConfigOpDelete {
-			k.Remove = append(k.Remove, c.name)
+			// What is not set needs no removal: State refuses the command if it was set meanwhile.
+			if _, set := r.own(c.name); set {
+				k.Remove = append(k.Remove, c.name)
+			}
 			continue
 		}
 		value, err := r.newValue(c)
@@ -175,7 +178,6 @@ func (x *alteration) command(s *state.State, l kafkaconfig.Layers) (*pb.AlterCon
 	}
 	sortConfigs(k.Set)
 	slices.Sort(k.Remove)
-	k.Remove = slices.DeleteFunc(k.Remove, func(n string) bool { return n == "" }) // names nothing
 	if err := r.checkWhole(k); err != nil {
 		return nil, err
 	}

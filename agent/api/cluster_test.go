@@ -32,6 +32,7 @@ type cluster struct {
 	lagging    []func()         // what another agent proposed and this view has not applied: a barrier does
 	barrierErr error
 	proposeErr error
+	before     func()        // runs once before the next proposal, under mu
 	changed    chan struct{} // closed and replaced at every entry
 	standing   map[*standing]bool
 	brokers    []Broker
@@ -138,6 +139,9 @@ func (c *cluster) Propose(_ context.Context, commands []*pb.Command) []Outcome {
 	out := make([]Outcome, len(commands))
 	c.mu.Lock()
 	failure := c.proposeErr
+	if c.before != nil {
+		c.before()
+	}
 	c.mu.Unlock()
 	if failure != nil {
 		for i := range out {

@@ -301,6 +301,24 @@ func TestConfigsChangeAtTheSameTime(t *testing.T) {
 	})
 }
 
+// A view that lags does not make a removal do nothing: what another agent has just set is taken back all the same.
+func TestRemovalOfWhatIsNotSeenYet(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	c.set(func() {
+		c.before = func() { // between the look and the proposal
+			c.before = nil
+			topic := c.st.Topic("t").Number
+			c.applyLocked(nil, &pb.Command{Base: c.position, Kind: &pb.Command_AlterConfigs{AlterConfigs: &pb.AlterConfigs{
+				Type: 2, Topic: topic, Set: []*pb.Config{{Name: "retention.ms", Value: "5"}},
+			}}})
+		}
+	})
+	require.Zero(t, k.change(topics, "t", "delete", "retention.ms", "-"))
+	require.Equal(t, "604800000 5", k.config(topics, "t", "retention.ms"))
+}
+
 // What configs mean is worked out once and shared, until it changes: by the topic, by the brokers' defaults, or because
 // the agent became another broker.
 func TestEffectiveIsShared(t *testing.T) {
