@@ -40,7 +40,8 @@
 // When is "long"? The delay is a high quantile of the lane's latencies by size class, over the last thousand or so.
 // Only first attempts are counted, each once: one that was cancelled because its hedge won counts with the time it had
 // taken so far, which lies above the estimate, where its true time would lie too. So a hedge does not hide the slowness
-// that it mends, and the estimate is unbiased. Until there are enough samples the delay is a fixed, long one.
+// that it mends, and the estimate is unbiased. When more requests are stuck than that quantile leaves out, it says nothing
+// any more: the delay is never more than three times the median. Until there are enough samples it is a fixed, long one.
 //
 // A hedge takes a token; every first attempt adds a small part of one, so that hedges are at most that share of the
 // requests even when every one of them is slow. Half of what may be saved up is kept for requests that have waited half

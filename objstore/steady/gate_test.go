@@ -199,33 +199,6 @@ func TestLanesAreApart(t *testing.T) {
 	})
 }
 
-// A turn that comes at the moment at which its caller gives up goes to the next one.
-func TestTurnAndEndTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := fault.New(mem.New())
-		f.Script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.Delay(10*time.Millisecond, nil)})
-		s := steady.New(f, steady.Config{Limit: steady.Limit{Max: 1, Min: 1}})
-		for i := range 50 {
-			var wg sync.WaitGroup
-			for j := range 3 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(j+1)*10*time.Millisecond)
-				defer cancel()
-				wg.Go(func() {
-					if err := s.Put(ctx, fmt.Sprintf("%d-%d", i, j), hello); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-						t.Error(err)
-					}
-				})
-			}
-			wg.Wait()
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Millisecond)
-		defer cancel()
-		if err := s.Put(ctx, "last", hello); err != nil {
-			t.Errorf("a place is lost: %v", err)
-		}
-	})
-}
-
 // A probe that hangs is not the end: others may find that the store is well.
 func TestProbeHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

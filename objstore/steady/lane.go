@@ -50,6 +50,10 @@ func sizeClass(bytes int64) int {
 	return min((bits.Len64(uint64(max(bytes-1, 0))>>16)+1)/2, sizeClasses-1)
 }
 
+// stuck times the median is late whatever share of the requests is: where more of them hang than the quantile leaves out,
+// the quantile is how long they hang.
+const stuck = 3
+
 // delay counts a first attempt that is about to be made and is how long to wait before its hedge.
 func (l *lane) delay(bytes int64) time.Duration {
 	h := &l.cfg.Hedge
@@ -59,7 +63,7 @@ func (l *lane) delay(bytes int64) time.Duration {
 	// A class that is new may be judged by one of larger requests, which are not faster.
 	for i := sizeClass(bytes); i < sizeClasses; i++ {
 		if q := &l.mu.latencies[i]; q.count() >= h.Samples {
-			return max(q.at(h.Quantile), h.Floor)
+			return max(min(q.at(h.Quantile), stuck*q.at(0.5)), h.Floor)
 		}
 	}
 	return h.Initial

@@ -242,6 +242,63 @@ func TestDelayIsTheQuantile(t *testing.T) {
 	})
 }
 
+// A share of requests that hang counts among the latencies, and does not teach the store to wait for them.
+func TestManyHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fault.New(mem.New())
+		cfg := steady.ForS3()
+		cfg.Hedge.Share = 1
+		s := steady.New(f, cfg)
+		f.Script(fault.Fault{Op: fault.Put, Times: -1, Do: fault.Delay(100*time.Millisecond, nil)})
+		var took time.Duration
+		for i := range 600 {
+			name := "a"
+			if i%15 == 14 {
+				name = "hangs"
+			}
+			if i == 0 {
+				f.Script(fault.Fault{Op: fault.Put, Key: "hangs", Times: -1, Do: fault.HangBefore()})
+			}
+			began := time.Now()
+			if _, err := s.PutEither(t.Context(), fmt.Sprint(name, i), fmt.Sprintf("h%d", i), hello); err != nil {
+				t.Fatal(err)
+			}
+			if name == "hangs" {
+				took = time.Since(began)
+			}
+		}
+		// The hedge itself takes 100 ms.
+		if took < 350*time.Millisecond || took > 450*time.Millisecond {
+			t.Errorf("the last one that hung took %v", took)
+		}
+	})
+}
+
+// What is merely late does not spend the whole budget.
+func TestReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c counted
+		f := fault.New(mem.New())
+		s := steady.New(f, c.observe(patient()))
+		f.Script(fault.Fault{Op: fault.Put, Key: "late", Times: -1, Do: fault.Delay(1200*time.Millisecond, nil)})
+		f.Script(fault.Fault{Op: fault.Put, Key: "other", Times: -1, Do: fault.Delay(time.Second, nil)})
+		for i := range 10 {
+			if key, err := s.PutEither(t.Context(), fmt.Sprintf("late%d", i), fmt.Sprintf("other%d", i), hello); key[:4] != "late" || err != nil {
+				t.Fatal(key, err)
+			}
+		}
+		if n := c.hedged.Load(); n != 3 {
+			t.Errorf("%d hedges for what was late", n)
+		}
+		f.Script(fault.Fault{Op: fault.Put, Key: "stuck", Do: fault.HangBefore()})
+		began := time.Now()
+		key, err := s.PutEither(t.Context(), "stuck", "b", hello)
+		if took := time.Since(began); key != "b" || err != nil || took != 1500*time.Millisecond {
+			t.Errorf("%q, %v after %v", key, err, took)
+		}
+	})
+}
+
 // A size class that is new is judged by a larger one.
 func TestDelayOfALargerClass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
