@@ -144,5 +144,6 @@ func TestLine91CreatedAgain(t *testing.T) {
 	}
 	// The producer begins anew: what it sends is no duplicate of what the old topic held.
 	stored(cb, again, idempotent(pid, 0, 0, "a", "b", "c"), 0)
+	require.Equal(t, int64(3), end(ca, again)) // it has seen what the other took
 	require.Equal(t, []string{"a", "b", "c"}, valuesOf(t, fetch(ca, again, 0)))
 }
