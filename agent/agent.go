@@ -142,6 +142,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // bootstrap finds the cluster's identity, again and again while etcd or the store do not answer.
 func (a *Agent) bootstrap(ctx context.Context) (bootstrap.Identity, error) {
+	a.because("waiting for etcd and the object store") // a first attempt, with what the store repeats, may take seconds
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
 		try, cancel := context.WithTimeout(ctx, 10*time.Second)
 		id, err := bootstrap.Run(try, a.o.KV, a.keys, a.o.Store, a.o.Config.Cluster)
