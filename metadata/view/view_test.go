@@ -190,6 +190,7 @@ func (b *bench) current(r *running) {
 			b.t.Fatalf("position %d of %d, or another digest", s.Position(), b.last)
 		}
 	})
+	synctest.Wait() // the report follows the barrier's answer
 	if h, err := r.Health(); h != view.Current || err != nil {
 		b.t.Fatalf("health %v, %v", h, err)
 	}
