@@ -203,3 +203,15 @@ func TestSessionKeepsItsOwnNames(t *testing.T) {
 		require.Zero(t, next.Topics[0].Partitions[0].ErrorCode, "the topic is there by now")
 	}
 }
+
+// A request that finds its session just before it is closed does not revive it.
+func TestClosedSessionIsNotTakenUp(t *testing.T) {
+	c := newCluster(t)
+	s := &fetchSession{standing: c.Stand()}
+	s.mu.core = fetchsession.New(false, false)
+	s.close()
+	_, err := s.take(&sessionFetch{reply: &fetchReply{version: 12}}, sessionFetchOf(12, 1, 1, map[int32]int64{0: 0}))
+	require.ErrorIs(t, err, errSessionClosed)
+	require.Equal(t, kerr.FetchSessionIDNotFound.Code, sessionCode(err))
+	require.Zero(t, c.standings())
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -113,10 +114,17 @@ func (s *fetchSession) size() fetchsession.Size {
 	return fetchsession.Size{Partitions: s.mu.core.Len(), Bytes: s.mu.core.Bytes()}
 }
 
+// errSessionClosed: another request closed the session, or it gave way to another.
+var errSessionClosed = errors.New("fetch session closed")
+
 // take makes f the session's request. One that is still under way, from another connection, has lost the session and is
 // answered now: its epoch is over.
 func (s *fetchSession) take(f *sessionFetch, body *kmsg.FetchRequest) (fetchsession.Size, error) {
 	s.mu.Lock()
+	if s.mu.closed { // since it was looked up: nothing follows its partitions any more
+		s.mu.Unlock()
+		return fetchsession.Size{}, errSessionClosed
+	}
 	if err := s.mu.core.Continue(body.SessionEpoch, f.reply.version >= 13, body.IsolationLevel == 1); err != nil {
 		s.mu.Unlock()
 		return fetchsession.Size{}, err
