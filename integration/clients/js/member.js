@@ -6,6 +6,8 @@ const { createInterface } = require('node:readline')
 const { connect, main } = require('./client')
 const { print } = require('./record')
 
+const passing = new Set(['ILLEGAL_GENERATION', 'REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID'])
+
 main(async (servers, groupId, topic) => {
   const consumer = connect(servers).consumer({
     groupId,
@@ -14,7 +16,7 @@ main(async (servers, groupId, topic) => {
     heartbeatInterval: 300,
     metadataMaxAge: 500,
     maxWaitTimeInMs: 200,
-    retry: { initialRetryTime: 100, retries: 20 },
+    retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 10, restartOnFailure: async () => true },
   })
   let partitions = []
   const assigned = now => {
@@ -30,7 +32,15 @@ main(async (servers, groupId, topic) => {
     eachMessage: async ({ partition, message }) => {
       print({ event: 'record', partition, offset: Number(message.offset), value: message.value.toString() })
       const offset = Number(message.offset) + 1
-      await consumer.commitOffsets([{ topic, partition, offset: String(offset) }])
+      try {
+        await consumer.commitOffsets([{ topic, partition, offset: String(offset) }])
+      } catch (error) {
+        // A rebalance came between: whoever has the partition now reads the record again. Its own fetchers, one for
+        // each broker, may start rebalances side by side when they see new partitions.
+        if (!passing.has(error.type)) throw error
+        console.error(error.message)
+        return
+      }
       print({ event: 'committed', partition, offset })
     },
   })
