@@ -59,7 +59,7 @@ type Limit struct {
 	Min int
 	// Queue is how many may wait, 4096 by default; more are refused at once with objstore.ErrThrottled.
 	Queue int
-	// Hold is the first pause after the store asked to slow down, 50 ms by default; it grows by a half with every refused
+	// Hold is the first pause after the store asked to slow down, 50 ms by default; it grows by a quarter with every refused
 	// probe up to MaxHold, 2 s by default. Each is drawn evenly between a half and the whole of that.
 	Hold    time.Duration
 	MaxHold time.Duration

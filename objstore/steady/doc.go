@@ -14,7 +14,7 @@
 // When the store asks to slow down, two things happen. The limit is halved from what is under way, at most once for all
 // requests that had been sent by then (AIMD: what they report is the same congestion), and grows by one per round trip
 // when it binds, by one per answer once the store has been calm. And the lane is held: nothing is sent for a moment,
-// then one request as a probe. Each refused probe makes the moment half as long again; one that brings no answer in a
+// then one request as a probe. Each refused probe makes the moment a quarter longer; one that brings no answer in a
 // while is followed by another. What a store that refuses everything costs is therefore a handful of requests, however
 // many calls wait. That is why a refused request needs no pause of its own, and is repeated until its context ends (or
 // some forty refusals later) without touching the budget of retries.

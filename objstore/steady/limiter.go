@@ -107,7 +107,7 @@ func (l *limiter) done(now time.Duration, number uint64, a answer, draw float64)
 		}
 		l.cut = l.sent
 		l.limit = max(float64(l.cfg.Min), min(l.limit, float64(l.flying+1))/2)
-		l.hold = min(max(l.hold+l.hold/2, l.cfg.Hold), l.cfg.MaxHold)
+		l.hold = min(max(l.hold+l.hold/4, l.cfg.Hold), l.cfg.MaxHold)
 		l.until = now + l.hold/2 + time.Duration(draw*float64(l.hold/2))
 	case a == unclear && number == l.probe && l.hold != 0:
 		l.until = now // it brought no news: another one

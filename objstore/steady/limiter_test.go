@@ -232,7 +232,7 @@ func TestProbesThinOut(t *testing.T) {
 			l.ask(x)
 		}
 	}
-	if probes < 10 || probes > 20 {
+	if probes < 10 || probes > 25 {
 		t.Errorf("%d probes in ten seconds", probes)
 	}
 }
