@@ -122,6 +122,15 @@ func (t groupTopics) Named(name string) (found consumer.Topic, ok bool) {
 	return found, ok
 }
 
+func (t groupTopics) Name(number uint64) (name string, ok bool) {
+	t.view.Read(func(s *state.State) {
+		if x := s.TopicByNumber(number); x != nil {
+			name, ok = x.Name, true
+		}
+	})
+	return name, ok
+}
+
 func (t groupTopics) Matching(re *regexp.Regexp) (found []consumer.Topic) {
 	t.view.Read(func(s *state.State) {
 		s.EachTopic(func(x *state.Topic) {

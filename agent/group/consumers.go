@@ -61,13 +61,21 @@ func (c *Core) ConsumerHeartbeat(now time.Duration, req *ConsumerHeartbeat) {
 }
 
 func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(error)) {
+	var before kip848.Change // that makes it a group of this protocol
 	if g.consumers == nil {
 		// A group without members takes up the protocol of who comes first.
-		if req.Epoch != kip848.JoinEpoch || g.phase != empty || len(g.pendingJoin) > 0 {
+		if req.Epoch != kip848.JoinEpoch {
 			fail(ErrUnknownGroup)
 			return
 		}
-		g.consumers = newConsumers(kip848.New(g.version, max(g.generation, 1))) // the first member comes to epoch 2, as in Kafka
+		if len(g.members) == 0 {
+			g.consumers = newConsumers(kip848.New(g.version, max(g.generation, 1))) // the first member comes to epoch 2, as in Kafka
+		} else if first, ok := c.upgrade(g); ok {
+			before = first
+		} else {
+			fail(ErrUnknownGroup)
+			return
+		}
 	}
 	x := g.consumers
 	var a kip848.Answer
@@ -81,8 +89,12 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 	}
 	if err != nil {
 		fail(err)
+		if len(before) > 0 {
+			c.drop(g, ErrNotCoordinator) // State has it as it was
+		}
 		return
 	}
+	change = append(before, change...)
 	x.looked = c.topicsRound
 	settings := c.cfg.Consumers(g.name)
 	c.proposeAll(g, change, func(err error) {
@@ -94,6 +106,9 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 	}, func() {
 		if m := x.Members[a.Member]; m != nil && req.Epoch >= kip848.JoinEpoch {
 			c.heardConsumer(g, m, settings.Session)
+		}
+		if req.Epoch == kip848.LeaveEpoch {
+			c.downgrade(g)
 		}
 	})
 }
@@ -131,6 +146,9 @@ func (c *Core) proposeAll(g *group, change kip848.Change, answer func(error), th
 // heardConsumer gives a member a session timeout from now, and one that has to give up partitions its rebalance timeout.
 func (c *Core) heardConsumer(g *group, m *state.Member, session time.Duration) {
 	x := g.consumers
+	if kip848.IsClassic(m) {
+		session = time.Duration(m.SessionTimeoutMs) * time.Millisecond
+	}
 	x.session[m.Id] = c.now + session
 	c.wakeBy(g, x.session[m.Id])
 	if !kip848.Revokes(m) {
@@ -163,7 +181,8 @@ func (c *Core) expireConsumers(g *group) bool {
 		return false
 	}
 	slices.Sort(gone)
-	c.proposeAll(g, g.consumers.Remove(gone...), nil, func() {})
+	g.consumers.forget(gone)
+	c.proposeAll(g, g.consumers.Remove(gone...), nil, func() { c.downgrade(g) })
 	return true
 }
 

@@ -33,6 +33,13 @@ func (t stateTopics) Matching(re *regexp.Regexp) (found []kip848.Topic) {
 	return found
 }
 
+func (t stateTopics) Name(number uint64) (string, bool) {
+	if x := t.w.s.TopicByNumber(number); x != nil {
+		return x.Name, true
+	}
+	return "", false
+}
+
 // newConsumerWorld has a topic t of 4 partitions, sessions of 45 s and heartbeats every 5 s.
 func newConsumerWorld(t *testing.T, agents int) *world {
 	t.Helper()

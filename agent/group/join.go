@@ -30,7 +30,7 @@ func (c *Core) join(g *group, req *Join) {
 	}
 	switch {
 	case g.foreign():
-		refuse("", ErrInconsistentProtocol) // Semantics line 68
+		c.joinConsumers(g, req, refuse)
 	case g.version == 0 && g.phase == empty && req.Member != "" && len(g.pendingJoin) == 0:
 		refuse(req.Member, ErrUnknownMember)
 	case !c.room(g, req):

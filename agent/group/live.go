@@ -14,10 +14,12 @@ func (c *Core) Heartbeat(now time.Duration, req *Heartbeat) {
 		return
 	}
 	c.with(now, req.Group, queuedRequest{drop: done, run: func(g *group) {
+		if g.foreign() {
+			done(c.heartbeatConsumers(g, req))
+			return
+		}
 		m, err := g.check(req.Member, req.Instance)
 		switch {
-		case g.foreign():
-			err = ErrUnknownMember
 		case err != nil:
 		case req.Generation != g.generation:
 			err = ErrIllegalGeneration
@@ -64,6 +66,10 @@ func (c *Core) Leave(now time.Duration, req *Leave) {
 		return
 	}
 	c.with(now, req.Group, queuedRequest{drop: fail, run: func(g *group) {
+		if g.foreign() {
+			c.leaveConsumers(g, req)
+			return
+		}
 		each, left := make([]error, len(req.Members)), false
 		for i, l := range req.Members {
 			each[i] = c.leave(g, l)
@@ -81,9 +87,6 @@ func (c *Core) Leave(now time.Duration, req *Leave) {
 }
 
 func (c *Core) leave(g *group, l Leaver) error {
-	if g.foreign() {
-		return ErrUnknownMember
-	}
 	if _, pending := g.pendingJoin[l.Member]; pending {
 		delete(g.pendingJoin, l.Member)
 		return nil

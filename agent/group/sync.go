@@ -17,9 +17,13 @@ func (c *Core) Sync(now time.Duration, req *Sync) {
 }
 
 func (c *Core) sync(g *group, req *Sync, fail func(error)) {
+	if g.foreign() {
+		c.syncConsumers(g, req, fail)
+		return
+	}
 	m, err := g.check(req.Member, req.Instance)
 	switch {
-	case g.foreign() || g.phase == empty:
+	case g.phase == empty:
 		fail(ErrUnknownMember)
 		return
 	case err != nil:

@@ -99,12 +99,16 @@ func (d *drawing) update(t *rapid.T, name string, g *twinGroup) *pb.UpdateGroup 
 }
 
 func drawMember(t *rapid.T, id string) *pb.GroupMember {
-	return &pb.GroupMember{
+	m := &pb.GroupMember{
 		Id: id, InstanceId: rapid.SampledFrom([]string{"", "", "s", id}).Draw(t, "instance"), SessionTimeoutMs: 6000,
 		Protocols:  []*pb.GroupProtocol{{Name: "range", Metadata: []byte(rapid.SampledFrom([]string{"", "x", "yy"}).Draw(t, "metadata"))}},
 		Epoch:      int32(rapid.IntRange(0, 2).Draw(t, "epoch")),
 		Assignment: []byte(rapid.SampledFrom([]string{"", "old"}).Draw(t, "assignment")),
 	}
+	if rapid.IntRange(0, 3).Draw(t, "modern") > 0 {
+		m.Protocols = nil
+	}
+	return m
 }
 
 func deformUpdate(t *rapid.T, k *pb.UpdateGroup) {

@@ -102,6 +102,8 @@ func (g *Group) JudgeCommit(member, instance string, generation int32) Code {
 	switch {
 	case m == nil:
 		return UnknownMember
+	case g.Type == ConsumerGroup && m.Epoch != generation && len(m.Protocols) > 0:
+		return IllegalGeneration // a member that speaks the classic protocol
 	case g.Type == ConsumerGroup && m.Epoch != generation:
 		return StaleMemberEpoch
 	case g.Type == ClassicGroup && g.Generation != generation:

@@ -205,6 +205,9 @@ func (g *twinGroup) judge(k *pb.CommitOffsets) Code {
 		return UnknownMember
 	case g.header.Type == 2:
 		if m.Epoch != k.Generation {
+			if len(m.Protocols) > 0 {
+				return IllegalGeneration
+			}
 			return StaleMemberEpoch
 		}
 	case g.header.Generation != k.Generation:

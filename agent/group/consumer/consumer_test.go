@@ -33,6 +33,13 @@ func (l topicList) Matching(re *regexp.Regexp) (found []Topic) {
 	return found
 }
 
+func (l topicList) Name(number uint64) (string, bool) {
+	if number == 0 || number > uint64(len(l)) {
+		return "", false
+	}
+	return l[number-1].Name, true
+}
+
 func (l *topicList) add(name string, partitions uint32) {
 	*l = append(*l, Topic{Number: uint64(len(*l) + 1), Name: name, Partitions: partitions})
 }

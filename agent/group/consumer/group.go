@@ -36,6 +36,7 @@ type Topic struct {
 type Topics interface {
 	Named(name string) (Topic, bool)
 	Matching(re *regexp.Regexp) []Topic
+	Name(number uint64) (name string, ok bool)
 }
 
 // Group is a group as State has it.
@@ -91,14 +92,44 @@ func (g *Group) drop(id string) {
 	}
 }
 
-// static is the member with an instance id, nil when there is none.
-func (g *Group) static(instance string) *state.Member {
+// Static is the member with an instance id, nil when there is none.
+func (g *Group) Static(instance string) *state.Member {
 	for _, m := range g.Members {
 		if m.InstanceId == instance {
 			return m
 		}
 	}
 	return nil
+}
+
+// Sorted are the members by id.
+func (g *Group) Sorted() []*state.Member {
+	return slices.SortedFunc(maps.Values(g.Members), func(a, b *state.Member) int { return cmp.Compare(a.Id, b.Id) })
+}
+
+// IsClassic reports whether a member speaks the classic protocol.
+func IsClassic(m *state.Member) bool { return len(m.Protocols) > 0 }
+
+// Stirs reports whether something has changed for a member since it was told its epoch, so that a heartbeat of its that
+// could tell it anything would.
+func (g *Group) Stirs(m *state.Member) bool {
+	if m.Epoch < g.Epoch || m.State == revoking {
+		return true
+	}
+	if m.State != waiting {
+		return false
+	}
+	free := false
+	each(minus(m.Target, m.Owned), func(s slot) {
+		_, held := g.holder[s]
+		free = free || !held
+	})
+	return free
+}
+
+// TopicsMoved reports whether what the members subscribe to is not what it was when the last epoch began.
+func (g *Group) TopicsMoved(topics Topics) bool {
+	return hashOf(g.subscriptions(g.Sorted(), topics)) != g.Hash
 }
 
 // Change is what State is to have next. It is one command, or several where one would not fit an entry: the members'

@@ -30,6 +30,13 @@ type Heartbeat struct {
 	Regex                *string
 	Assignor             *string
 	Owned                *Set
+	Classic              *Classic // of a member that speaks the classic protocol
+}
+
+// Classic is what a member of the classic protocol says besides.
+type Classic struct {
+	SessionTimeoutMs int32
+	Protocols        []*pb.GroupProtocol // at least one
 }
 
 // full reports whether the request says everything, as a client's does that wants to hear everything.
@@ -104,12 +111,12 @@ func (g *Group) find(h *Heartbeat) (*state.Member, error) {
 		}
 		return m, checkEpoch(m, h)
 	}
-	m := g.static(h.Instance)
+	m := g.Static(h.Instance)
 	switch {
 	case h.Epoch == JoinEpoch && m == nil:
 		return g.Members[h.Member], nil
-	case h.Epoch == JoinEpoch && m.Epoch != StaticLeaveEpoch:
-		return nil, ErrUnreleased
+	case h.Epoch == JoinEpoch && m.Epoch != StaticLeaveEpoch && h.Classic == nil && !IsClassic(m):
+		return nil, ErrUnreleased // a process of the classic protocol does not say that it goes
 	case h.Epoch == JoinEpoch:
 		return m, nil
 	case m == nil:
@@ -142,6 +149,10 @@ func (g *Group) updated(h *Heartbeat, before *state.Member) (m *state.Member, su
 		}
 	}
 	m.ClientId, m.ClientHost = h.ClientID, h.ClientHost
+	m.SessionTimeoutMs, m.Protocols = 0, nil
+	if h.Classic != nil {
+		m.SessionTimeoutMs, m.Protocols = h.Classic.SessionTimeoutMs, h.Classic.Protocols
+	}
 	if h.Rack != nil {
 		m.Rack = *h.Rack
 	}
@@ -233,7 +244,7 @@ func Preferred(members []*state.Member) string {
 func (g *Group) Leave(h *Heartbeat) (Answer, Change, error) {
 	m := g.Members[h.Member]
 	if h.Instance != "" {
-		switch m = g.static(h.Instance); {
+		switch m = g.Static(h.Instance); {
 		case m == nil:
 		case m.Id != h.Member:
 			return Answer{}, nil, ErrFencedInstance

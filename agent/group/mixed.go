@@ -1,0 +1,289 @@
+package group
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	kip848 "wadi/agent/group/consumer"
+	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
+)
+
+// A group may hold members of both protocols while an application is upgraded or taken back, one process after the other
+// (KIP-848, online migration). It is then a group of the consumer protocol: the coordinator assigns, and those who speak
+// the classic protocol join at a member epoch, get their partitions by SyncGroup and are told by heartbeats to join again
+// when something has changed for them. It works for members of protocol type "consumer" whose words can be read.
+
+const consumerType = "consumer"
+
+// subscription is a classic member's, out of the words that it has for its first protocol.
+type subscription struct {
+	topics []string
+	owned  kip848.Set // what it says that it works on; nothing before version 1 of its words
+}
+
+func (c *Core) subscriptionOf(protocolType string, protocols []Protocol) (s subscription, ok bool) {
+	if protocolType != consumerType || len(protocols) == 0 {
+		return s, false
+	}
+	var words kmsg.ConsumerMemberMetadata
+	if err := words.ReadFrom(protocols[0].Metadata); err != nil {
+		return s, false
+	}
+	owned := map[uint64][]uint32{}
+	for _, t := range words.OwnedPartitions {
+		c.place(owned, t.Topic, t.Partitions)
+	}
+	return subscription{topics: words.Topics, owned: kip848.SetOf(owned)}, true
+}
+
+// place adds partitions of a topic that exists.
+func (c *Core) place(set map[uint64][]uint32, topic string, partitions []int32) {
+	t, ok := c.cfg.Topics.Named(topic)
+	if !ok {
+		return
+	}
+	for _, p := range partitions {
+		if p >= 0 {
+			set[t.Number] = append(set[t.Number], uint32(p))
+		}
+	}
+}
+
+// upgrade makes a classic group one of the consumer protocol, with all its members, for a first one that speaks it. False
+// when there is a member whose words cannot be read. The change that says so to State comes before any other.
+func (c *Core) upgrade(g *group) (kip848.Change, bool) {
+	var members []*state.Member
+	for _, m := range g.order {
+		if g.stored[m.id] == nil {
+			continue // it waits in its first join and has no partitions: it comes again
+		}
+		s, ok := c.subscriptionOf(g.protocolType, m.protocols)
+		if !ok {
+			return nil, false
+		}
+		v := m.record()
+		v.Assignment, v.Topics, v.Epoch = nil, s.topics, g.generation
+		if g.phase == stable {
+			var words kmsg.ConsumerMemberAssignment
+			if len(m.assignment) > 0 && words.ReadFrom(m.assignment) != nil {
+				return nil, false
+			}
+			owned := map[uint64][]uint32{}
+			for _, t := range words.Topics {
+				c.place(owned, t.Topic, t.Partitions)
+			}
+			v.Owned = kip848.SetOf(owned)
+			v.Target = v.Owned
+		}
+		members = append(members, v)
+	}
+	u := &pb.UpdateGroup{Header: &pb.GroupHeader{
+		Type: uint32(state.ConsumerGroup), State: uint32(state.GroupStable), ProtocolType: consumerType,
+		Generation: g.generation, AssignmentEpoch: g.generation,
+	}, Members: members}
+	x := newConsumers(kip848.Restore(g.version, g.generation, g.generation, 0, members))
+	for _, m := range g.order {
+		c.endJoin(g, m, Joined{Err: ErrRebalanceInProgress, Member: m.id})
+		c.endSync(m, Synced{Err: ErrRebalanceInProgress})
+	}
+	for _, m := range members {
+		x.session[m.Id] = c.now + time.Duration(m.SessionTimeoutMs)*time.Millisecond
+		c.wakeBy(g, x.session[m.Id])
+	}
+	*g = group{
+		name: g.name, version: g.version, consumers: x, generation: g.generation, wake: g.wake, inbox: g.inbox, late: g.late,
+		members: map[string]*member{}, statics: map[string]*member{}, stored: map[string]*state.Member{},
+		pendingJoin: g.pendingJoin, pendingSync: map[string]bool{}, joinBy: never, syncBy: never,
+	}
+	return kip848.Change{u}, true
+}
+
+// joinConsumers takes a classic member into a group of the consumer protocol.
+func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err error)) {
+	x := g.consumers
+	s, ok := c.subscriptionOf(req.ProtocolType, req.Protocols)
+	switch {
+	case !ok:
+		refuse(req.Member, ErrInconsistentProtocol)
+		return
+	case req.Member == "" && req.Instance == "" && req.NeedsKnownID:
+		if len(g.pendingJoin) >= maxPending {
+			refuse("", ErrMaxSize)
+			return
+		}
+		id := req.ClientID + "-" + c.cfg.NewID()
+		g.pendingJoin[id] = c.now + req.SessionTimeout
+		c.wakeBy(g, g.pendingJoin[id])
+		refuse(id, ErrMemberIDRequired)
+		return
+	case req.Member != "" && g.pendingJoin[req.Member] == 0 && x.Members[req.Member] == nil:
+		refuse(req.Member, ErrUnknownMember)
+		return
+	}
+	id := req.Member
+	if id == "" {
+		id = req.ClientID + "-" + c.cfg.NewID()
+		if req.Instance != "" {
+			id = req.Instance + "-" + c.cfg.NewID()
+		}
+	}
+	h := kip848.Heartbeat{
+		Member: id, Instance: req.Instance, Epoch: kip848.JoinEpoch, ClientID: req.ClientID, ClientHost: req.ClientHost,
+		RebalanceTimeoutMs: int32(req.RebalanceTimeout / time.Millisecond), Topics: s.topics, HasTopics: true, Owned: &s.owned,
+		Classic: &kip848.Classic{SessionTimeoutMs: int32(req.SessionTimeout / time.Millisecond)},
+	}
+	for _, p := range req.Protocols {
+		h.Classic.Protocols = append(h.Classic.Protocols, &pb.GroupProtocol{Name: p.Name, Metadata: p.Metadata})
+	}
+	a, change, err := x.Heartbeat(&h, c.cfg.Topics, x.looked != c.topicsRound, c.cfg.MaxConsumers)
+	if err != nil {
+		refuse(req.Member, err)
+		return
+	}
+	x.looked = c.topicsRound
+	delete(g.pendingJoin, id)
+	c.proposeAll(g, change, func(err error) {
+		if err != nil {
+			req.Done(Joined{Err: err, Member: id, Generation: -1})
+			return
+		}
+		req.Done(Joined{Member: id, Generation: a.Epoch, ProtocolType: consumerType, Protocol: req.Protocols[0].Name})
+	}, func() {
+		if m := x.Members[id]; m != nil {
+			c.heardConsumer(g, m, req.SessionTimeout)
+		}
+	})
+}
+
+// classicMember finds a classic member of a group of the consumer protocol.
+func (x *consumers) classicMember(id, instance string) (*state.Member, error) {
+	m := x.Members[id]
+	if instance != "" {
+		switch owner := x.Static(instance); {
+		case owner == nil:
+			return nil, ErrUnknownMember
+		case owner.Id != id:
+			return nil, ErrFencedInstance
+		}
+	}
+	if m == nil || !kip848.IsClassic(m) {
+		return nil, ErrUnknownMember
+	}
+	return m, nil
+}
+
+// syncConsumers gives a classic member the partitions that it has.
+func (c *Core) syncConsumers(g *group, req *Sync, fail func(error)) {
+	m, err := g.consumers.classicMember(req.Member, req.Instance)
+	switch {
+	case err != nil:
+	case req.Generation != m.Epoch:
+		err = ErrIllegalGeneration
+	case differs(req.ProtocolType, consumerType) || differs(req.Protocol, m.Protocols[0].Name):
+		err = ErrInconsistentProtocol
+	case g.consumers.Epoch > m.Epoch && !kip848.Revokes(m):
+		err = ErrRebalanceInProgress
+	}
+	if err != nil {
+		fail(err)
+		return
+	}
+	s := Synced{ProtocolType: consumerType, Protocol: m.Protocols[0].Name, Assignment: c.assignmentOf(m)}
+	c.out.Reply(func() { req.Done(s) })
+}
+
+// assignmentOf is what a member owns in the words of the classic protocol.
+func (c *Core) assignmentOf(m *state.Member) []byte {
+	words := kmsg.NewConsumerMemberAssignment()
+	for _, set := range m.Owned {
+		t := kmsg.NewConsumerMemberAssignmentTopic()
+		name, ok := c.cfg.Topics.Name(set.Topic)
+		if !ok {
+			continue
+		}
+		t.Topic = name
+		for _, p := range set.Partitions {
+			t.Partitions = append(t.Partitions, int32(p))
+		}
+		words.Topics = append(words.Topics, t)
+	}
+	return words.AppendTo(nil)
+}
+
+// heartbeatConsumers tells a classic member to join again when something has changed for it.
+func (c *Core) heartbeatConsumers(g *group, req *Heartbeat) error {
+	m, err := g.consumers.classicMember(req.Member, req.Instance)
+	if err != nil {
+		return err
+	}
+	if req.Generation != m.Epoch {
+		return ErrIllegalGeneration
+	}
+	c.heardConsumer(g, m, 0)
+	x := g.consumers
+	if x.looked != c.topicsRound && !x.TopicsMoved(c.cfg.Topics) {
+		x.looked = c.topicsRound
+	}
+	if x.looked != c.topicsRound || x.Stirs(m) {
+		return ErrRebalanceInProgress
+	}
+	return nil
+}
+
+// leaveConsumers lets classic members go, or any that an administrator names by instance ids.
+func (c *Core) leaveConsumers(g *group, req *Leave) {
+	each, gone := make([]error, len(req.Members)), []string(nil)
+	for i, l := range req.Members {
+		if _, pending := g.pendingJoin[l.Member]; pending {
+			delete(g.pendingJoin, l.Member)
+			continue
+		}
+		m := g.consumers.Members[l.Member]
+		if l.Instance != "" {
+			m = g.consumers.Static(l.Instance)
+		}
+		switch {
+		case m == nil:
+			each[i] = ErrUnknownMember
+		case l.Member != "" && m.Id != l.Member:
+			each[i] = ErrFencedInstance
+		default:
+			gone = append(gone, m.Id)
+		}
+	}
+	c.proposeAll(g, g.consumers.Remove(gone...), func(err error) { req.Done(err, each) }, func() { c.downgrade(g) })
+}
+
+// downgrade makes a group classic again when nobody is left in it who speaks the consumer protocol.
+func (c *Core) downgrade(g *group) {
+	x := g.consumers
+	if len(x.Members) == 0 {
+		return
+	}
+	for _, m := range x.Members {
+		if !kip848.IsClassic(m) {
+			return
+		}
+	}
+	members := x.Sorted()
+	u := &pb.UpdateGroup{Header: &pb.GroupHeader{
+		Type: uint32(state.ClassicGroup), State: uint32(state.GroupStable), ProtocolType: consumerType,
+		Protocol: members[0].Protocols[0].Name, Leader: members[0].Id, Generation: x.Epoch,
+	}}
+	for _, m := range members {
+		u.Members = append(u.Members, &state.Member{
+			Id: m.Id, InstanceId: m.InstanceId, ClientId: m.ClientId, ClientHost: m.ClientHost, RebalanceTimeoutMs: m.RebalanceTimeoutMs,
+			SessionTimeoutMs: m.SessionTimeoutMs, Protocols: m.Protocols, Assignment: c.assignmentOf(m),
+		})
+	}
+	c.propose(g, u, func() {
+		g.consumers = nil
+		c.restore(g, &Snapshot{
+			Version: g.version, Type: state.ClassicGroup, State: state.GroupStable, ProtocolType: consumerType,
+			Protocol: u.Header.Protocol, Leader: u.Header.Leader, Generation: u.Header.Generation, Members: u.Members,
+		})
+		c.prepare(g) // its members were assigned by the coordinator: now one of them does it
+	})
+}
