@@ -171,8 +171,7 @@ func (p *producing) finish(at answerTo, part *ProducePart) {
 	p.fail(slot, part.Err)
 	// As Apache Kafka: the log start comes with what the topic refused, not with what is no batch to begin with.
 	var refused *Refused
-	if slot.ErrorCode != kerr.InvalidRecord.Code && slot.ErrorCode != kerr.InvalidTimestamp.Code &&
-		slot.ErrorCode != kerr.UnsupportedCompressionType.Code && !errors.As(part.Err, &refused) {
+	if slot.ErrorCode != kerr.InvalidRecord.Code && slot.ErrorCode != kerr.InvalidTimestamp.Code && !errors.As(part.Err, &refused) {
 		slot.LogStartOffset = -1
 	}
 	p.records(slot, at.topic, part.Err)

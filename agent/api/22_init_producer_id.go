@@ -27,6 +27,10 @@ func (a *API) initProducerID(ctx context.Context, req *server.Request) (kmsg.Res
 		resp.ErrorCode = errTransactionalID(*id).Code
 		return resp, nil
 	}
+	if (body.ProducerID == -1) != (body.ProducerEpoch == -1) { // KIP-360: both or none
+		resp.ErrorCode = kerr.InvalidRequest.Code
+		return resp, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, initProducerIDTimeout)
 	defer cancel()
 	command := &pb.Command{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}
