@@ -10,8 +10,8 @@ const (
 // Groups are the configs of groups (KIP-848, KIP-932, KIP-1071).
 var Groups = newCatalogue("group config name", groupBrokers(table(noGroups, []row{
 	{"consumer.assignment.interval.ms", Int, "1000", atLeast(0), ClusterWide, "Shortest time between two assignments of the group."},
-	{"consumer.heartbeat.interval.ms", Int, "5000", atLeast(1), ClusterWide, "How often members report."},
-	{"consumer.session.timeout.ms", Int, "45000", atLeast(1), ClusterWide, "Silence after which a member is out."},
+	{"consumer.heartbeat.interval.ms", Int, "5000", atLeast(1), ClusterWide, "!How often members report."},
+	{"consumer.session.timeout.ms", Int, "45000", atLeast(1), ClusterWide, "!Silence after which a member is out."},
 	{"share.assignment.interval.ms", Int, "1000", atLeast(0), ClusterWide, "Shortest time between two assignments of the share group."},
 	{"share.auto.offset.reset", String, "latest", offsetReset, ClusterWide, "Where a share group starts: latest, earliest, or by_duration: a time before now."},
 	{"share.delivery.count.limit", Int, "5", atLeast(2), ClusterWide, "How often a record is handed out at most."},
