@@ -9,12 +9,15 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"wadi/internal/config"
 	"wadi/internal/datadir"
+	"wadi/internal/layout"
 	"wadi/internal/listen"
+	"wadi/metadata/kv"
 	"wadi/objstore"
 )
 
@@ -85,6 +88,9 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 		return fmt.Errorf("the embedded etcd does not start: %w", err)
 	}
 	defer func() { err = errors.Join(err, metadata.Close()) }()
+	if err := forgetLast(ctx, metadata, base.Cluster); err != nil {
+		return err
+	}
 	store, err := openStore(ctx, base.Store)
 	if err != nil {
 		return err
@@ -96,6 +102,23 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 		}
 	}
 	return serve(ctx, nodes, func() error { return a.printReady(nodes) })
+}
+
+// forgetLast removes the registrations and jobs of the process that had this data directory before and was killed. The
+// directory's lock says that it is gone; its leases would say so seconds later, and until then clients would be sent to
+// its agents.
+func forgetLast(ctx context.Context, metadata kv.KV, cluster string) error {
+	keys := layout.NewEtcd(cluster)
+	var gone []kv.Op
+	for _, prefix := range []string{keys.SessionsPrefix(), keys.JobsPrefix()} {
+		gone = append(gone, kv.Op{Kind: kv.OpDelete, Key: prefix, End: kv.PrefixEnd(prefix)})
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if _, err := metadata.Txn(ctx, kv.Txn{Then: gone}); err != nil {
+		return fmt.Errorf("the embedded etcd does not take a write: %w", err)
+	}
+	return nil
 }
 
 // devConfig is the configuration that all agents share; listeners and http are those of the first.

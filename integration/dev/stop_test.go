@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	process "wadi/integration/binary"
 	"wadi/integration/etcd"
@@ -41,6 +42,19 @@ func TestSurvivesKill(t *testing.T) {
 	require.NoError(t, s.Stop())
 	code, out, errs := runToEnd(t, nil, "fsck", "--data-dir", dir)
 	require.Zero(t, code, out+errs)
+}
+
+// A killed process does not stand beside its successor: clients are sent to agents that live, from the start.
+func TestKilledIsForgotten(t *testing.T) {
+	dir, port := filepath.Join(t.TempDir(), "data"), process.FreePort(t)
+	s := start(t, dir, port)
+	require.NoError(t, client(t, s.address).ProduceSync(t.Context(), &kgo.Record{Value: []byte("v")}).FirstErr())
+	s.Kill()
+	s = start(t, dir, port)
+	m, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client(t, s.address))
+	require.NoError(t, err)
+	require.Len(t, m.Brokers, 1)
+	require.Equal(t, []string{"v"}, readAll(t, s.address))
 }
 
 // slow is a configuration under which small flushes wait for 10 s: what is accepted sits in memory when a signal comes.
