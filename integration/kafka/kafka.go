@@ -69,7 +69,7 @@ func Jars(t testing.TB) string {
 	jars := filepath.Join(binary.Root(), ".tools", "kafka")
 	found, err := filepath.Glob(filepath.Join(jars, "kafka-tools-*.jar"))
 	if err == nil && len(found) == 0 {
-		err = errors.New("Apache Kafka's jars are not installed (go tool task install)")
+		err = errors.New("the jars of Apache Kafka are not installed (go tool task install)")
 	}
 	binary.Need(t, err)
 	return jars
