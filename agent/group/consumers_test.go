@@ -239,7 +239,7 @@ func TestProtocolsOfAGroup(t *testing.T) {
 	a.send()
 	w.settle()
 	require.ErrorIs(t, a.ans.Err, ErrUnknownGroup)
-	err, each := w.leave(w.cores[0], Leaver{Member: m.id})
+	each, err := w.leave(w.cores[0], Leaver{Member: m.id})
 	require.NoError(t, errors.Join(append(each, err)...))
 	generation := w.s.Group("g").Generation
 	a.beat(t)

@@ -241,7 +241,7 @@ func TestLeaveGroup(t *testing.T) {
 	a, b, c := w.classic(), w.classic(), w.classic()
 	b.instance = "ib"
 	w.stabilise(t, a, b, c)
-	err, each := w.leave(w.cores[0], Leaver{Member: a.id}, Leaver{Instance: "ib"}, Leaver{Member: "nobody"}, Leaver{Instance: "no"},
+	each, err := w.leave(w.cores[0], Leaver{Member: a.id}, Leaver{Instance: "ib"}, Leaver{Member: "nobody"}, Leaver{Instance: "no"},
 		Leaver{Member: c.id, Instance: "ib"})
 	require.NoError(t, err)
 	require.Equal(t, []error{nil, nil, ErrUnknownMember, ErrUnknownMember, ErrUnknownMember}, each)
@@ -251,7 +251,7 @@ func TestLeaveGroup(t *testing.T) {
 	c.sync()
 
 	// When the last one leaves, the group is empty in State before it hears so.
-	err, each = w.leave(w.cores[0], Leaver{Member: c.id})
+	each, err = w.leave(w.cores[0], Leaver{Member: c.id})
 	require.NoError(t, err)
 	require.Equal(t, []error{nil}, each)
 	require.Equal(t, state.GroupEmpty, w.s.Group("g").State)

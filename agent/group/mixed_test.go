@@ -151,7 +151,7 @@ func TestClassicMemberOfAConsumerGroup(t *testing.T) {
 
 	again := w.consumer()
 	again.come(t)
-	err, each := w.leave(w.cores[0], Leaver{Member: again.id}, Leaver{Member: "nobody"})
+	each, err := w.leave(w.cores[0], Leaver{Member: again.id}, Leaver{Member: "nobody"})
 	require.NoError(t, err)
 	require.NoError(t, each[0])
 	require.ErrorIs(t, each[1], ErrUnknownMember)

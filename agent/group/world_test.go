@@ -226,11 +226,11 @@ func (m *classicMember) heartbeat() (err error) {
 	return err
 }
 
-func (w *world) leave(core *Core, leavers ...Leaver) (err error, each []error) {
+func (w *world) leave(core *Core, leavers ...Leaver) (each []error, err error) {
 	err = fmt.Errorf("no answer")
 	core.Leave(w.now, &Leave{Group: "g", Members: leavers, Done: func(e error, list []error) { err, each = e, list }})
 	w.settle()
-	return err, each
+	return each, err
 }
 
 // stabilise takes fresh members through a first generation.
