@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -151,6 +152,10 @@ func offsetFetchCases() apiCases {
 			again := s.recreate(t, 1)
 			s.Until(func() bool { // the coordinator hears of it later
 				return s.Do(7, offsetFetch(g, again, 0)).(*kmsg.OffsetFetchResponse).Topics[0].Partitions[0].Offset == -1
+			})
+			s.Until(func() bool { // and of the new one later still
+				resp := s.Do(s.Version, offsetFetch(g, again, 0)).(*kmsg.OffsetFetchResponse)
+				return s.Version < 10 || resp.Groups[0].Topics[0].Partitions[0].ErrorCode != kerr.UnknownTopicID.Code
 			})
 			s.Ask(offsetFetch(g, again, 0))
 		}},

@@ -54,11 +54,10 @@ func joinGroupCases() apiCases {
 			g := s.Group("g")
 			first := join(s, joinGroup(g, "", kmsg.StringPtr("i"), "range"))
 			s.AskAs(3, syncInstance(g, first.MemberID, first.Generation, "i"))
-			again := join(s, joinGroup(g, "", kmsg.StringPtr("i"), "range"))
-			join(s, joinGroup(g, first.MemberID, kmsg.StringPtr("i"), "range"))
-			s.AskAs(3, syncInstance(g, first.MemberID, again.Generation, "i"))
-			for _, bad := range []string{"", ".", "a b", strings.Repeat("x", 250)} {
-				join(s, joinGroup(g, "", &bad, "range"))
+			join(s, joinGroup(g, "", kmsg.StringPtr("i"), "range"))
+			for _, instance := range []string{"", ".", "a b", strings.Repeat("x", 250)} {
+				join(s, joinGroup(s.Group("other"+slug(instance[:min(3, len(instance))])), "", &instance, "range"))
+				s.hangUp() // who was taken in waits for nobody
 			}
 		}},
 	}}

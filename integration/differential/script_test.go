@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,35 +133,33 @@ func (s *Script) alive() {
 	}
 }
 
-// Frame sends the bytes of a frame behind its length, on a connection of its own, and records whether the broker
-// answered or closed. It tells an answer from silence by a request behind.
+// Frame sends the bytes of a frame behind its length and records whether the broker answered or closed. It tells an answer
+// from silence by a request behind.
 func (s *Script) Frame(label string, frame []byte) {
-	s.hangUp()
-	defer s.hangUp()
-	s.Bytes(label, append(sized(len(frame)), frame...))
-}
-
-// Bytes is Frame for bytes that are no whole frame.
-func (s *Script) Bytes(label string, b []byte) {
-	c := s.dialed()
-	if err := c.write(b); err != nil {
-		s.Note(label, "closed")
-		return
-	}
 	const probe = 77777
-	req := kmsg.NewPtrApiVersionsRequest()
-	// A broker that has closed already may make this write fail: the read tells.
-	_ = c.write(kmsg.NewRequestFormatter().AppendRequest(nil, req, probe))
-	switch id, _, err := c.read(); {
-	case errors.Is(err, errClosed):
-		s.Note(label, "closed")
-	case err != nil:
-		s.Note(label, "neither answered nor closed")
-	case id == probe:
-		s.Note(label, "silence")
-	default:
-		s.Note(label, "answered")
+	c := s.dialed()
+	behind := kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrApiVersionsRequest(), probe)
+	err := errClosed
+	var id int32
+	if c.write(slices.Concat(sized(len(frame)), frame, behind)) == nil {
+		id, _, err = c.read()
 	}
+	what := "answered"
+	if err == nil && id == probe {
+		what = "silence"
+	} else if err == nil {
+		if id, _, err = c.read(); err == nil && id != probe {
+			s.fail("%s: the frame was answered twice", label)
+		}
+	}
+	if err != nil {
+		what = "closed"
+		s.hangUp()
+		if !errors.Is(err, errClosed) {
+			s.fail("%s: %w", label, err)
+		}
+	}
+	s.Note(label, what)
 }
 
 func sized(n int) []byte { return []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)} }
