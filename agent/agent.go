@@ -213,6 +213,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	routing := &groupRouting{p: p, members: brokers}
 	p.groups = group.New(group.Options{
 		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: routing, Log: a.o.Log,
+		OnChange: func(outcome string) { m.GroupChanges.WithLabelValues(outcome).Inc() },
 	})
 	p.expirer = group.NewExpirer(group.ExpirerOptions{
 		View: p.view, Routing: routing, Do: p.session.Do, Date: a.o.Store.Date, Log: a.o.Log,
@@ -438,6 +439,7 @@ func (a *Agent) measure(ctx context.Context, p *parts) error {
 		a.o.Metrics.FetchSessionPartitions.Set(float64(sessions.Partitions))
 		a.o.Metrics.FetchSessionEvictions.Add(float64(sessions.Evictions - evictions))
 		evictions = sessions.Evictions
+		a.o.Metrics.Groups.Set(float64(p.groups.Held()))
 		a.o.Metrics.ViewLagSeconds.Set(p.view.Lag().Seconds())
 		var size map[string]int64
 		p.view.Read(func(s *state.State) {

@@ -43,6 +43,9 @@ type Options struct {
 	Session Session
 	Routing Routing
 	Log     *slog.Logger
+	// OnChange is told what became of a change that was proposed: "applied", "refused" (another agent changed the group
+	// first) or "unknown"; nil = nobody.
+	OnChange func(outcome string)
 }
 
 // Coordinator implements the requests of groups on journal and State. It is the view's observer, behind the
@@ -420,10 +423,32 @@ func (x *shell) Propose(name string, ticket uint64, u *pb.UpdateGroup) {
 				if out.Err != nil || out.Code != state.OK {
 					c.o.Log.Info("group not changed", "group", name, "verdict", out.Code.String(), "error", out.Err)
 				}
+				c.changed(out)
 				c.step(func(core *Core, now time.Duration) { core.Decided(now, name, ticket, out) })
 			},
 		})
 	})
+}
+
+func (c *Coordinator) changed(o Outcome) {
+	if c.o.OnChange == nil {
+		return
+	}
+	switch {
+	case o.Err != nil:
+		c.o.OnChange("unknown")
+	case o.Code != state.OK:
+		c.o.OnChange("refused")
+	default:
+		c.o.OnChange("applied")
+	}
+}
+
+// Held is how many groups are in memory: those with members, or with somebody at the door.
+func (c *Coordinator) Held() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.mu.core.groups)
 }
 
 func (x *shell) Load(name string, ticket uint64) {

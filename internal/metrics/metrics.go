@@ -36,6 +36,9 @@ type Set struct {
 	FetchSessionPartitions prometheus.Gauge   // cached in all of them
 	FetchSessionEvictions  prometheus.Counter // sessions that gave way to another
 
+	Groups       prometheus.Gauge       // groups with members, or with somebody at the door, that this agent coordinates
+	GroupChanges *prometheus.CounterVec // by outcome: changes of groups that this agent proposed
+
 	Connections        prometheus.Gauge       // open now
 	ConnectionsRefused *prometheus.CounterVec // by why: closed for the client's fault, a limit or a panic
 	RequestPanics      *prometheus.CounterVec // by api: handlers that panicked, "encode" for replies
@@ -131,6 +134,14 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_fetch_session_evictions_total",
 			Help: "Fetch sessions that were closed to make room for another.",
 		}),
+		Groups: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_groups",
+			Help: "Consumer groups with members that this agent coordinates.",
+		}),
+		GroupChanges: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_group_changes_total",
+			Help: "Changes of consumer groups (generations, assignments, members) that this agent proposed, by outcome (applied, refused, unknown).",
+		}, []string{"outcome"}),
 		Connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wadi_connections",
 			Help: "Kafka connections that are open.",
@@ -148,7 +159,7 @@ func New(reg Registerer) (*Set, error) {
 		s.ObjectRequests, s.ObjectBytes, s.ObjectRetries, s.ObjectRetriesRefused, s.ObjectHedges, s.ObjectHedgesWon,
 		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
 		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.StateUnswept,
-		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Connections, s.ConnectionsRefused, s.RequestPanics,
+		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics cannot be registered: %w", err)
