@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"wadi/agent/api"
+	"wadi/agent/group"
 	"wadi/agent/ingest"
 	"wadi/agent/sweep"
 	"wadi/internal/layout"
@@ -50,6 +52,17 @@ type agent struct {
 	steps    *checkpoint.Steps
 	archives *checkpoint.Reader
 	sweeper  *sweep.Core
+
+	live    []layout.Session // registrations, as far as the agent knows
+	liveAt  int64            // revision of etcd at which they were listed
+	listing bool
+
+	groups     *group.Core
+	groupFx    []func()
+	groupWake  time.Duration // when a tick is planned; 0 = none is
+	commits    []*commit     // on their way
+	adopted    time.Duration // when it looked for groups that are its own, and for which list of agents
+	adoptedFor []api.Broker
 
 	caughtUp bool
 	opened   bool // a session was open once
@@ -132,8 +145,10 @@ func (a *agent) start() {
 	w := a.w
 	a.up, a.started, a.skew = true, w.now-time.Second, w.rng.Int64N(2000)-1000
 	a.caughtUp, a.opened = false, false
-	a.sess, a.view, a.ing, a.job = nil, nil, nil, nil
+	a.sess, a.view, a.ing, a.job, a.groups = nil, nil, nil, nil, nil
 	a.sessFx, a.ingFx, a.jobFx, a.ingWake, a.jobOf = nil, nil, nil, 0, 0
+	a.groupFx, a.groupWake, a.commits, a.adopted, a.adoptedFor = nil, 0, nil, 0, nil
+	a.live, a.liveAt, a.listing = nil, 0, false
 	a.inline, a.barriers = map[int64][]byte{}, map[uint64]func(error){}
 	a.rpcs, a.missing = map[*ingest.Request]*rpc{}, map[layout.Session]time.Duration{}
 	a.journal = journal.New(etcdClient{a}, w.keys)
@@ -180,6 +195,7 @@ func (a *agent) assemble(id bootstrap.Identity) {
 		Journal: a.journal, Session: proposer{a}, Log: discard, TTL: ttl,
 	})
 	a.steps.Follow(jobView{a})
+	a.startGroups()
 	a.view.Start(a.mono())
 	a.sessStep(func(c *session.Core) { c.Start(a.instant()) })
 	a.tick(25*time.Millisecond, func() { a.sessStep(func(c *session.Core) { c.Tick(a.instant()) }) })

@@ -48,6 +48,7 @@ func (x *sessionEffects) Register(id layout.Session, stale []layout.Session) {
 	a := x.a()
 	stale = append([]layout.Session(nil), stale...)
 	x.call(func() {
+		a.w.owners[id] = a.id
 		rev, err := session.Register(background, etcdClient{a}, a.w.keys, id, &pb.SessionInfo{}, stale)
 		a.sessStep(func(c *session.Core) { c.Registered(a.instant(), id, rev, err) })
 	})

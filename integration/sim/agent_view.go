@@ -63,11 +63,6 @@ func (x *viewEffects) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 			a.sessStep(func(core *session.Core) { core.Closed(a.instant(), layout.Session(c.Session)) })
 		}
 	}
-	for i := range res.Commands {
-		if c := body.Commands[i].GetCloseSession(); c != nil && res.Commands[i].Code == state.OK {
-			a.sessStep(func(core *session.Core) { core.Closed(a.instant(), layout.Session(c.Session)) })
-		}
-	}
 	if id, _, _ := a.sess.Session(); id == e.Session {
 		sum := journal.Checksum(e.Value)
 		a.sessStep(func(c *session.Core) { c.Applied(a.instant(), e.Session, e.Seq, sum, res) })
@@ -78,6 +73,7 @@ func (x *viewEffects) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 		}
 		c.Applied(a.mono(), body, a.view.State().InlineOutstanding())
 	})
+	a.groupsApplied(e, body, res)
 	seen, digest := a.steps.Observe(e, body, res)
 	if digest != nil {
 		a.spawn(func() { _ = a.steps.PutDigest(background, digest) }) // shown or not: nothing waits for it yet
@@ -94,6 +90,7 @@ func (x *viewEffects) Replaced() {
 		c.Seen(a.mono(), 0, a.view.State().InlineOutstanding())
 		c.Resynced(a.mono())
 	})
+	a.groupsReplaced()
 }
 
 func (x *viewEffects) BarrierDone(id uint64, err error) {
@@ -112,6 +109,25 @@ func (a *agent) pass() error {
 		a.barrier++
 		id := a.barrier
 		a.barriers[id] = func(err error) { result = err; done() }
+		a.view.Barrier(a.mono(), id)
+	})
+	return result
+}
+
+// passWithin is pass for a caller that waits so long and no longer.
+func (a *agent) passWithin(limit time.Duration) error {
+	result := fmt.Errorf("%w: no answer in time", view.ErrUnreachable)
+	a.w.await(func(done func()) {
+		a.barrier++
+		id := a.barrier
+		a.barriers[id] = func(err error) { result = err; done() }
+		a.after(limit, func() {
+			if a.barriers[id] != nil {
+				delete(a.barriers, id)
+				a.view.DropBarrier(id)
+				done()
+			}
+		})
 		a.view.Barrier(a.mono(), id)
 	})
 	return result

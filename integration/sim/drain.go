@@ -80,6 +80,11 @@ func (w *World) stuck() string {
 	if open != len(w.agents) {
 		return "a dead session is open"
 	}
+	for _, g := range w.groups {
+		if s := g.unsettled(); s != "" {
+			return s
+		}
+	}
 	if n := w.oracle.st.Unswept(); n > 0 {
 		return "deletions and trims are not swept"
 	}
@@ -120,13 +125,18 @@ func (w *World) final() {
 			w.violated("agent %d: %v", a.id, err)
 		}
 	}
+	w.oracle.groups.check(w.oracle.st)
 	for _, fresh := range []bool{false, true} {
 		if fresh {
-			a := w.agents[0]
+			generations := w.generations()
+			a := w.anyAgent()
 			a.crash()
 			a.start()
 			if !w.until(20*time.Second, w.quiet) {
 				w.violated("after a restart: %s", w.stuck())
+			}
+			if now := w.generations(); now != generations {
+				w.violated("a restart of an agent made groups rebalance: %s, before %s", now, generations)
 			}
 			if w.err != nil {
 				return

@@ -75,6 +75,7 @@ var disasters = [7]disaster{
 		a := w.anyAgent()
 		if a.up && a.sess != nil {
 			if id, _, _ := a.sess.Session(); id != 0 {
+				w.revoked[id] = true
 				w.note("lease of agent=%d revoked: %v", a.id, w.etcd.Revoke(int64(id)))
 				w.afterEtcd()
 			}
@@ -135,6 +136,11 @@ func (w *World) heal() {
 		a.resume()
 		if !a.up {
 			a.start()
+		}
+	}
+	for _, g := range w.groups {
+		for _, m := range g.members {
+			m.resume()
 		}
 	}
 }

@@ -42,6 +42,8 @@ type oracle struct {
 	starts    [partitions]int64 // where the logs begin
 	toldStart [partitions]int64 // the highest that a client was told
 	grown     int64             // position at which the topic last got partitions
+
+	groups *groupsOracle
 }
 
 // logged is one batch of a partition's log.
@@ -66,6 +68,7 @@ func newOracle(w *World) *oracle {
 		w: w, next: 1, st: state.New(), digests: map[int64]state.Digest{}, places: map[string]int64{},
 		frozen: map[int64]*state.State{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
 		orders: map[connPartition]int{}, landed: map[connPartition]int{}, lastSeq: map[pidPartition]int32{},
+		groups: newGroupsOracle(w),
 	}
 }
 
@@ -85,6 +88,9 @@ func (o *oracle) read() bool {
 		}
 		if _, _, err := o.w.keys.ParseEntry(e.KV.Key); err == nil && e.Delete {
 			o.trimmed(e.KV.Key)
+		}
+		if strings.HasPrefix(e.KV.Key, o.w.keys.SessionsPrefix()) {
+			o.w.joins++
 		}
 		if e.KV.Key == o.w.keys.Checkpoint() {
 			o.moved(e)
@@ -127,6 +133,10 @@ func (o *oracle) apply(e journal.Entry) {
 			o.cutOff(e, c.Base, c.GetTrimPartitions(), r.Batches)
 		case c.GetCreatePartitions() != nil && c.GetCreatePartitions().Topic == w.orders && r.Code == state.OK:
 			o.grown = e.Position
+		case c.GetUpdateGroup() != nil && r.Code == state.OK:
+			o.groups.updated(e, c.GetUpdateGroup())
+		case c.GetCommitOffsets() != nil && r.Code == state.OK:
+			o.groups.commits(e, c.GetCommitOffsets())
 		case c.GetMark() != nil && r.Code == state.OK:
 			o.frozen[e.Position] = o.st.Freeze()
 			if err := o.st.Check(); err != nil {

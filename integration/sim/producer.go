@@ -84,6 +84,7 @@ func (w *World) startClients() {
 	w.startReaders()
 	w.scrap()
 	w.trims()
+	w.startGroups()
 }
 
 // createTopic asks random agents until the topic is there: only one creation may win.

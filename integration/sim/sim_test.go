@@ -74,6 +74,12 @@ func (s *Stats) add(o Stats) {
 	s.Sessions += o.Sessions
 	s.Crashes += o.Crashes
 	s.Trims += o.Trims
+	s.Generations += o.Generations
+	s.Assignments += o.Assignments
+	s.Commits += o.Commits
+	s.Fenced += o.Fenced
+	s.Takeovers += o.Takeovers
+	s.Fates += o.Fates
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n
@@ -90,7 +96,8 @@ func (s *Stats) checkHappened(t *testing.T) {
 	for name, n := range map[string]int{
 		"acknowledged batch": s.Acked, "duplicate": s.Duplicates, "definite refusal": s.Definite, "unknown outcome": s.Unknown,
 		"read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
-		"trim": s.Trims,
+		"trim": s.Trims, "generation": s.Generations, "assignment": s.Assignments, "commit": s.Commits, "fenced commit": s.Fenced,
+		"take-over of a group": s.Takeovers, "crash, pause or leave of a member": s.Fates,
 	} {
 		if n == 0 {
 			t.Errorf("no %s in any run", name)

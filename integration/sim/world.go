@@ -41,15 +41,21 @@ type World struct {
 
 	agents    []*agent
 	producers []*producer
+	groups    []*consumers
 	oracle    *oracle
 	orders    uint64 // number of the topic that is produced to
 	nextConn  uint64
+	ids       int                    // given to members
+	owners    map[layout.Session]int // agents, by the sessions they tried to register
+	revoked   map[layout.Session]bool
+	joins     int // counts changes of registrations
 	stats     Stats
 }
 
 // Stats say what a run did, so that one in which nothing happened is not taken for a proof.
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
+	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
 	Disasters                                                                                                  [7]int // by kind
 	Virtual                                                                                                    time.Duration
 }
@@ -59,6 +65,7 @@ func Run(o Options) (hash uint64, stats Stats, err error) {
 	w := &World{
 		loop: newLoop(o.Seed, o.Trace), opts: o, keys: layout.NewEtcd(clusterName), bucket: newBucket(),
 		etcd: memkv.NewStore(memkv.Options{}), etcdUp: true, bucketUp: true,
+		owners: map[layout.Session]int{}, revoked: map[layout.Session]bool{},
 	}
 	w.oracle = newOracle(w)
 	w.bootstrap()
@@ -108,12 +115,16 @@ func (w *World) tickEtcd() {
 
 // afterEtcd follows every change of etcd: the oracle reads it at once, the agents' watches hear of it in time.
 func (w *World) afterEtcd() {
+	before := w.joins
 	if !w.oracle.read() {
 		return
 	}
 	for _, a := range w.agents {
 		if a.watch != nil {
 			a.watch.wake(w.latency())
+		}
+		if w.joins != before && a.groups != nil {
+			a.hearOfMembers()
 		}
 	}
 }
