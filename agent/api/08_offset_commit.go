@@ -5,6 +5,8 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,11 +18,12 @@ import (
 	"wadi/metadata/state"
 )
 
-// offsetCommit stores positions, all of a request in one command. It runs in the connection's reader, so that commits of
-// one connection are proposed in their order; only a topic that nobody knows costs a goroutine, for the barrier. The
-// retention that versions 2 to 4 may ask for is not kept: offsets.retention.minutes holds for all.
+// offsetCommit stores positions, those of a request in one command unless they are thousands. It runs in the connection's
+// reader, so that commits of one connection are proposed in their order; only a topic that nobody knows costs a goroutine,
+// for the barrier. The retention that versions 2 to 4 may ask for is not kept: offsets.retention.minutes holds for all.
 func (a *API) offsetCommit(ctx context.Context, req *server.Request) {
 	c := &committing{api: a, req: req, body: req.Body.(*kmsg.OffsetCommitRequest)}
+	c.body.Topics = slices.DeleteFunc(c.body.Topics, func(t kmsg.OffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 }) // left out, as in Kafka
 	missing := false
 	a.d.View.Read(func(s *state.State) { missing = c.find(s, nil) })
 	if !missing {
@@ -103,29 +106,82 @@ func tooLong(s string, limit int) bool {
 	return len(s) > limit && len(utf16.Encode([]rune(s))) > limit
 }
 
+// commit proposes the command, or several where one journal entry does not hold it; each is judged by itself, as each
+// partition has an answer of its own.
 func (c *committing) commit() {
-	switch {
-	case len(c.slots) > state.MaxCommit:
-		c.done(errTooLarge)
-	case len(c.slots) == 0:
+	if len(c.slots) == 0 {
 		c.req.Reply(c.resp) // nothing is left to commit
-	default:
-		c.api.d.Groups.Commit(&group.Commit{Base: c.base, Command: c.command, Done: c.done})
+		return
+	}
+	ends := c.split()
+	var left atomic.Int32
+	left.Store(int32(len(ends)))
+	from := 0
+	for _, to := range ends {
+		command, slots := c.command, c.slots[from:to]
+		if len(ends) > 1 {
+			command = part(c.command, from, to)
+		}
+		c.api.d.Groups.Commit(&group.Commit{Base: c.base, Command: command, Done: func(err error) {
+			c.answer(slots, err)
+			if left.Add(-1) == 0 {
+				c.req.Reply(c.resp)
+			}
+		}})
+		from = to
 	}
 }
 
-func (c *committing) done(err error) {
-	if errors.Is(err, group.ErrUnknownGroup) && c.req.Version < 9 {
-		err = group.ErrIllegalGeneration // what they know of
+// Bounds of one command, below what State and a journal entry take.
+const (
+	maxCommitPartitions = state.MaxCommit
+	maxCommitBytes      = 128 << 10
+)
+
+// split says where each command ends.
+func (c *committing) split() (ends []int) {
+	count, size := 0, 0
+	for i := range c.slots {
+		n := 24 // what the columns take at most
+		if c.command.Metadata != nil {
+			n += len(c.command.Metadata[i])
+		}
+		if count == maxCommitPartitions || count > 0 && size+n > maxCommitBytes {
+			ends, count, size = append(ends, i), 0, 0
+		}
+		count++
+		size += n
 	}
-	if errors.Is(err, group.ErrStaleEpoch) && c.req.Version < 9 {
+	return append(ends, len(c.slots))
+}
+
+// part is a command for some of the partitions of k.
+func part(k *pb.CommitOffsets, from, to int) *pb.CommitOffsets {
+	p := &pb.CommitOffsets{
+		Group: k.Group, Generation: k.Generation, Member: k.Member, InstanceId: k.InstanceId,
+		Topics: k.Topics[from:to], Partitions: k.Partitions[from:to], Offsets: k.Offsets[from:to],
+	}
+	if k.LeaderEpochs != nil {
+		p.LeaderEpochs = k.LeaderEpochs[from:to]
+	}
+	if k.Metadata != nil {
+		p.Metadata = k.Metadata[from:to]
+	}
+	return p
+}
+
+// answer fills in what became of a command's partitions.
+func (c *committing) answer(slots []*kmsg.OffsetCommitResponseTopicPartition, err error) {
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, group.ErrUnknownGroup) && c.req.Version < 9:
+		err = group.ErrIllegalGeneration // what they know of
+	case errors.Is(err, group.ErrStaleEpoch) && c.req.Version < 9:
 		err = errOldCommit
 	}
-	if err != nil {
-		n := code(keyOffsetCommit, groupError(err))
-		for _, slot := range c.slots {
-			slot.ErrorCode = n
-		}
+	n := code(keyOffsetCommit, groupError(err))
+	for _, slot := range slots {
+		slot.ErrorCode = n
 	}
-	c.req.Reply(c.resp)
 }
