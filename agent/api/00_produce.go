@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,6 +23,7 @@ import (
 // topic is unknown and a barrier must tell, which delays this connection alone.
 func (a *API) produce(ctx context.Context, req *server.Request) {
 	body := req.Body.(*kmsg.ProduceRequest)
+	body.Topics = slices.DeleteFunc(body.Topics, func(t kmsg.ProduceRequestTopic) bool { return len(t.Partitions) == 0 })
 	p := &producing{req: req, body: body, resp: newProduceResponse(body)}
 	call := &ProduceCall{
 		Conn: req.Conn.ID, Acks: body.Acks, Timeout: time.Duration(max(0, body.TimeoutMillis)) * time.Millisecond,
@@ -59,7 +61,7 @@ type answerTo struct {
 	topic string // its name, also where the request has an id
 }
 
-// newProduceResponse has an entry for every entry of the request, in its order (Semantics line 29). Offsets are -1
+// newProduceResponse has an entry for every partition of the request, in its order (Semantics line 29). Offsets are -1
 // until one is known to be assigned (line 22).
 func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 	resp := kmsg.NewPtrProduceResponse()

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,6 +19,10 @@ import (
 // never truncated and so never diverges (line 42).
 func (a *API) fetch(ctx context.Context, req *server.Request) {
 	body := req.Body.(*kmsg.FetchRequest)
+	if body.IsolationLevel != 0 && body.IsolationLevel != 1 {
+		req.ReplyEncoded(badIsolation(req.Version, body))
+		return
+	}
 	full := body.SessionEpoch == 0 || body.SessionEpoch == -1
 	if full && body.SessionID != 0 {
 		a.sessions.close(body.SessionID)
@@ -34,6 +39,7 @@ func (a *API) fetch(ctx context.Context, req *server.Request) {
 
 // fetchAlone answers without a session: id 0, and every partition of the request.
 func (a *API) fetchAlone(ctx context.Context, req *server.Request, body *kmsg.FetchRequest) {
+	body.Topics = eachOnce(body.Topics)
 	f := &fetching{body: body, reply: &fetchReply{version: req.Version}}
 	known := true
 	a.d.View.Read(func(s *state.State) { known = !f.resolve(s, nil) })
@@ -120,8 +126,9 @@ func (f *fetching) resolve(s *state.State, barrier error) (missing bool) {
 				missing = true
 				err = either(barrier, ErrUnknownTopic)
 			}
+			slot.listAborted = err != nil
 			if err == nil {
-				err = checkEpoch(part.CurrentLeaderEpoch)
+				err = checkFetchEpoch(part.CurrentLeaderEpoch)
 			}
 			if err != nil {
 				slot.code = code(keyFetch, err)
@@ -138,6 +145,9 @@ func (f *fetching) resolve(s *state.State, barrier error) (missing bool) {
 	return missing
 }
 
+// checkFetchEpoch is checkEpoch, but for Fetch any negative epoch is none, as in Apache Kafka.
+func checkFetchEpoch(epoch int32) error { return checkEpoch(max(-1, epoch)) }
+
 func (f *fetching) finish(call *FetchCall) {
 	f.reply.release = call.Release
 	for i := range call.Parts {
@@ -150,6 +160,7 @@ func (p *fetchedPartition) fill(part *FetchPart, committed bool, version int16) 
 	p.highWatermark, p.lastStable, p.logStart = part.HighWatermark, part.LastStable, part.LogStart
 	if part.Err != nil {
 		p.code = code(keyFetch, part.Err)
+		p.listAborted = errors.Is(part.Err, ErrUnknownTopic)
 		return
 	}
 	p.records = part.Records

@@ -43,7 +43,7 @@ func (a *API) metadata(ctx context.Context, req *server.Request) (kmsg.Response,
 func (a *API) autoCreate(ctx context.Context, m *describing) {
 	var wanted []newTopic
 	for i := range m.topics {
-		if t := &m.topics[i]; t.err == ErrUnknownTopic && !t.byID && !internalTopic(t.name) {
+		if t := &m.topics[i]; t.err == ErrUnknownTopic && !t.byID && !internalTopic(t.name) && t.name != clusterMetadata {
 			wanted = append(wanted, newTopic{name: t.name, partitions: a.d.Config.DefaultPartitions})
 		}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -109,15 +110,81 @@ func TestDeleteTopics(t *testing.T) {
 	c.topic("t", 1)
 	r := kmsg.NewPtrDeleteTopicsRequest()
 	r.SetVersion(6)
-	r.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: [16]byte{3}}, {}, {Topic: kmsg.StringPtr("t"), TopicID: c.id("t")}, {TopicID: c.id("t")}, {TopicID: c.id("t")}}
+	r.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: [16]byte{3}}, {}, {Topic: kmsg.StringPtr("t"), TopicID: c.id("t")}, {TopicID: c.id("t")}}
 	var codes []int16
 	got := k.ask(r).(*kmsg.DeleteTopicsResponse)
 	for _, e := range got.Topics {
 		codes = append(codes, e.ErrorCode)
 	}
-	require.Equal(t, []int16{100, 42, 42, 0, 42}, codes)
+	require.Equal(t, []int16{100, 42, 42, 0}, codes)
 	require.Nil(t, got.Topics[0].Topic)
 	require.Equal(t, "t", *got.Topics[3].Topic)
+}
+
+// A topic that comes twice in one request, by name, by id or by both, is listed once with INVALID_REQUEST and stays.
+// The others of the request go.
+func TestDeleteTopicsTwice(t *testing.T) {
+	c := newCluster(t)
+	k := c.dial()
+	name := func(s string) kmsg.DeleteTopicsRequestTopic {
+		return kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(s)}
+	}
+	id := func(id [16]byte) kmsg.DeleteTopicsRequestTopic { return kmsg.DeleteTopicsRequestTopic{TopicID: id} }
+	c.topic("t", 1)
+	nobodys := [16]byte{7}
+	for i, test := range []struct {
+		topics []kmsg.DeleteTopicsRequestTopic
+		want   string
+	}{
+		{[]kmsg.DeleteTopicsRequestTopic{name("t"), name("o"), name("t"), name("t")}, "t::42 o:id:0"},
+		{[]kmsg.DeleteTopicsRequestTopic{id(c.id("t")), name("o"), id(c.id("t"))}, ":id:42 o:id:0"},
+		{[]kmsg.DeleteTopicsRequestTopic{id(c.id("t")), name("t"), name("o")}, "t:id:42 o:id:0"},
+		{[]kmsg.DeleteTopicsRequestTopic{name("t"), id(c.id("t"))}, "t:id:42"},
+		{[]kmsg.DeleteTopicsRequestTopic{name("t"), id(c.id("t")), id(c.id("t"))}, "t:id:42 :id:42"},
+		{[]kmsg.DeleteTopicsRequestTopic{name("x"), name("x"), id(nobodys), id(nobodys)}, "x::42 :id:42"},
+	} {
+		for version := int16(1); version <= 6; version++ {
+			if i > 0 && version < 6 {
+				continue // has no ids
+			}
+			missing := false
+			c.Read(func(s *state.State) { missing = s.Topic("o") == nil })
+			if missing {
+				c.topic("o", 1)
+			}
+			r := kmsg.NewPtrDeleteTopicsRequest()
+			r.SetVersion(version)
+			r.Topics = test.topics
+			for _, in := range test.topics {
+				if in.Topic != nil {
+					r.TopicNames = append(r.TopicNames, *in.Topic)
+				}
+			}
+			got := ""
+			for _, e := range k.ask(r).(*kmsg.DeleteTopicsResponse).Topics {
+				if got != "" {
+					got += " "
+				}
+				if e.Topic != nil {
+					got += *e.Topic
+				}
+				got += ":"
+				if e.TopicID != ([16]byte{}) {
+					got += "id"
+				}
+				got += fmt.Sprintf(":%d", e.ErrorCode)
+				if version >= 5 {
+					require.Equal(t, e.ErrorCode == 0, e.ErrorMessage == nil)
+				}
+			}
+			want := test.want
+			if version < 6 {
+				want = strings.ReplaceAll(want, ":id", ":")
+			}
+			require.Equal(t, want, got)
+		}
+		c.Read(func(s *state.State) { require.NotNil(t, s.Topic("t")) })
+	}
 }
 
 func describe(version int16, kind kmsg.ConfigResourceType, name string, keys ...string) *kmsg.DescribeConfigsRequest {

@@ -170,7 +170,7 @@ func (f *sessionFetch) Parts(all bool) (parts []FetchPart, wait bool) {
 		p := core.At(tag)
 		c := p.Code
 		if p.Number != 0 {
-			c = code(keyFetch, checkEpoch(p.LeaderEpoch))
+			c = code(keyFetch, checkFetchEpoch(p.LeaderEpoch))
 		}
 		f.codes = append(f.codes, c)
 		if c != 0 {

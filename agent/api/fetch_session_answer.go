@@ -54,7 +54,7 @@ func (f *sessionFetch) tell(call *FetchCall) {
 	var lost []uint32
 	for i, tag := range f.tags {
 		p := core.At(tag)
-		slot := fetchedPartition{index: p.Index, highWatermark: -1, lastStable: -1, logStart: -1, code: f.codes[i]}
+		slot := fetchedPartition{index: p.Index, highWatermark: -1, lastStable: -1, logStart: -1, code: f.codes[i], listAborted: p.Number == 0}
 		found := fetchsession.Found{Failed: true}
 		if at := f.at[i]; at >= 0 {
 			part := &call.Parts[at]

@@ -52,7 +52,7 @@ func TestUnknownNeedsABarrier(t *testing.T) {
 	}
 }
 
-// Semantics line 41.
+// Semantics line 41. Fetch takes any negative epoch for none, as Apache Kafka does.
 func TestLeaderEpochs(t *testing.T) {
 	c := newCluster(t)
 	c.topic("t", 1)
@@ -60,7 +60,13 @@ func TestLeaderEpochs(t *testing.T) {
 	for epoch, want := range map[int32]int16{-1: 0, 0: 0, 1: kerr.UnknownLeaderEpoch.Code, -2: kerr.FencedLeaderEpoch.Code} {
 		f := fetchFrom(12, "t", [16]byte{}, 0)
 		f.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
-		require.Equal(t, want, k.ask(f).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
+		fetched := want
+		if epoch < 0 {
+			fetched = 0
+		}
+		require.Equal(t, fetched, k.ask(f).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
+		f.SessionEpoch = 0
+		require.Equal(t, fetched, k.ask(f).(*kmsg.FetchResponse).Topics[0].Partitions[0].ErrorCode)
 		l := listOffset(7, "t", -1)
 		l.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
 		require.Equal(t, want, k.ask(l).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0].ErrorCode)

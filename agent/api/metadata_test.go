@@ -110,6 +110,7 @@ func TestAutoCreate(t *testing.T) {
 	require.Len(t, got.Partitions, 2)
 	require.Zero(t, k.ask(allow(0, "older", false)).(*kmsg.MetadataResponse).Topics[0].ErrorCode, "no flag before version 4")
 	require.Equal(t, int16(17), k.ask(allow(9, "old.er/", true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode)
+	require.Equal(t, int16(3), k.ask(allow(9, clusterMetadata, true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode, "no client's")
 	k.ask(allow(9, "a.b", true))
 	require.Equal(t, int16(17), k.ask(allow(9, "a_b", true)).(*kmsg.MetadataResponse).Topics[0].ErrorCode) // Semantics line 11.
 

@@ -40,6 +40,22 @@ func produceTo(version, acks int16, topic string, id [16]byte, parts map[int32][
 	return r
 }
 
+// A topic without partitions is not in the answer, as in Apache Kafka.
+func TestProduceToNothing(t *testing.T) {
+	c := newCluster(t)
+	c.topic("t", 1)
+	k := c.dial()
+	for version := int16(3); version <= 13; version++ {
+		req := produceTo(version, -1, "t", c.id("t"), nil)
+		require.Empty(t, k.ask(req).(*kmsg.ProduceResponse).Topics)
+		full := produceTo(version, -1, "t", c.id("t"), map[int32][]byte{0: oneBatch(t, batch.None, "v")})
+		req.Topics = append(req.Topics, full.Topics...)
+		got := k.ask(req).(*kmsg.ProduceResponse).Topics
+		require.Len(t, got, 1)
+		require.Zero(t, got[0].Partitions[0].ErrorCode)
+	}
+}
+
 func TestProduceVersions(t *testing.T) {
 	c := newCluster(t)
 	c.topic("t", 2)
