@@ -3,7 +3,9 @@ package api
 // OffsetFetch: key 9, versions 1 to 10.
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -88,6 +90,7 @@ func (a *API) fetchOffsets(version int16, in *kmsg.OffsetFetchRequestGroup, out 
 	if err == nil {
 		err = stale
 	}
+	var all []committedOffset
 	if err == nil {
 		a.d.View.Read(func(s *state.State) {
 			g := s.Group(in.Group)
@@ -95,12 +98,13 @@ func (a *API) fetchOffsets(version int16, in *kmsg.OffsetFetchRequestGroup, out 
 				return
 			}
 			if in.Topics == nil {
-				out.Topics = allOffsets(s, g, out.Topics)
+				all = allOffsets(s, g)
 			} else {
 				out.Topics = someOffsets(s, g, version, in.Topics, out.Topics)
 			}
 		})
 	}
+	out.Topics = listOffsetsByTopic(all, out.Topics)
 	out.ErrorCode = code(keyOffsetFetch, err)
 }
 
@@ -141,25 +145,43 @@ func someOffsets(s *state.State, g *state.Group, version int16, topics []kmsg.Of
 	return out
 }
 
-func allOffsets(s *state.State, g *state.Group, out []kmsg.OffsetFetchResponseGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
+// committedOffset is a position with its topic.
+type committedOffset struct {
+	number    uint64
+	name      string
+	id        state.TopicID
+	partition int32
+	state.Offset
+}
+
+// allOffsets copies what a group has committed; it is sorted when State is not held any more.
+func allOffsets(s *state.State, g *state.Group) (all []committedOffset) {
 	if g == nil {
-		return out
+		return nil
 	}
-	last := uint64(0)
-	g.EachOffset(func(topic uint64, partition int32, o state.Offset) {
-		t := s.TopicByNumber(topic)
-		if t == nil {
-			return // deleted; a topic of its name is another one (Semantics line 91)
+	all = make([]committedOffset, 0, g.Offsets())
+	g.VisitOffsets(func(topic uint64, partition int32, o state.Offset) {
+		if t := s.TopicByNumber(topic); t != nil { // else deleted; a topic of its name is another one (Semantics line 91)
+			all = append(all, committedOffset{number: topic, name: t.Name, id: t.ID, partition: partition, Offset: o})
 		}
-		if last != topic {
+	})
+	return all
+}
+
+func listOffsetsByTopic(all []committedOffset, out []kmsg.OffsetFetchResponseGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
+	slices.SortFunc(all, func(a, b committedOffset) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.partition, b.partition))
+	})
+	for i, o := range all {
+		if i == 0 || all[i-1].number != o.number {
 			x := kmsg.NewOffsetFetchResponseGroupTopic()
-			x.Topic, x.TopicID = t.Name, t.ID
-			out, last = append(out, x), topic
+			x.Topic, x.TopicID = o.name, o.id
+			out = append(out, x)
 		}
-		slot := nothingCommitted(partition)
-		slot.Offset, slot.LeaderEpoch, slot.Metadata = o.Offset, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
+		slot := nothingCommitted(o.partition)
+		slot.Offset, slot.LeaderEpoch, slot.Metadata = o.Offset.Offset, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
 		x := &out[len(out)-1]
 		x.Partitions = append(x.Partitions, slot)
-	})
+	}
 	return out
 }
