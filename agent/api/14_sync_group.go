@@ -23,6 +23,10 @@ func (a *API) syncGroup(_ context.Context, req *server.Request) {
 	for _, x := range body.GroupAssignment {
 		s.Assignments[own(x.MemberID)] = bytes.Clone(x.MemberAssignment)
 	}
+	if req.Version >= 5 && (s.ProtocolType == nil || s.Protocol == nil) {
+		// Versions that can name them must, as in Kafka: no group has a protocol without a name.
+		s.ProtocolType, s.Protocol = new(string), new(string)
+	}
 	s.Done = func(r group.Synced) {
 		resp := kmsg.NewPtrSyncGroupResponse()
 		resp.ErrorCode, resp.MemberAssignment = code(keySyncGroup, r.Err), r.Assignment

@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -20,7 +21,10 @@ func (a *API) deleteGroups(ctx context.Context, req *server.Request) (kmsg.Respo
 	resp := kmsg.NewPtrDeleteGroupsResponse()
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
-	for _, name := range body.Groups {
+	for i, name := range body.Groups {
+		if slices.Contains(body.Groups[:i], name) {
+			continue // named twice, answered once, as in Kafka
+		}
 		out := kmsg.NewDeleteGroupsResponseGroup()
 		out.Group = name
 		out.ErrorCode = code(keyDeleteGroups, a.deleteGroup(ctx, own(name)))

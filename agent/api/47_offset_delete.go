@@ -21,7 +21,12 @@ func (a *API) offsetDelete(ctx context.Context, req *server.Request) (kmsg.Respo
 	defer cancel()
 	name := own(body.Group)
 	resp := kmsg.NewPtrOffsetDeleteResponse()
-	err := a.atCoordinator(ctx, name)
+	var err error
+	if name == "" {
+		err = group.ErrInvalidGroup
+	} else {
+		err = a.atCoordinator(ctx, name)
+	}
 	if err == nil {
 		err = a.onGroup(ctx, func(s *state.State) (*pb.Command, error) {
 			resp = kmsg.NewPtrOffsetDeleteResponse()
@@ -51,6 +56,9 @@ func deleteOffsets(s *state.State, name string, body *kmsg.OffsetDeleteRequest, 
 	c := &pb.DeleteOffsets{Group: name, Version: g.Version}
 	for i := range body.Topics {
 		in, out := &body.Topics[i], kmsg.NewOffsetDeleteResponseTopic()
+		if len(in.Partitions) == 0 {
+			continue // left out, as in Kafka
+		}
 		out.Topic = in.Topic
 		t := s.Topic(in.Topic)
 		for _, p := range in.Partitions {

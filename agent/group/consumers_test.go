@@ -246,7 +246,7 @@ func TestProtocolsOfAGroup(t *testing.T) {
 	require.Greater(t, a.epoch, generation, "epochs go on where generations were")
 	require.Equal(t, state.ConsumerGroup, w.s.Group("g").Type)
 	n := w.classic()
-	n.join()
+	n.enter()
 	require.ErrorIs(t, n.joined.Err, ErrInconsistentProtocol)
 	a.epoch = kip848.LeaveEpoch
 	a.beat(t)

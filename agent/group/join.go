@@ -22,8 +22,9 @@ func (c *Core) Join(now time.Duration, req *Join) {
 }
 
 func (c *Core) join(g *group, req *Join) {
-	if !g.foreign() {
-		g.consumers = nil // a group without members takes up the protocol of who comes first
+	if g.consumers != nil && !g.foreign() {
+		// A group without members takes up the protocol of who comes first.
+		g.generation, g.consumers = g.consumers.Epoch, nil
 	}
 	refuse := func(id string, err error) {
 		c.out.Reply(func() { req.Done(Joined{Err: err, Member: id, Generation: -1}) })

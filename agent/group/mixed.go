@@ -105,9 +105,6 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 	x := g.consumers
 	s, ok := c.subscriptionOf(req.ProtocolType, req.Protocols)
 	switch {
-	case !ok:
-		refuse(req.Member, ErrInconsistentProtocol)
-		return
 	case req.Member == "" && req.Instance == "" && req.NeedsKnownID:
 		if len(g.pendingJoin) >= maxPending {
 			refuse("", ErrMaxSize)
@@ -120,6 +117,9 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 		return
 	case req.Member != "" && g.pendingJoin[req.Member] == 0 && x.Members[req.Member] == nil:
 		refuse(req.Member, ErrUnknownMember)
+		return
+	case !ok:
+		refuse(req.Member, ErrInconsistentProtocol)
 		return
 	}
 	id := req.Member

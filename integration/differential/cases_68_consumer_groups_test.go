@@ -22,6 +22,11 @@ func consumerGroupHeartbeatCases() apiCases {
 	return apiCases{68, func() kmsg.Request { return consumerGroupHeartbeat("nobody", "no member", 5) }, []Case{
 		{Name: "a member's life", Run: func(s *Script) {
 			t, g := s.Topic("a", 2), s.Group("g")
+			warm := s.Group("warm")
+			s.Until(func() bool { // Kafka's coordinator hears of a new topic in its own time
+				resp, _ := s.Do(s.Version, consumerGroupJoin(warm, memberID, t.name)).(*kmsg.ConsumerGroupHeartbeatResponse)
+				return resp != nil && resp.Assignment != nil && len(resp.Assignment.Topics) > 0
+			})
 			resp, _ := s.Ask(consumerGroupJoin(g, memberID, t.name)).(*kmsg.ConsumerGroupHeartbeatResponse)
 			if resp == nil || resp.MemberEpoch == 0 {
 				return

@@ -141,7 +141,8 @@ func (n *naming) named(v any, kind, field string) (*node, bool) {
 	return nil, false
 }
 
-var uuid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+// uuid is a UUID as it is printed, or, as Kafka gives to members, in base64.
+var uuid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$|^[A-Za-z0-9_-]{22}$`)
 
 // text is a string that may be null.
 func text(v any) (string, bool) {

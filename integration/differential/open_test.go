@@ -34,10 +34,4 @@ var open = []excuse{
 	{75, "topics/*", "Topics{*}.ErrorCode", "*", "*", "open"},
 	{75, "topics/*", "Topics{*}.Partitions", "*", "*", "open"},
 	{75, "topics/*", "Topics{*}.TopicID", "*", "*", "open"},
-	{8, "unknown topics/*", "Topics", "none", "a list", "open"},
-	{14, "other protocols/*", "*", "*", "*", "open"},
-	{42, "twice in a request/*", "Groups{*}", "*", "*", "open"},
-	{47, "delete/*", "*", "*", "*", "open"},
-	{68, "bad joins/*", "*", "*", "*", "open"},
-	{68, "classic requests for a consumer group/*", "*", "*", "*", "open"},
 }

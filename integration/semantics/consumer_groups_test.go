@@ -182,7 +182,7 @@ func TestProtocolsOfGroups(t *testing.T) {
 	require.Zero(t, ask[*kmsg.LeaveGroupResponse](m.client, 5, leave).ErrorCode)
 
 	require.Zero(t, a.beat().ErrorCode)
-	require.EqualValues(t, 23, newMember(t, n, "g").join()().ErrorCode)
+	require.EqualValues(t, 23, newMember(t, n, "g").enter()().ErrorCode)
 	g := ask[*kmsg.ConsumerGroupDescribeResponse](a.client, 1, describe).Groups[0]
 	require.Zero(t, g.ErrorCode)
 	require.Equal(t, "Stable", g.State)
