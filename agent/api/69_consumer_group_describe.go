@@ -31,7 +31,10 @@ func (a *API) consumerGroupDescribe(ctx context.Context, req *server.Request) (k
 		if err == nil {
 			a.d.View.Read(func(s *state.State) { err = describeConsumerGroup(s, name, out) })
 		}
-		out.ErrorCode, out.ErrorMessage = code(keyConsumerGroupDescribe, err), message(err)
+		out.ErrorCode = code(keyConsumerGroupDescribe, err)
+		if name != "" {
+			out.ErrorMessage = message(err)
+		}
 		if body.IncludeAuthorizedOperations && err == nil {
 			out.AuthorizedOperations = groupOperations
 		}
