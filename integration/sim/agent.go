@@ -53,8 +53,8 @@ type agent struct {
 	archives *checkpoint.Reader
 	sweeper  *sweep.Core
 
-	live    []layout.Session // registrations, as far as the agent knows
-	liveAt  int64            // revision of etcd at which they were listed
+	live    []registration // registrations, as far as the agent knows
+	liveAt  int64          // revision of etcd at which they were listed
 	listing bool
 
 	groups     *group.Core

@@ -3,9 +3,12 @@ package sim
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"wadi/agent/api"
 	"wadi/internal/layout"
 	"wadi/metadata/kv"
+	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/view"
 )
 
@@ -52,8 +55,14 @@ func (a *agent) listMembers(in time.Duration) {
 	w.after(in, read)
 }
 
-// registered are the sessions with a key in etcd, sorted.
-func (w *World) registered() (list []layout.Session) {
+// registration is a session's key in etcd.
+type registration struct {
+	id       layout.Session
+	draining bool
+}
+
+// registered are all of them, sorted.
+func (w *World) registered() (list []registration) {
 	prefix := w.keys.SessionsPrefix()
 	res, err := w.etcd.Range(kv.RangeRequest{Key: prefix, End: kv.PrefixEnd(prefix)})
 	if err != nil {
@@ -64,9 +73,32 @@ func (w *World) registered() (list []layout.Session) {
 		if err != nil {
 			w.violated("registrations: %v", err)
 		}
-		list = append(list, id)
+		info := &pb.SessionInfo{}
+		if err := proto.Unmarshal(x.Value, info); err != nil {
+			w.violated("registrations: %v", err)
+		}
+		list = append(list, registration{id, info.Draining})
 	}
 	return list
+}
+
+// setDraining changes what an agent's registration says, on the same lease: groups leave it, or come back.
+func (w *World) setDraining(a *agent, draining bool) {
+	if !a.up || a.sess == nil || !w.etcdUp {
+		return
+	}
+	id, _, _ := a.sess.Session()
+	value, err := proto.Marshal(&pb.SessionInfo{Draining: draining})
+	if err != nil {
+		w.violated("registration: %v", err)
+	}
+	res, err := w.etcd.Range(kv.RangeRequest{Key: w.keys.SessionKey(id)})
+	if err != nil || len(res.KVs) == 0 {
+		return
+	}
+	_, err = w.etcd.Txn(kv.Txn{Then: []kv.Op{kv.Put(w.keys.SessionKey(id), value, int64(id))}})
+	w.note("agent=%d draining=%t err=%v", a.id, draining, err)
+	w.afterEtcd()
 }
 
 // brokers are the live agents by what this one knows, as package agent lists them: registrations whose session is open in
@@ -76,14 +108,14 @@ func (a *agent) brokers() []api.Broker {
 	health, _ := a.view.Health()
 	s := a.view.State()
 	var all, serving []api.Broker
-	for _, id := range a.live {
-		v, ok := s.Session(id)
+	for _, r := range a.live {
+		v, ok := s.Session(r.id)
 		if !ok || v.Closed != 0 {
 			continue
 		}
-		b := api.Broker{NodeID: v.NodeID, Port: int32(a.w.owners[id])}
+		b := api.Broker{NodeID: v.NodeID, Port: int32(a.w.owners[r.id])}
 		all = append(all, b)
-		if health != view.CutOff || id != own {
+		if !r.draining && (health != view.CutOff || r.id != own) {
 			serving = append(serving, b)
 		}
 	}

@@ -36,7 +36,7 @@ type disaster struct {
 	do    func(w *World)
 }
 
-var disasters = [7]disaster{
+var disasters = [8]disaster{
 	{"crash", 4 * time.Second, func(w *World) {
 		if a := w.anyAgent(); a.up {
 			a.crash()
@@ -80,6 +80,11 @@ var disasters = [7]disaster{
 				w.afterEtcd()
 			}
 		}
+	}},
+	{"drain", 3 * time.Second, func(w *World) {
+		a := w.anyAgent()
+		w.setDraining(a, true)
+		w.after(w.between(100*time.Millisecond, 2*ttl), func() { w.setDraining(a, false) })
 	}},
 	{"compact", 3 * time.Second, func(w *World) {
 		// An operator's compaction, close to the end: slow watches find their revision gone.

@@ -190,7 +190,8 @@ func (o *groupsOracle) joined(a *agent, name string, j group.Joined) {
 		return
 	}
 	o.w.note("joined agent=%d group=%s member=%s generation=%d", a.id, name, j.Member, j.Generation)
-	if !o.group(name).rosters[j.Generation][j.Member] {
+	x := a.view.State().Group(name)
+	if !o.group(name).rosters[j.Generation][j.Member] || x == nil || x.Generation != j.Generation || x.Member(j.Member) == nil {
 		o.w.violated("agent %d tells %s that it is in generation %d of group %s, State does not know", a.id, j.Member, j.Generation, name)
 	}
 }
@@ -226,7 +227,11 @@ func (o *groupsOracle) synced(a *agent, req *group.Sync, s group.Synced) {
 
 // heard checks a heartbeat that was answered without an error.
 func (o *groupsOracle) heard(a *agent, req *group.Heartbeat, err error) {
-	if err == nil && !o.group(req.Group).rosters[req.Generation][req.Member] {
+	if err != nil {
+		return
+	}
+	x := a.view.State().Group(req.Group)
+	if x == nil || x.Generation != req.Generation || x.Member(req.Member) == nil || !o.group(req.Group).rosters[req.Generation][req.Member] {
 		o.w.violated("agent %d lets %s go on in generation %d of group %s, State does not know", a.id, req.Member, req.Generation, req.Group)
 	}
 }
@@ -236,13 +241,18 @@ func (o *groupsOracle) told(a *agent, name string, answer group.ConsumerAnswer) 
 	if answer.Err != nil {
 		return
 	}
-	g := o.group(name)
+	g, x := o.group(name), a.view.State().Group(name)
+	if answer.Epoch < 0 {
+		return
+	}
 	known := g.epochs[fmt.Sprint(answer.Member, " ", answer.Epoch)]
 	if answer.Assignment != nil {
 		o.w.stats.Assignments++
 		o.w.note("told agent=%d group=%s member=%s epoch=%d %v", a.id, name, answer.Member, answer.Epoch, slotsOf(*answer.Assignment))
 		known = g.records[fmt.Sprint(answer.Member, " ", answer.Epoch, " ", slotsOf(*answer.Assignment))]
 	}
+	m := x.Member(answer.Member)
+	known = known && m != nil && m.Epoch == answer.Epoch && (answer.Assignment == nil || slices.Equal(slotsOf(*answer.Assignment), slotsOf(m.Owned)))
 	if !known {
 		o.w.violated("agent %d tells %s of group %s of epoch %d and %v, State never had that", a.id, answer.Member, name, answer.Epoch,
 			answer.Assignment)

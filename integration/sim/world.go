@@ -56,7 +56,7 @@ type World struct {
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
-	Disasters                                                                                                  [7]int // by kind
+	Disasters                                                                                                  [8]int // by kind
 	Virtual                                                                                                    time.Duration
 }
 
