@@ -89,9 +89,10 @@ func refused(at, why string) []excuse {
 }
 
 const (
-	known = "Wadi tells where the log begins and ends with OFFSET_OUT_OF_RANGE (Semantics line 92)"
-	whole = "Apache Kafka cuts the last batch off at the limit, and clients drop it; Wadi returns whole batches"
-	asked = "Wadi answers every entry of a request, also a topic without partitions or a partition that comes twice"
+	known   = "Wadi tells where the log begins and ends with OFFSET_OUT_OF_RANGE (Semantics line 92)"
+	whole   = "Apache Kafka cuts the last batch off at the limit, and clients drop it; Wadi returns whole batches"
+	asked   = "Wadi answers every entry of a request, also a topic without partitions"
+	deleted = "Apache Kafka finds the greatest timestamp in deleted records too while their segment is there; Wadi never names an offset below the log start"
 	// history is never truncated: DESIGN section 4.
 	history = "leader epochs are always 0 and nothing ever diverges, so Wadi does not look at the last fetched epoch (Semantics line 42)"
 )
@@ -99,19 +100,18 @@ const (
 var allowedRead = []excuse{
 	{-1, "*", "*ErrorMessage", "null", "words", words},
 	{-1, "nothing/*", "Topics", "none", "a list", asked},
-	{1, "isolation/*", "*", "*", "*", "levels that nobody has: Apache Kafka fails by accident, Wadi reads uncommitted"},
-	{1, "limits at nothing/*", "*", "*", "*", "negative limits: Apache Kafka fails by accident, Wadi returns one batch as KIP-74 has it for small ones"},
+	{1, "limits at nothing/*", "*.ErrorCode", "-1 UNKNOWN_SERVER_ERROR", "0", "negative limits: Apache Kafka fails by accident, Wadi returns one batch as KIP-74 has it for small ones"},
+	{1, "limits at nothing/*", "*.RecordBatches[0]", absent, "present", "as above"},
 	{1, "last fetched epochs/*", "*", "*", "*", history},
 	{1, "limits/*", "*.RecordBatches[*]", "present", absent, whole},
 	{1, "replicas and racks/*", "*", "*", "*", "agents do not fetch from each other: whoever says to be a replica is served as a consumer"},
-	{1, "twice the same partition/*", "*", "*", "*", asked},
-	{1, "waiting/*", "*.Partitions{0 #2}", absent, "present", asked},
-	{1, "waiting/*", "*.Partitions{0}.ErrorCode", "*", "*", asked},
 	{1, "waiting/waited*", "", "a little", "not", "an unknown partition is answered at once; Apache Kafka lets it wait (Semantics line 34)"},
-	{1, "*", "*.AbortedTransactions", "empty", "none", "of a partition with an error; clients read both as none"},
 	{1, "*", "*.HighWatermark", "-1", "*", known},
 	{1, "*", "*.LastStableOffset", "-1", "*", known},
 	{1, "*", "*.LogStartOffset", "-1", "*", known},
+	{2, "isolation/*", "*.ErrorCode", "-1 UNKNOWN_SERVER_ERROR", "42 INVALID_REQUEST", garbage},
+	{21, "inside a batch/ListOffsets*", "*.Offset", "0", "1", deleted},
+	{21, "everything/ListOffsets*", "*", "*", "-1", deleted},
 	{21, "*", "*.HighWatermark", "-1", "*", known},
 	{21, "*", "*.LastStableOffset", "-1", "*", known},
 	{21, "*", "*.LogStartOffset", "-1", "*", known},
@@ -134,6 +134,14 @@ var allowedTopics = []excuse{
 }
 
 var allowedElsewhere = []excuse{
+	{20, "timeouts/*", "*.ErrorCode", "7 REQUEST_TIMED_OUT", "*", hurried},
+	{20, "timeouts/*", "Topics{t*}.TopicID", "no id", "id of t*", hurried},
+	{20, "timeouts/Metadata*", "Topics{t*", "*", "*", hurried},
+	{37, "timeouts/*", "*.ErrorCode", "7 REQUEST_TIMED_OUT", "*", hurried},
+	{37, "timeouts/Metadata*", "Topics{t*}.Partitions{1}", absent, "present", hurried},
+	{37, "bad counts/too many*", "*.ErrorCode", "-1 UNKNOWN_SERVER_ERROR", "44 POLICY_VIOLATION", garbage},
+	{75, "topics/DescribeTopicPartitions #4", "Topics{*", "*", "*", "an empty name makes Apache Kafka fail the whole request (a NullPointerException in its handler); Wadi answers each topic"},
+	{61, "producers/*", "*.LastTimestamp", "chosen*", "now", "State keeps when a producer's last batch was appended, not the time of its records"},
 	{45, "*", "ErrorMessage", "empty", "null", "Apache Kafka says nothing in a message that is there"},
 	{11, "static members/JoinGroup #4", "*", "*", "*", "an empty instance id is none; Apache Kafka takes it for one"},
 	{35, "*", "Dirs{*}.*Bytes", "some bytes", "-1", "an object store has no size"},
@@ -142,5 +150,7 @@ var allowedElsewhere = []excuse{
 	{31, "*", "*", "closed", "answered", unauthorized},
 	{10, "*", "NodeID", "0", "self", "not on the wire from version 4 on, and Wadi's node is number 0"},
 }
+
+const hurried = "a timeout below 1 s counts as 1 s, so that the answer tells what became of the request; Apache Kafka gives up before it begins"
 
 const unauthorized = "Apache Kafka closes on kinds of resources and operations that it does not know; without an authorizer Wadi does not look at them"

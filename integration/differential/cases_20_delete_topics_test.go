@@ -1,6 +1,10 @@
 package differential
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 func deleteTopicsCases() apiCases {
 	names := func(list ...string) *kmsg.DeleteTopicsRequest {
@@ -39,9 +43,13 @@ func deleteTopicsCases() apiCases {
 		}},
 		{Name: "timeouts", Run: func(s *Script) {
 			for _, timeout := range []int32{0, -1, 2147483647} {
-				req := names(s.Unused("x"))
+				t := s.Topic("t"+fmt.Sprint(timeout), 1)
+				req := names(s.Unused("x"), t.name)
 				req.TimeoutMillis = timeout
 				s.Ask(req)
+				if timeout <= 0 {
+					s.AskAs(9, metadata(t.name))
+				}
 			}
 		}},
 		{Name: "by id", From: 6, Run: func(s *Script) {

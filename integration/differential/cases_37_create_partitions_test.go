@@ -78,9 +78,11 @@ func createPartitionsCases() apiCases {
 		}},
 		{Name: "timeouts", Run: func(s *Script) {
 			for _, timeout := range []int32{0, -1} {
-				req := ask(in(s.Unused("x"), 2))
+				t := s.Topic("t"+fmt.Sprint(timeout), 1)
+				req := ask(in(s.Unused("x"), 2), in(t.name, 2))
 				req.TimeoutMillis = timeout
 				s.AskFor(fmt.Sprint(timeout), req)
+				s.AskAs(9, metadata(t.name))
 			}
 		}},
 	}}

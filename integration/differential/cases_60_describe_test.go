@@ -82,7 +82,9 @@ func describeTopicPartitionsCases() apiCases {
 			a, b := s.Topic("a", 3), s.Topic("b", 2)
 			s.Ask(ask(2000, a.name, b.name))
 			s.Ask(ask(2000, b.name, a.name, b.name))
-			s.Ask(ask(2000, s.Unused("x"), a.name, "", "a b"))
+			s.Ask(ask(2000, s.Unused("x"), a.name))
+			s.Ask(ask(2000, s.Unused("x"), a.name, ""))
+			s.Ask(ask(2000, s.Unused("x"), a.name, "a b"))
 		}},
 		{Name: "pages", Run: func(s *Script) {
 			a, b := s.Topic("a", 3), s.Topic("b", 2)

@@ -2,36 +2,4 @@ package differential
 
 // open lists the differences that are defects and not mended yet. The test passes with them; one that does not occur any more is
 // reported, to be struck from here.
-var open = []excuse{
-	{1, "leader epochs/*", "Topics{*}.Partitions{*}.ErrorCode", "*", "*", "open"},
-	{1, "leader epochs/*", "Topics{*}.Partitions{*}.HighWatermark", "*", "*", "open"},
-	{1, "leader epochs/*", "Topics{*}.Partitions{*}.LastStableOffset", "*", "*", "open"},
-	{1, "leader epochs/*", "Topics{*}.Partitions{*}.LogStartOffset", "*", "*", "open"},
-	{1, "leader epochs/*", "Topics{*}.Partitions{*}.RecordBatches[*]", "*", "*", "open"},
-	{2, "isolation/*", "Topics{*}.Partitions{*}.ErrorCode", "*", "*", "open"},
-	{3, "auto create/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{3, "auto create/*", "Topics{*}.Partitions", "*", "*", "open"},
-	{3, "auto create/*", "Topics{*}.TopicID", "*", "*", "open"},
-	{20, "by id twice/*", "Topics{*}", "*", "*", "open"},
-	{20, "by id twice/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{20, "by id twice/*", "Topics{*}.ErrorMessage", "*", "*", "open"},
-	{20, "by id twice/*", "Topics{*}.Topic", "*", "*", "open"},
-	{20, "timeouts/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{20, "twice in a request/*", "Topics{*}", "*", "*", "open"},
-	{20, "twice in a request/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{20, "twice in a request/*", "Topics{*}.ErrorMessage", "*", "*", "open"},
-	{20, "twice in a request/*", "Topics{*}.Partitions", "*", "*", "open"},
-	{20, "twice in a request/*", "Topics{*}.TopicID", "*", "*", "open"},
-	{21, "everything/*", "Topics{*}.Partitions{*}.LeaderEpoch", "*", "*", "open"},
-	{21, "everything/*", "Topics{*}.Partitions{*}.Offset", "*", "*", "open"},
-	{21, "everything/*", "Topics{*}.Partitions{*}.Timestamp", "*", "*", "open"},
-	{21, "inside a batch/*", "Topics{*}.Partitions{*}.Offset", "*", "*", "open"},
-	{37, "bad counts/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{37, "timeouts/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{43, "everything/*", "Topics{*}", "*", "*", "open"},
-	{61, "producers/*", "Topics{*}.Partitions{*}.ActiveProducers{*}.LastTimestamp", "*", "*", "open"},
-	{75, "topics/*", "Topics{*}.AuthorizedOperations", "*", "*", "open"},
-	{75, "topics/*", "Topics{*}.ErrorCode", "*", "*", "open"},
-	{75, "topics/*", "Topics{*}.Partitions", "*", "*", "open"},
-	{75, "topics/*", "Topics{*}.TopicID", "*", "*", "open"},
-}
+var open = []excuse{}
