@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -18,11 +19,15 @@ import (
 // silentEtcd is a session whose proposals get no answer until the test gives it.
 type silentEtcd struct {
 	alive     atomic.Bool
+	session   atomic.Int64
 	proposals chan *session.Proposal
 }
 
 func (s *silentEtcd) Propose(p *session.Proposal) { s.proposals <- p }
 func (s *silentEtcd) Alive() bool                 { return s.alive.Load() }
+func (s *silentEtcd) Current() (layout.Session, int32, bool) {
+	return layout.Session(s.session.Load()), 0, true
+}
 
 type emptyView struct{ s *state.State }
 
@@ -40,6 +45,7 @@ func TestCommitsOfALostLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		etcd := &silentEtcd{proposals: make(chan *session.Proposal, 10)}
 		etcd.alive.Store(true)
+		etcd.session.Store(1)
 		c := New(Options{
 			View: emptyView{state.New()}, Session: etcd, Routing: allMine{}, Log: slog.New(slog.DiscardHandler),
 		})
@@ -67,5 +73,24 @@ func TestCommitsOfALostLease(t *testing.T) {
 		require.Empty(t, etcd.proposals)
 		stop()
 		require.NoError(t, <-ended)
+	})
+}
+
+// F2: a process that was frozen past its lease and has a new session answers for no group for a moment, in which it refuses
+// what lay in its sockets: a commit of before its sleep must not undo one that another coordinator took.
+func TestOldRequestsAfterASleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := &silentEtcd{proposals: make(chan *session.Proposal, 10)}
+		etcd.alive.Store(true)
+		etcd.session.Store(1)
+		c := New(Options{View: emptyView{state.New()}, Session: etcd, Routing: allMine{}, Log: slog.New(slog.DiscardHandler)})
+		require.NoError(t, c.Check("g"), "the first session begins at once")
+		time.Sleep(time.Minute)
+		etcd.session.Store(2) // nobody saw that there was none
+		require.ErrorIs(t, c.Check("g"), ErrNotCoordinator)
+		time.Sleep(settle - 1)
+		require.ErrorIs(t, c.Check("g"), ErrNotCoordinator)
+		time.Sleep(1)
+		require.NoError(t, c.Check("g"))
 	})
 }

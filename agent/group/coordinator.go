@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"wadi/internal/layout"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
@@ -26,6 +27,8 @@ type Session interface {
 	// Alive reports whether the session's lease cannot have expired: its last acknowledged keep-alive was sent less
 	// than a TTL ago.
 	Alive() bool
+	// Current is the session in whose name entries are appended now; open is false when there is none.
+	Current() (id layout.Session, node int32, open bool)
 }
 
 // Routing says which groups are this agent's.
@@ -58,6 +61,7 @@ type Coordinator struct {
 	wg      sync.WaitGroup
 	wake    chan struct{} // the loop must look at the clock again
 	commits commits       // on their way to State
+	tenure  tenure
 
 	mu struct {
 		sync.Mutex
@@ -126,7 +130,13 @@ func (c *Coordinator) stop() {
 	c.wg.Wait()
 }
 
-func (c *Coordinator) mine(group string) bool { return c.o.Session.Alive() && c.o.Routing.Mine(group) }
+// answers reports whether this agent may answer for groups at all.
+func (c *Coordinator) answers() bool {
+	session, _, open := c.o.Session.Current()
+	return open && c.o.Session.Alive() && c.tenure.settled(c.now(), session)
+}
+
+func (c *Coordinator) mine(group string) bool { return c.answers() && c.o.Routing.Mine(group) }
 
 // keep gives up the groups that are not this agent's any more.
 func (c *Coordinator) keep() {
@@ -134,7 +144,7 @@ func (c *Coordinator) keep() {
 	c.mu.Lock()
 	names := c.mu.core.Names()
 	c.mu.Unlock()
-	alive := c.o.Session.Alive()
+	alive := c.answers()
 	if !alive {
 		c.commits.refuse()
 	}
@@ -164,7 +174,7 @@ const adoptStep = 1000
 
 // adopt takes over the groups with members that this agent coordinates and does not hold. False when it cannot now.
 func (c *Coordinator) adopt(ctx context.Context) bool {
-	if !c.o.Session.Alive() {
+	if !c.answers() {
 		return false
 	}
 	for next, first := uint64(0), true; first || next != 0; first = false {
@@ -247,6 +257,7 @@ type Commit struct {
 // which it makes them.
 func (c *Coordinator) Commit(req *Commit) {
 	k := req.Command
+	tenant, _, _ := c.o.Session.Current() // the one that Check judges, or the commit is not proposed
 	err := c.Check(k.Group)
 	if err == nil {
 		c.step(func(core *Core, now time.Duration) {
@@ -259,7 +270,7 @@ func (c *Coordinator) Commit(req *Commit) {
 	}
 	c.commits.add(req)
 	c.o.Session.Propose(&session.Proposal{
-		Command: &pb.Command{Base: req.Base, Kind: &pb.Command_CommitOffsets{CommitOffsets: k}}, Control: true,
+		Command: &pb.Command{Base: req.Base, Kind: &pb.Command_CommitOffsets{CommitOffsets: k}}, Control: true, Session: tenant,
 		Done: func(o session.Outcome) {
 			switch {
 			case !c.commits.take(req): // answered when the lease may have been over
