@@ -1,13 +1,21 @@
 // Package sim runs whole clusters in virtual time, bit for bit repeatable from a seed. One event loop steps the cores of
-// three agents (view, session, ingest, checkpoint), and producers and readers, over the state of one etcd (memkv.Store)
-// and a map of objects. A seeded generator decides everything: latencies, crashes, pauses beyond the lease's life,
-// requests and answers that are lost or come late, watch batches that are lost, repeated or late, expired leases, an etcd
-// or a bucket that does not answer, compactions.
+// three agents (view, session, ingest, checkpoint, coordinator of groups), producers, readers and members of groups, over
+// the state of one etcd (memkv.Store) and a map of objects. A seeded generator decides everything: latencies, crashes,
+// pauses beyond the lease's life, requests and answers that are lost or come late, watch batches that are lost, repeated or
+// late, expired leases, an etcd or a bucket that does not answer, compactions.
 //
 // What must hold is checked all along against a log of its own (oracle.go), which reads the journal as it is written and
 // knows every batch that a producer ever sent: nothing acknowledged is lost, nothing is doubled, order is kept, no offset
 // has two values, an answer that promises "not proposed" is true, all replicas have one digest, what a checkpoint holds is
-// what State was; a log start moves as it was told, never back, and what it leaves is swept. After the faults stop, everything must be answered and archived within a bounded time.
+// what State was; a log start moves as it was told, never back, and what it leaves is swept. After the faults stop,
+// everything must be answered and archived within a bounded time.
+//
+// Groups of both protocols (member.go) have members that crash without a word, pause for longer than their sessions, leave,
+// come back, are slow to give partitions up, and lose requests and answers; coordinators move as agents die, drain and are
+// cut off. The oracle reads the groups' commands on its own (oracle_groups.go): what a member is told is State before, a
+// partition has one owner in a generation or epoch and goes to nobody before it is given up, who answers has its lease, no
+// acknowledged commit is lost and no offset goes back but by its owner (I12, I13). In the end each group has the members
+// that live, each partition has an owner, and restarting an agent makes nobody rebalance.
 //
 // Code that blocks in production (journal.Append, checkpoint.Steps, view.Read) runs here too: as a coroutine that hands
 // control back to the loop at each call to etcd or the bucket. Nothing runs at the same time as anything else.
