@@ -91,7 +91,6 @@ func refused(at, why string) []excuse {
 const (
 	known   = "Wadi tells where the log begins and ends with OFFSET_OUT_OF_RANGE (Semantics line 92)"
 	whole   = "Apache Kafka cuts the last batch off at the limit, and clients drop it; Wadi returns whole batches"
-	asked   = "Wadi answers every entry of a request, also a topic without partitions"
 	deleted = "Apache Kafka finds the greatest timestamp in deleted records too while their segment is there; Wadi never names an offset below the log start"
 	// history is never truncated: DESIGN section 4.
 	history = "leader epochs are always 0 and nothing ever diverges, so Wadi does not look at the last fetched epoch (Semantics line 42)"
@@ -99,7 +98,6 @@ const (
 
 var allowedRead = []excuse{
 	{-1, "*", "*ErrorMessage", "null", "words", words},
-	{-1, "nothing/*", "Topics", "none", "a list", asked},
 	{1, "limits at nothing/*", "*.ErrorCode", "-1 UNKNOWN_SERVER_ERROR", "0", "negative limits: Apache Kafka fails by accident, Wadi returns one batch as KIP-74 has it for small ones"},
 	{1, "limits at nothing/*", "*.RecordBatches[0]", absent, "present", "as above"},
 	{1, "last fetched epochs/*", "*", "*", "*", history},
