@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"wadi/agent/group"
@@ -71,10 +72,11 @@ func (m *member) commit() {
 		k.Generation = m.epoch
 	}
 	var moved []*position
+	w.sent++
 	for _, s := range m.dirty() {
 		p := m.positions[s]
 		k.Topics, k.Partitions = append(k.Topics, s.topic), append(k.Partitions, s.partition)
-		k.Offsets = append(k.Offsets, p.at)
+		k.Offsets, k.Metadata = append(k.Offsets, p.at), append(k.Metadata, fmt.Sprintf("%06d", w.sent))
 		moved = append(moved, p)
 	}
 	if len(moved) == 0 {

@@ -10,9 +10,11 @@ import (
 	"wadi/metadata/state"
 )
 
+// committedOffset is a commit that State took.
 type committedOffset struct {
 	offset int64
 	member string
+	sent   string // the metadata: counts the commits that were sent, in digits of one width
 }
 
 // commits checks State's verdict on a commit that it took.
@@ -32,11 +34,17 @@ func (o *groupsOracle) commits(e journal.Entry, c *pb.CommitOffsets) {
 	for i, topic := range c.Topics {
 		s := slot{topic, c.Partitions[i]}
 		list := g.offsets[s]
-		if n := len(list); n > 0 && list[n-1].offset > c.Offsets[i] && !(modern && slices.Contains(owned, s)) {
-			w.violated("position %d: the offset of group %s in partition %v goes from %v back to %d by %s", e.Position, c.Group, s,
-				list[n-1], c.Offsets[i], c.Member)
+		back := false
+		if n := len(list); n > 0 && list[n-1].member == c.Member {
+			back = list[n-1].sent >= c.Metadata[i] // a lower offset is right when it was sent later: it has read again
+		} else if n > 0 {
+			back = list[n-1].offset > c.Offsets[i] && !(modern && slices.Contains(owned, s))
 		}
-		g.offsets[s] = append(list, committedOffset{c.Offsets[i], c.Member})
+		if back {
+			w.violated("position %d: the offset of group %s in partition %v goes from %v back to %d by %s", e.Position, c.Group, s,
+				list[len(list)-1], c.Offsets[i], c.Member)
+		}
+		g.offsets[s] = append(list, committedOffset{c.Offsets[i], c.Member, c.Metadata[i]})
 	}
 }
 
@@ -53,7 +61,7 @@ func (o *groupsOracle) committed(c *pb.CommitOffsets, err error) {
 	}
 	o.w.stats.Commits++
 	for i, topic := range c.Topics {
-		if !slices.Contains(o.group(c.Group).offsets[slot{topic, c.Partitions[i]}], committedOffset{c.Offsets[i], c.Member}) {
+		if !slices.Contains(o.group(c.Group).offsets[slot{topic, c.Partitions[i]}], committedOffset{c.Offsets[i], c.Member, c.Metadata[i]}) {
 			o.w.violated("group %s: the commit of %s of offset %d in partition %d is acknowledged, State does not have it", c.Group,
 				c.Member, c.Offsets[i], c.Partitions[i])
 		}

@@ -48,6 +48,7 @@ type World struct {
 	ids       int                    // given to members
 	owners    map[layout.Session]int // agents, by the sessions they tried to register
 	revoked   map[layout.Session]bool
+	sent      int // counts commits of members
 	joins     int // counts changes of registrations
 	stats     Stats
 }
