@@ -1,71 +1,33 @@
 package differential
 
 import (
-	"encoding/binary"
-	"hash/crc32"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // batchOf builds a batch that may be wrong in every way: edit (or nil) changes the header before length and CRC are
 // computed. Records get the chosen timestamp.
 func batchOf(edit func(*kmsg.RecordBatch), records ...kmsg.Record) []byte {
-	b := kmsg.RecordBatch{
-		Magic: 2, PartitionLeaderEpoch: -1, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
-		NumRecords: int32(len(records)), LastOffsetDelta: int32(len(records)) - 1, FirstTimestamp: chosen,
-	}
-	b.MaxTimestamp = chosen
-	for _, r := range records {
-		b.MaxTimestamp = max(b.MaxTimestamp, chosen+r.TimestampDelta64)
-		b.Records = append(b.Records, encoded(r)...)
-	}
-	if edit != nil {
-		edit(&b)
-	}
-	return sealed(b.AppendTo(nil))
-}
-
-func encoded(r kmsg.Record) []byte {
-	r.Length = 0
-	body := r.AppendTo(nil)[1:]
-	return append(binary.AppendVarint(nil, int64(len(body))), body...)
-}
-
-// sealed puts the right length and CRC into a batch.
-func sealed(b []byte) []byte {
-	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
-	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
-	return b
-}
-
-// values are keyed records with the offset deltas that belong to them.
-func values(list ...string) []kmsg.Record {
-	var records []kmsg.Record
-	for i, v := range list {
-		records = append(records, kmsg.Record{OffsetDelta: int32(i), Key: []byte("k"), Value: []byte(v)})
-	}
-	return records
+	return rawbatch.Of(chosen, edit, records...)
 }
 
 // plain is a batch of an ordinary producer.
-func plain(list ...string) []byte { return batchOf(nil, values(list...)...) }
+func plain(list ...string) []byte { return batchOf(nil, rawbatch.Values(list...)...) }
 
 // at is a batch of one record with a timestamp, as a distance from the chosen one.
 func at(distance int64, value string) []byte {
 	return batchOf(func(b *kmsg.RecordBatch) {
 		b.FirstTimestamp, b.MaxTimestamp = chosen+distance, chosen+distance
-	}, values(value)...)
+	}, rawbatch.Values(value)...)
 }
 
 // idempotent is a batch of an idempotent producer.
 func idempotent(pid int64, epoch int16, seq int32, list ...string) []byte {
 	return batchOf(func(b *kmsg.RecordBatch) {
 		b.ProducerID, b.ProducerEpoch, b.FirstSequence = pid, epoch, seq
-	}, values(list...)...)
+	}, rawbatch.Values(list...)...)
 }
 
 // patched is a copy of a batch with bytes replaced and nothing else put right.

@@ -4,10 +4,12 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/integration/rawbatch"
 )
 
 // header is a batch whose header was changed before its CRC was computed.
-func header(edit func(*kmsg.RecordBatch)) []byte { return batchOf(edit, values("1", "2")...) }
+func header(edit func(*kmsg.RecordBatch)) []byte { return batchOf(edit, rawbatch.Values("1", "2")...) }
 
 func produceBadBatchCases() []Case {
 	good := plain("1", "2")

@@ -3,19 +3,20 @@ package differential
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
 // record is a batch of one record in which something is wrong.
 func record(edit func(*kmsg.Record)) []byte {
-	r := values("v")[0]
+	r := rawbatch.Values("v")[0]
 	edit(&r)
 	return batchOf(nil, r)
 }
 
 func produceRecordCases() []Case {
 	keyless := func(at ...int) []byte {
-		list := values("1", "2", "3")
+		list := rawbatch.Values("1", "2", "3")
 		for _, i := range at {
 			list[i].Key = nil
 		}
@@ -34,29 +35,29 @@ func produceRecordCases() []Case {
 			one("record length too big", func() []byte {
 				b := plain("v")
 				b[recordsAt] += 20
-				return sealed(b)
+				return rawbatch.Sealed(b)
 			}()),
 			one("record length too small", func() []byte {
 				b := plain("v")
 				b[recordsAt] -= 2
-				return sealed(b)
+				return rawbatch.Sealed(b)
 			}()),
-			one("bytes behind the records", sealed(append(plain("v"), 1, 2, 3))),
+			one("bytes behind the records", rawbatch.Sealed(append(plain("v"), 1, 2, 3))),
 		),
 		{Name: "compressed with wrong counts", Run: func(s *Script) {
 			t := s.Topic("a", 1)
 			for _, codec := range []batch.Codec{batch.Gzip, batch.Zstd} {
 				b := compressed(s, codec, "1", "2", "3")
 				for _, count := range []byte{0, 1, 4} {
-					s.Ask(produce(-1, t, part{0, sealed(patched(b, countAt, 0, 0, 0, count))}))
+					s.Ask(produce(-1, t, part{0, rawbatch.Sealed(patched(b, countAt, 0, 0, 0, count))}))
 				}
 				for _, delta := range []byte{0, 1, 5} {
-					s.Ask(produce(-1, t, part{0, sealed(patched(b, lastDeltaAt, 0, 0, 0, delta))}))
+					s.Ask(produce(-1, t, part{0, rawbatch.Sealed(patched(b, lastDeltaAt, 0, 0, 0, delta))}))
 				}
 				cut := append([]byte(nil), b[:len(b)-3]...)
-				s.Ask(produce(-1, t, part{0, sealed(cut)}))
-				s.Ask(produce(-1, t, part{0, sealed(patched(b, len(b)-6, 0x55))}))
-				s.Ask(produce(-1, t, part{0, sealed(append(append([]byte(nil), b...), 1, 2, 3))}))
+				s.Ask(produce(-1, t, part{0, rawbatch.Sealed(cut)}))
+				s.Ask(produce(-1, t, part{0, rawbatch.Sealed(patched(b, len(b)-6, 0x55))}))
+				s.Ask(produce(-1, t, part{0, rawbatch.Sealed(append(append([]byte(nil), b...), 1, 2, 3))}))
 			}
 			s.readAll(t, 1)
 		}},
@@ -96,11 +97,11 @@ func produceTimestampCases() []Case {
 		{Name: "timestamps of single records", Run: func(s *Script) {
 			t := s.Topic("a", 2, "message.timestamp.before.max.ms", "60000000", "message.timestamp.after.max.ms", "60000000")
 			for _, d := range all {
-				list := values("1", "2", "3")
+				list := rawbatch.Values("1", "2", "3")
 				list[1].TimestampDelta64 = d
 				s.Ask(produce(-1, t, part{0, batchOf(nil, list...)}))
 			}
-			list := values("1", "2", "3")
+			list := rawbatch.Values("1", "2", "3")
 			list[0].TimestampDelta64, list[2].TimestampDelta64 = -30*day, 30*day
 			s.Ask(produce(-1, t, part{1, batchOf(nil, list...)}))
 			s.readAll(t, 2)

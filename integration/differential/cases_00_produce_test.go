@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
@@ -107,10 +108,10 @@ func produceCodecCases() []Case {
 		{Name: "codecs unknown or broken", Run: func(s *Script) {
 			t := s.Topic("a", 1)
 			for codec := int16(5); codec < 8; codec++ {
-				s.Ask(produce(-1, t, part{0, batchOf(func(b *kmsg.RecordBatch) { b.Attributes = codec }, values("v")...)}))
+				s.Ask(produce(-1, t, part{0, batchOf(func(b *kmsg.RecordBatch) { b.Attributes = codec }, rawbatch.Values("v")...)}))
 			}
 			for codec := int16(1); codec < 5; codec++ { // the records are no such stream
-				s.Ask(produce(-1, t, part{0, batchOf(func(b *kmsg.RecordBatch) { b.Attributes = codec }, values("v")...)}))
+				s.Ask(produce(-1, t, part{0, batchOf(func(b *kmsg.RecordBatch) { b.Attributes = codec }, rawbatch.Values("v")...)}))
 			}
 			s.readAll(t, 1)
 		}},

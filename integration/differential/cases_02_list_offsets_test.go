@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
@@ -25,7 +26,7 @@ func listOffsetsCases() apiCases {
 		{Name: "timestamps", Run: func(s *Script) {
 			t := s.Topic("a", 2)
 			s.Stored(t, 0, at(0, "0"))
-			list := values("1", "2", "3", "4")
+			list := rawbatch.Values("1", "2", "3", "4")
 			for i, d := range []int64{1000, 3000, 2000, 3000} {
 				list[i].TimestampDelta64 = d
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
@@ -20,51 +21,17 @@ const headerSize = 61
 // batchOf builds a batch without internal/batch, so that it can be wrong in every way: edit (or nil) changes the header
 // before length and CRC are computed.
 func batchOf(edit func(*kmsg.RecordBatch), records ...kmsg.Record) []byte {
-	b := kmsg.RecordBatch{
-		Magic: 2, PartitionLeaderEpoch: -1, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
-		NumRecords: int32(len(records)), LastOffsetDelta: int32(len(records)) - 1, FirstTimestamp: time.Now().UnixMilli(),
-	}
-	b.MaxTimestamp = b.FirstTimestamp
-	for _, r := range records {
-		b.MaxTimestamp = max(b.MaxTimestamp, b.FirstTimestamp+r.TimestampDelta64)
-		b.Records = append(b.Records, encoded(r)...)
-	}
-	if edit != nil {
-		edit(&b)
-	}
-	return sealed(b.AppendTo(nil))
-}
-
-func encoded(r kmsg.Record) []byte {
-	r.Length = 0
-	body := r.AppendTo(nil)[1:]
-	return append(binary.AppendVarint(nil, int64(len(body))), body...)
-}
-
-// sealed puts the right length and CRC into a batch.
-func sealed(b []byte) []byte {
-	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
-	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], castagnoli))
-	return b
-}
-
-// values are records with the offset deltas that belong to them.
-func values(list ...string) []kmsg.Record {
-	var records []kmsg.Record
-	for i, v := range list {
-		records = append(records, kmsg.Record{OffsetDelta: int32(i), Key: []byte("k"), Value: []byte(v)})
-	}
-	return records
+	return rawbatch.Of(time.Now().UnixMilli(), edit, records...)
 }
 
 // plain is a batch of an ordinary producer.
-func plain(list ...string) []byte { return batchOf(nil, values(list...)...) }
+func plain(list ...string) []byte { return batchOf(nil, rawbatch.Values(list...)...) }
 
 // idempotent is a batch of an idempotent producer.
 func idempotent(pid int64, epoch int16, seq int32, list ...string) []byte {
 	return batchOf(func(b *kmsg.RecordBatch) {
 		b.ProducerID, b.ProducerEpoch, b.FirstSequence = pid, epoch, seq
-	}, values(list...)...)
+	}, rawbatch.Values(list...)...)
 }
 
 // compressed is a batch of the values in a codec.

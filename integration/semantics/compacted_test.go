@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/integration/rawbatch"
 )
 
 // Semantics line 21: a compacted topic takes no record without a key; from version 8 on the answer names the records, and
@@ -12,7 +14,7 @@ import (
 func TestLine21KeysOfCompactedTopics(t *testing.T) {
 	c := dial(t, shared(t))
 	to := create(c, "line21", 1, "cleanup.policy", "compact")
-	records := values("a", "b", "c")
+	records := rawbatch.Values("a", "b", "c")
 	records[1].Key, records[2].Key = nil, nil
 	batch := batchOf(nil, records...)
 	for version := int16(3); version <= 11; version++ {

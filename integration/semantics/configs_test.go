@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
@@ -89,7 +90,7 @@ func configOf(c *client, kind kmsg.ConfigResourceType, name, config string) stri
 
 // stamped is a batch of one record with a timestamp.
 func stamped(ms int64) []byte {
-	return batchOf(func(b *kmsg.RecordBatch) { b.FirstTimestamp, b.MaxTimestamp = ms, ms }, values("v")...)
+	return batchOf(func(b *kmsg.RecordBatch) { b.FirstTimestamp, b.MaxTimestamp = ms, ms }, rawbatch.Values("v")...)
 }
 
 // Semantics line 19: with CreateTime the answer has no append time and timestamps lie within bounds; with LogAppendTime

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 	"wadi/internal/layout"
 	"wadi/metadata/checkpoint"
@@ -164,7 +165,7 @@ func TestLine51WakesReaders(t *testing.T) {
 	p := only(below, receive[*kmsg.FetchResponse](below, belowID, req))
 	require.Equal(t, []int64{1, 2, 2}, []int64{int64(p.ErrorCode), p.LogStartOffset, p.HighWatermark})
 	require.Empty(t, p.RecordBatches)
-	stored(ca, to, batchOf(nil, values(string(make([]byte, 1<<19)))...), 2)
+	stored(ca, to, batchOf(nil, rawbatch.Values(string(make([]byte, 1<<19)))...), 2)
 	p = only(atEnd, receive[*kmsg.FetchResponse](atEnd, atEndID, atEndReq))
 	require.Equal(t, []int64{0, 2, 3}, []int64{int64(p.ErrorCode), p.LogStartOffset, p.HighWatermark})
 	require.NotEmpty(t, p.RecordBatches)

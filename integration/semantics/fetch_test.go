@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"wadi/integration/rawbatch"
 )
 
 func timeIn(ms int) time.Time { return time.Now().Add(time.Duration(ms) * time.Millisecond) }
@@ -261,7 +263,7 @@ func TestLine42NothingDiverges(t *testing.T) {
 	c := dial(t, shared(t))
 	to := create(c, "line42", 1)
 	for i := range int64(3) {
-		stored(c, to, batchOf(func(b *kmsg.RecordBatch) { b.PartitionLeaderEpoch = 9 - int32(i) }, values("v")...), i)
+		stored(c, to, batchOf(func(b *kmsg.RecordBatch) { b.PartitionLeaderEpoch = 9 - int32(i) }, rawbatch.Values("v")...), i)
 	}
 	for _, last := range []int32{-1, 0} {
 		for offset := range int64(4) {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
@@ -111,7 +112,7 @@ func TestLine48EpochOfTheRecordFound(t *testing.T) {
 	odd := batchOf(func(b *kmsg.RecordBatch) {
 		b.PartitionLeaderEpoch = 9
 		b.FirstTimestamp, b.MaxTimestamp = base+20, base+20
-	}, values("x")...)
+	}, rawbatch.Values("x")...)
 	stored(c, to, odd, 2)
 	require.Equal(t, []place{{0, 2, base + 20, 0}}, places(c, 11, placesRequest(to, base+20, 0)))
 }

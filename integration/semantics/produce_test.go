@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
 )
 
@@ -39,10 +40,10 @@ func malformed() []struct {
 	batch []byte
 	code  int16
 } {
-	header := func(edit func(*kmsg.RecordBatch)) []byte { return batchOf(edit, values("a", "b", "c")...) }
+	header := func(edit func(*kmsg.RecordBatch)) []byte { return batchOf(edit, rawbatch.Values("a", "b", "c")...) }
 	bytes := func(at int, v ...byte) []byte { b := plain("a", "b", "c"); copy(b[at:], v); return b }
 	delta := func(d int32) []byte {
-		r := values("a", "b", "c")
+		r := rawbatch.Values("a", "b", "c")
 		r[1].OffsetDelta = d
 		return batchOf(nil, r...)
 	}
@@ -124,7 +125,7 @@ func TestR5DamagedBatches(t *testing.T) {
 			b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
 		}
 		if rng.IntN(2) == 0 {
-			b = sealed(b)
+			b = rawbatch.Sealed(b)
 		}
 		if p := produce(c, to, b); p.ErrorCode == 0 {
 			require.Equal(t, next, p.BaseOffset)
@@ -144,7 +145,7 @@ func TestLine17LeaderEpochOfBatches(t *testing.T) {
 	c := dial(t, shared(t))
 	to := create(c, "line17", 1)
 	for i, epoch := range []int32{-1, 0, 5, 1<<31 - 1} {
-		stored(c, to, batchOf(func(b *kmsg.RecordBatch) { b.PartitionLeaderEpoch = epoch }, values("v")...), int64(i))
+		stored(c, to, batchOf(func(b *kmsg.RecordBatch) { b.PartitionLeaderEpoch = epoch }, rawbatch.Values("v")...), int64(i))
 	}
 	require.Len(t, batches(t, fetch(c, to, 0).RecordBatches), 4) // it looks at the epoch of each
 }
@@ -180,7 +181,7 @@ func TestLine18MaxMessageBytes(t *testing.T) {
 func TestLine19Timestamps(t *testing.T) {
 	c := dial(t, shared(t))
 	at := func(ms int64) []byte {
-		return batchOf(func(b *kmsg.RecordBatch) { b.FirstTimestamp, b.MaxTimestamp = ms, ms }, values("v")...)
+		return batchOf(func(b *kmsg.RecordBatch) { b.FirstTimestamp, b.MaxTimestamp = ms, ms }, rawbatch.Values("v")...)
 	}
 	const old = 1_000_000_000_000
 	created := create(c, "line19-create", 1, "message.timestamp.before.max.ms", "60000", "message.timestamp.after.max.ms", "60000")

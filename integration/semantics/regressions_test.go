@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"wadi/integration/rawbatch"
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/faultkv"
@@ -508,7 +509,7 @@ func TestR16LengthsCostNoMemory(t *testing.T) {
 				many.closed()
 			}
 		}
-		lies := batchOf(func(b *kmsg.RecordBatch) { b.NumRecords, b.LastOffsetDelta = 1<<31-1, 1<<31-2 }, values("v")...)
+		lies := batchOf(func(b *kmsg.RecordBatch) { b.NumRecords, b.LastOffsetDelta = 1<<31-1, 1<<31-2 }, rawbatch.Values("v")...)
 		require.Equal(t, int16(87), produce(c, to, lies).ErrorCode)
 	}
 	runtime.ReadMemStats(&after)
