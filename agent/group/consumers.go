@@ -126,7 +126,7 @@ func (c *Core) proposeAll(g *group, change kip848.Change, answer func(error), th
 	u := change[0]
 	if answer != nil {
 		last := len(change) == 1
-		g.leave = append(g.leave, func(err error) {
+		g.replies = append(g.replies, func(err error) {
 			if err != nil || last {
 				answer(err)
 			}

@@ -152,22 +152,22 @@ func (c *Core) Decided(now time.Duration, name string, ticket uint64, o Outcome)
 	if g == nil || g.ticket != ticket {
 		return
 	}
-	then, leave := g.then, g.leave
-	g.ticket, g.then, g.leave = 0, nil, nil
+	then, replies := g.then, g.replies
+	g.ticket, g.then, g.replies = 0, nil, nil
 	switch {
 	case o.Err == nil && o.Code == state.OK:
 		g.version = o.Position
 	case o.Err == nil && o.Code == state.TooMany:
-		g.leave = leave
+		g.replies = replies
 		c.drop(g, ErrMaxSize)
 		return
 	default:
 		// Somebody else changed the group, or nobody knows what became of the change: what is in memory is of no use.
-		g.leave = leave
+		g.replies = replies
 		c.drop(g, ErrNotCoordinator)
 		return
 	}
-	for _, f := range leave {
+	for _, f := range replies {
 		c.out.Reply(func() { f(nil) })
 	}
 	then()
@@ -212,13 +212,13 @@ func (c *Core) drop(g *group, err error) {
 		c.endJoin(g, m, Joined{Err: err, Member: m.id})
 		c.endSync(m, Synced{Err: err})
 	}
-	for _, f := range g.leave {
+	for _, f := range g.replies {
 		c.out.Reply(func() { f(err) })
 	}
 	for _, q := range g.inbox {
 		q.drop(err)
 	}
-	g.inbox, g.leave, g.then = nil, nil, nil
+	g.inbox, g.replies, g.then = nil, nil, nil
 }
 
 // Changed tells that a command made another version of the group the present one; version 0 = it is deleted. Unless

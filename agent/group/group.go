@@ -46,12 +46,12 @@ type group struct {
 	delay        time.Duration // of the present round of gathering
 	newcomer     bool          // somebody joined in it
 
-	ticket uint64            // of the proposal or load under way, 0 = none
-	then   func()            // goes on when the proposal was applied
-	inbox  []queuedRequest   // what came meanwhile
-	wake   time.Duration     // earliest time in the heap that is the group's
-	late   bool              // a deadline passed while a proposal was under way
-	leave  []func(err error) // replies that wait for the proposal
+	ticket  uint64            // of the proposal or load under way, 0 = none
+	then    func()            // goes on when the proposal was applied
+	inbox   []queuedRequest   // what came meanwhile
+	wake    time.Duration     // earliest time in the heap that is the group's
+	late    bool              // a deadline passed while a proposal was under way
+	replies []func(err error) // that wait for the proposal
 }
 
 // member is one member as the coordinator holds it.

@@ -79,7 +79,7 @@ func (c *Core) Leave(now time.Duration, req *Leave) {
 			c.rebalance(g)
 		}
 		if g.ticket != 0 { // it was the last one: the group is empty when State says so
-			g.leave = append(g.leave, func(err error) { req.Done(err, each) })
+			g.replies = append(g.replies, func(err error) { req.Done(err, each) })
 			return
 		}
 		c.out.Reply(func() { req.Done(nil, each) })

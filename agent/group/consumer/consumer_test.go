@@ -220,6 +220,18 @@ func TestSubscriptions(t *testing.T) {
 	require.ErrorIs(t, err, ErrFull)
 }
 
+// Who is named twice is removed once.
+func TestRemoveTwice(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 2)
+	r.must(join("a", "t"))
+	r.must(join("b", "t"))
+	c := r.g.Remove("b", "a", "b", "nobody")
+	require.Equal(t, []string{"a", "b"}, c[0].Removed)
+	require.EqualValues(t, state.GroupEmpty, c[0].Header.State)
+	require.EqualValues(t, state.GroupStable, r.g.Remove("a", "a")[0].Header.State)
+}
+
 // A change that one command cannot hold comes in several, and is whole with the last.
 func TestLargeChange(t *testing.T) {
 	r := newRig(t)

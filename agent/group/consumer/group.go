@@ -180,13 +180,15 @@ func (d *draft) change() Change {
 	if len(d.put) == 0 && len(d.removed) == 0 && d.epoch == d.g.Epoch && d.assignmentEpoch == d.g.AssignmentEpoch && d.hash == d.g.Hash {
 		return nil
 	}
-	count := len(d.members())
+	slices.Sort(d.removed)
+	d.removed = slices.Compact(d.removed)
+	empty := len(d.put) == 0 && len(d.removed) == len(d.g.Members)
 	header := func(last bool) *pb.GroupHeader {
 		h := &pb.GroupHeader{
 			Type: uint32(state.ConsumerGroup), State: uint32(state.GroupStable), ProtocolType: "consumer", Generation: d.epoch,
 			AssignmentEpoch: d.assignmentEpoch, MetadataHash: d.hash,
 		}
-		if count == 0 {
+		if empty {
 			h.State = uint32(state.GroupEmpty)
 		}
 		if !last {
@@ -194,7 +196,6 @@ func (d *draft) change() Change {
 		}
 		return h
 	}
-	slices.Sort(d.removed)
 	c := Change{{Removed: d.removed}}
 	size := 0
 	for _, id := range slices.Sorted(maps.Keys(d.put)) {
