@@ -17,23 +17,24 @@ import (
 // Agent is one `wadi agent --config FILE` process, running or not.
 type Agent struct {
 	Name    string
-	Address string // of the Kafka listener
+	Address string // that the agent advertises: its Kafka listener, or the proxy of Options.Rules in front of it
 	HTTP    string // of the operations endpoint
 	ToEtcd  *Link  // nil without Options.Links
 	ToStore *Link
 
-	t    testing.TB
-	env  []string
-	file string // of the configuration
-	run  *binary.Process
+	t      testing.TB
+	env    []string
+	listen string // the Kafka listener
+	file   string // of the configuration
+	run    *binary.Process
 }
 
 // Configure writes the configuration: etcd's URL, the store's, the session's time to live, and more lines.
 func (a *Agent) Configure(with map[string]string) {
 	a.t.Helper()
-	text := fmt.Sprintf("cluster: cluster\nlisteners: [PLAINTEXT://%s]\nhttp: %s\netcd: {endpoints: [%s]}\nstore: %q\n"+
-		"session.ttl: %s\nkafka: {auto.create.topics.enable: false}\n%s",
-		a.Address, a.HTTP, with["etcd"], with["store"], with["ttl"], with["more"])
+	text := fmt.Sprintf("cluster: cluster\nlisteners: [PLAINTEXT://%s]\nadvertised.listeners: [PLAINTEXT://%s]\nhttp: %s\n"+
+		"etcd: {endpoints: [%s]}\nstore: %q\nsession.ttl: %s\nkafka: {auto.create.topics.enable: false}\n%s",
+		a.listen, a.Address, a.HTTP, with["etcd"], with["store"], with["ttl"], with["more"])
 	if a.file == "" {
 		a.file = filepath.Join(a.t.TempDir(), "wadi.yaml")
 	}

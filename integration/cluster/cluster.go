@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wadi/integration/binary"
+	"wadi/integration/delay"
 	"wadi/integration/etcd"
 	"wadi/integration/minio"
 	"wadi/integration/s3server"
@@ -18,6 +19,8 @@ type Options struct {
 	TTL    time.Duration // session.ttl, 2 s
 	// Links puts a Link between each agent and etcd and between each agent and the store, so that they can be cut.
 	Links bool
+	// Rules puts a proxy in front of each agent's Kafka listener, which holds requests and answers as they say.
+	Rules *delay.Rules
 	// Settings are further lines of the agents' configuration.
 	Settings string
 }
@@ -64,7 +67,10 @@ func Prepare(t testing.TB, o Options) *Cluster {
 func (c *Cluster) newAgent(name string) *Agent {
 	a := &Agent{
 		t: c.t, Name: name, env: c.Store.Env(),
-		Address: fmt.Sprintf("127.0.0.1:%d", binary.FreePort(c.t)), HTTP: fmt.Sprintf("127.0.0.1:%d", binary.FreePort(c.t)),
+		listen: fmt.Sprintf("127.0.0.1:%d", binary.FreePort(c.t)), HTTP: fmt.Sprintf("127.0.0.1:%d", binary.FreePort(c.t)),
+	}
+	if a.Address = a.listen; c.opts.Rules != nil {
+		a.Address = delay.Start(c.t, a.listen, c.opts.Rules).Address()
 	}
 	metadata, store := c.Etcd.Endpoint(), c.Store.URL(c.Bucket+"/streams")
 	if c.opts.Links {
