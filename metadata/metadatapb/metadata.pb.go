@@ -110,6 +110,11 @@ type Command struct {
 	//	*Command_DeleteGroup
 	//	*Command_DeleteOffsets
 	//	*Command_ExpireOffsets
+	//	*Command_AddToTxn
+	//	*Command_CommitTxnOffsets
+	//	*Command_EndTxn
+	//	*Command_ExpireTxns
+	//	*Command_ExpireProducers
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -321,6 +326,51 @@ func (x *Command) GetExpireOffsets() *ExpireOffsets {
 	return nil
 }
 
+func (x *Command) GetAddToTxn() *AddToTxn {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_AddToTxn); ok {
+			return x.AddToTxn
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCommitTxnOffsets() *CommitTxnOffsets {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_CommitTxnOffsets); ok {
+			return x.CommitTxnOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetEndTxn() *EndTxn {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_EndTxn); ok {
+			return x.EndTxn
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetExpireTxns() *ExpireTxns {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ExpireTxns); ok {
+			return x.ExpireTxns
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetExpireProducers() *ExpireProducers {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ExpireProducers); ok {
+			return x.ExpireProducers
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -397,6 +447,26 @@ type Command_ExpireOffsets struct {
 	ExpireOffsets *ExpireOffsets `protobuf:"bytes,19,opt,name=expire_offsets,json=expireOffsets,proto3,oneof"`
 }
 
+type Command_AddToTxn struct {
+	AddToTxn *AddToTxn `protobuf:"bytes,20,opt,name=add_to_txn,json=addToTxn,proto3,oneof"`
+}
+
+type Command_CommitTxnOffsets struct {
+	CommitTxnOffsets *CommitTxnOffsets `protobuf:"bytes,21,opt,name=commit_txn_offsets,json=commitTxnOffsets,proto3,oneof"`
+}
+
+type Command_EndTxn struct {
+	EndTxn *EndTxn `protobuf:"bytes,22,opt,name=end_txn,json=endTxn,proto3,oneof"`
+}
+
+type Command_ExpireTxns struct {
+	ExpireTxns *ExpireTxns `protobuf:"bytes,23,opt,name=expire_txns,json=expireTxns,proto3,oneof"`
+}
+
+type Command_ExpireProducers struct {
+	ExpireProducers *ExpireProducers `protobuf:"bytes,24,opt,name=expire_producers,json=expireProducers,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -432,6 +502,16 @@ func (*Command_DeleteGroup) isCommand_Kind() {}
 func (*Command_DeleteOffsets) isCommand_Kind() {}
 
 func (*Command_ExpireOffsets) isCommand_Kind() {}
+
+func (*Command_AddToTxn) isCommand_Kind() {}
+
+func (*Command_CommitTxnOffsets) isCommand_Kind() {}
+
+func (*Command_EndTxn) isCommand_Kind() {}
+
+func (*Command_ExpireTxns) isCommand_Kind() {}
+
+func (*Command_ExpireProducers) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -608,8 +688,11 @@ type AppendBatches struct {
 	Records        []uint32               `protobuf:"varint,12,rep,packed,name=records,proto3" json:"records,omitempty"`                                      // per batch
 	Bytes          []uint32               `protobuf:"varint,13,rep,packed,name=bytes,proto3" json:"bytes,omitempty"`                                          // per batch
 	MaxTimestamps  []int64                `protobuf:"zigzag64,14,rep,packed,name=max_timestamps,json=maxTimestamps,proto3" json:"max_timestamps,omitempty"`   // per batch: difference to the batch before it, the first one to at_ms
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// per run, empty when all are 0: 0 = not transactional, 1 = transactional, its partition must be in the transaction
+	// already, 2 = transactional, adds its partition to it (KIP-890)
+	Transactional []uint32 `protobuf:"varint,15,rep,packed,name=transactional,proto3" json:"transactional,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppendBatches) Reset() {
@@ -736,6 +819,13 @@ func (x *AppendBatches) GetBytes() []uint32 {
 func (x *AppendBatches) GetMaxTimestamps() []int64 {
 	if x != nil {
 		return x.MaxTimestamps
+	}
+	return nil
+}
+
+func (x *AppendBatches) GetTransactional() []uint32 {
+	if x != nil {
+		return x.Transactional
 	}
 	return nil
 }
@@ -982,11 +1072,17 @@ func (x *DeleteTopic) GetTopic() uint64 {
 	return 0
 }
 
-// InitProducer gives out a producer id that was never given before.
+// InitProducer gives out a producer id that was never given before, or, for a transactional id that has one, the next
+// epoch; it aborts the transaction that was open, in this one step.
 type InitProducer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	TransactionalId string                 `protobuf:"bytes,1,opt,name=transactional_id,json=transactionalId,proto3" json:"transactional_id,omitempty"` // "" = idempotent only; the fields after it are not looked at then
+	TimeoutMs       int32                  `protobuf:"varint,2,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`                  // of its transactions
+	Resume          bool                   `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`                                         // the producer goes on from the id and epoch that follow (KIP-360)
+	ProducerId      int64                  `protobuf:"varint,4,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	ProducerEpoch   int32                  `protobuf:"varint,5,opt,name=producer_epoch,json=producerEpoch,proto3" json:"producer_epoch,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *InitProducer) Reset() {
@@ -1019,6 +1115,378 @@ func (*InitProducer) Descriptor() ([]byte, []int) {
 	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{10}
 }
 
+func (x *InitProducer) GetTransactionalId() string {
+	if x != nil {
+		return x.TransactionalId
+	}
+	return ""
+}
+
+func (x *InitProducer) GetTimeoutMs() int32 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *InitProducer) GetResume() bool {
+	if x != nil {
+		return x.Resume
+	}
+	return false
+}
+
+func (x *InitProducer) GetProducerId() int64 {
+	if x != nil {
+		return x.ProducerId
+	}
+	return 0
+}
+
+func (x *InitProducer) GetProducerEpoch() int32 {
+	if x != nil {
+		return x.ProducerEpoch
+	}
+	return 0
+}
+
+// AddToTxn adds partitions and groups to the transaction of a transactional producer, and opens it when none is open.
+type AddToTxn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProducerId    int64                  `protobuf:"varint,1,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	ProducerEpoch int32                  `protobuf:"varint,2,opt,name=producer_epoch,json=producerEpoch,proto3" json:"producer_epoch,omitempty"`
+	Topics        []uint64               `protobuf:"varint,3,rep,packed,name=topics,proto3" json:"topics,omitempty"` // per partition: topic number
+	Partitions    []uint32               `protobuf:"varint,4,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	Groups        []string               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddToTxn) Reset() {
+	*x = AddToTxn{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddToTxn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddToTxn) ProtoMessage() {}
+
+func (x *AddToTxn) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddToTxn.ProtoReflect.Descriptor instead.
+func (*AddToTxn) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AddToTxn) GetProducerId() int64 {
+	if x != nil {
+		return x.ProducerId
+	}
+	return 0
+}
+
+func (x *AddToTxn) GetProducerEpoch() int32 {
+	if x != nil {
+		return x.ProducerEpoch
+	}
+	return 0
+}
+
+func (x *AddToTxn) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *AddToTxn) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *AddToTxn) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// CommitTxnOffsets keeps a group's positions until their transaction ends.
+type CommitTxnOffsets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProducerId    int64                  `protobuf:"varint,1,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	ProducerEpoch int32                  `protobuf:"varint,2,opt,name=producer_epoch,json=producerEpoch,proto3" json:"producer_epoch,omitempty"`
+	Implicit      bool                   `protobuf:"varint,3,opt,name=implicit,proto3" json:"implicit,omitempty"` // adds the group to the transaction (KIP-890); else it must be in it already
+	Offsets       *CommitOffsets         `protobuf:"bytes,4,opt,name=offsets,proto3" json:"offsets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitTxnOffsets) Reset() {
+	*x = CommitTxnOffsets{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitTxnOffsets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitTxnOffsets) ProtoMessage() {}
+
+func (x *CommitTxnOffsets) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitTxnOffsets.ProtoReflect.Descriptor instead.
+func (*CommitTxnOffsets) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CommitTxnOffsets) GetProducerId() int64 {
+	if x != nil {
+		return x.ProducerId
+	}
+	return 0
+}
+
+func (x *CommitTxnOffsets) GetProducerEpoch() int32 {
+	if x != nil {
+		return x.ProducerEpoch
+	}
+	return 0
+}
+
+func (x *CommitTxnOffsets) GetImplicit() bool {
+	if x != nil {
+		return x.Implicit
+	}
+	return false
+}
+
+func (x *CommitTxnOffsets) GetOffsets() *CommitOffsets {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+// EndTxn commits or aborts a transaction in one step: every partition gets its marker, every group its positions.
+type EndTxn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProducerId    int64                  `protobuf:"varint,1,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	ProducerEpoch int32                  `protobuf:"varint,2,opt,name=producer_epoch,json=producerEpoch,proto3" json:"producer_epoch,omitempty"`
+	Commit        bool                   `protobuf:"varint,3,opt,name=commit,proto3" json:"commit,omitempty"`
+	Bump          bool                   `protobuf:"varint,4,opt,name=bump,proto3" json:"bump,omitempty"`   // the producer goes on under the next epoch (KIP-890)
+	Fence         bool                   `protobuf:"varint,5,opt,name=fence,proto3" json:"fence,omitempty"` // nobody goes on: not the producer but somebody else aborts, as it is overdue
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndTxn) Reset() {
+	*x = EndTxn{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndTxn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndTxn) ProtoMessage() {}
+
+func (x *EndTxn) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndTxn.ProtoReflect.Descriptor instead.
+func (*EndTxn) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EndTxn) GetProducerId() int64 {
+	if x != nil {
+		return x.ProducerId
+	}
+	return 0
+}
+
+func (x *EndTxn) GetProducerEpoch() int32 {
+	if x != nil {
+		return x.ProducerEpoch
+	}
+	return 0
+}
+
+func (x *EndTxn) GetCommit() bool {
+	if x != nil {
+		return x.Commit
+	}
+	return false
+}
+
+func (x *EndTxn) GetBump() bool {
+	if x != nil {
+		return x.Bump
+	}
+	return false
+}
+
+func (x *EndTxn) GetFence() bool {
+	if x != nil {
+		return x.Fence
+	}
+	return false
+}
+
+// ExpireTxns forgets those of the named transactional ids that have no open transaction and did not change since.
+type ExpireTxns struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BeforeMs      int64                  `protobuf:"varint,1,opt,name=before_ms,json=beforeMs,proto3" json:"before_ms,omitempty"` // Unix milliseconds
+	ProducerIds   []int64                `protobuf:"varint,2,rep,packed,name=producer_ids,json=producerIds,proto3" json:"producer_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireTxns) Reset() {
+	*x = ExpireTxns{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireTxns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireTxns) ProtoMessage() {}
+
+func (x *ExpireTxns) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireTxns.ProtoReflect.Descriptor instead.
+func (*ExpireTxns) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExpireTxns) GetBeforeMs() int64 {
+	if x != nil {
+		return x.BeforeMs
+	}
+	return 0
+}
+
+func (x *ExpireTxns) GetProducerIds() []int64 {
+	if x != nil {
+		return x.ProducerIds
+	}
+	return nil
+}
+
+// ExpireProducers forgets what partitions know of producers that have appended nothing since.
+type ExpireProducers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BeforeMs      int64                  `protobuf:"varint,1,opt,name=before_ms,json=beforeMs,proto3" json:"before_ms,omitempty"` // Unix milliseconds
+	Topics        []uint64               `protobuf:"varint,2,rep,packed,name=topics,proto3" json:"topics,omitempty"`              // per partition: topic number
+	Partitions    []uint32               `protobuf:"varint,3,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireProducers) Reset() {
+	*x = ExpireProducers{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireProducers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireProducers) ProtoMessage() {}
+
+func (x *ExpireProducers) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireProducers.ProtoReflect.Descriptor instead.
+func (*ExpireProducers) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExpireProducers) GetBeforeMs() int64 {
+	if x != nil {
+		return x.BeforeMs
+	}
+	return 0
+}
+
+func (x *ExpireProducers) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *ExpireProducers) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
 // Mark fixes the position of a checkpoint: its own.
 type Mark struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1028,7 +1496,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1508,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[11]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1521,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{11}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
 }
 
 // Archived says that an archive object holds every entry after `from` up to and including `to` (positions).
@@ -1070,7 +1538,7 @@ type Archived struct {
 
 func (x *Archived) Reset() {
 	*x = Archived{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1550,7 @@ func (x *Archived) String() string {
 func (*Archived) ProtoMessage() {}
 
 func (x *Archived) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[12]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1563,7 @@ func (x *Archived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Archived.ProtoReflect.Descriptor instead.
 func (*Archived) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{12}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Archived) GetFrom() int64 {
@@ -1144,7 +1612,7 @@ type CreatePartitions struct {
 
 func (x *CreatePartitions) Reset() {
 	*x = CreatePartitions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1624,7 @@ func (x *CreatePartitions) String() string {
 func (*CreatePartitions) ProtoMessage() {}
 
 func (x *CreatePartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[13]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1637,7 @@ func (x *CreatePartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePartitions.ProtoReflect.Descriptor instead.
 func (*CreatePartitions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{13}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreatePartitions) GetTopic() uint64 {
@@ -1198,7 +1666,7 @@ type TrimPartitions struct {
 
 func (x *TrimPartitions) Reset() {
 	*x = TrimPartitions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1678,7 @@ func (x *TrimPartitions) String() string {
 func (*TrimPartitions) ProtoMessage() {}
 
 func (x *TrimPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[14]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1691,7 @@ func (x *TrimPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrimPartitions.ProtoReflect.Descriptor instead.
 func (*TrimPartitions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{14}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TrimPartitions) GetTopics() []uint64 {
@@ -1257,7 +1725,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1737,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[15]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1750,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{15}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Sweep) GetLimit() uint32 {
@@ -1310,7 +1778,7 @@ type UpdateGroup struct {
 
 func (x *UpdateGroup) Reset() {
 	*x = UpdateGroup{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1790,7 @@ func (x *UpdateGroup) String() string {
 func (*UpdateGroup) ProtoMessage() {}
 
 func (x *UpdateGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[16]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1803,7 @@ func (x *UpdateGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateGroup.ProtoReflect.Descriptor instead.
 func (*UpdateGroup) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{16}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateGroup) GetGroup() string {
@@ -1404,7 +1872,7 @@ type GroupHeader struct {
 
 func (x *GroupHeader) Reset() {
 	*x = GroupHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1884,7 @@ func (x *GroupHeader) String() string {
 func (*GroupHeader) ProtoMessage() {}
 
 func (x *GroupHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[17]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1897,7 @@ func (x *GroupHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupHeader.ProtoReflect.Descriptor instead.
 func (*GroupHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{17}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GroupHeader) GetType() uint32 {
@@ -1515,7 +1983,7 @@ type GroupMember struct {
 
 func (x *GroupMember) Reset() {
 	*x = GroupMember{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1995,7 @@ func (x *GroupMember) String() string {
 func (*GroupMember) ProtoMessage() {}
 
 func (x *GroupMember) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[18]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +2008,7 @@ func (x *GroupMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
 func (*GroupMember) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{18}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GroupMember) GetId() string {
@@ -1679,7 +2147,7 @@ type GroupProtocol struct {
 
 func (x *GroupProtocol) Reset() {
 	*x = GroupProtocol{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +2159,7 @@ func (x *GroupProtocol) String() string {
 func (*GroupProtocol) ProtoMessage() {}
 
 func (x *GroupProtocol) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[19]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +2172,7 @@ func (x *GroupProtocol) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupProtocol.ProtoReflect.Descriptor instead.
 func (*GroupProtocol) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{19}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GroupProtocol) GetName() string {
@@ -1732,7 +2200,7 @@ type GroupPartitions struct {
 
 func (x *GroupPartitions) Reset() {
 	*x = GroupPartitions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +2212,7 @@ func (x *GroupPartitions) String() string {
 func (*GroupPartitions) ProtoMessage() {}
 
 func (x *GroupPartitions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[20]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +2225,7 @@ func (x *GroupPartitions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupPartitions.ProtoReflect.Descriptor instead.
 func (*GroupPartitions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{20}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GroupPartitions) GetTopic() uint64 {
@@ -1793,7 +2261,7 @@ type CommitOffsets struct {
 
 func (x *CommitOffsets) Reset() {
 	*x = CommitOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +2273,7 @@ func (x *CommitOffsets) String() string {
 func (*CommitOffsets) ProtoMessage() {}
 
 func (x *CommitOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[21]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +2286,7 @@ func (x *CommitOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitOffsets.ProtoReflect.Descriptor instead.
 func (*CommitOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{21}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CommitOffsets) GetGroup() string {
@@ -1894,7 +2362,7 @@ type DeleteGroup struct {
 
 func (x *DeleteGroup) Reset() {
 	*x = DeleteGroup{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2374,7 @@ func (x *DeleteGroup) String() string {
 func (*DeleteGroup) ProtoMessage() {}
 
 func (x *DeleteGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[22]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2387,7 @@ func (x *DeleteGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroup.ProtoReflect.Descriptor instead.
 func (*DeleteGroup) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{22}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteGroup) GetGroup() string {
@@ -1943,7 +2411,7 @@ type DeleteOffsets struct {
 
 func (x *DeleteOffsets) Reset() {
 	*x = DeleteOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2423,7 @@ func (x *DeleteOffsets) String() string {
 func (*DeleteOffsets) ProtoMessage() {}
 
 func (x *DeleteOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[23]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2436,7 @@ func (x *DeleteOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOffsets.ProtoReflect.Descriptor instead.
 func (*DeleteOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{23}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteOffsets) GetGroup() string {
@@ -2013,7 +2481,7 @@ type ExpireOffsets struct {
 
 func (x *ExpireOffsets) Reset() {
 	*x = ExpireOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2493,7 @@ func (x *ExpireOffsets) String() string {
 func (*ExpireOffsets) ProtoMessage() {}
 
 func (x *ExpireOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[24]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2506,7 @@ func (x *ExpireOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireOffsets.ProtoReflect.Descriptor instead.
 func (*ExpireOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{24}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExpireOffsets) GetGroup() string {
@@ -2081,7 +2549,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2561,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[25]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2574,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{25}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Bootstrap) GetClusterId() string {
@@ -2146,7 +2614,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2158,7 +2626,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[26]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2171,7 +2639,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{26}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SessionInfo) GetEndpoints() []*Endpoint {
@@ -2234,7 +2702,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2714,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[27]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2727,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{27}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Endpoint) GetListener() string {
@@ -2294,7 +2762,7 @@ type MarkDigest struct {
 
 func (x *MarkDigest) Reset() {
 	*x = MarkDigest{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2774,7 @@ func (x *MarkDigest) String() string {
 func (*MarkDigest) ProtoMessage() {}
 
 func (x *MarkDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[28]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2787,7 @@ func (x *MarkDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkDigest.ProtoReflect.Descriptor instead.
 func (*MarkDigest) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{28}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *MarkDigest) GetPosition() int64 {
@@ -2352,7 +2820,7 @@ type Pointer struct {
 
 func (x *Pointer) Reset() {
 	*x = Pointer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2364,7 +2832,7 @@ func (x *Pointer) String() string {
 func (*Pointer) ProtoMessage() {}
 
 func (x *Pointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[29]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2377,7 +2845,7 @@ func (x *Pointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pointer.ProtoReflect.Descriptor instead.
 func (*Pointer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{29}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Pointer) GetPosition() int64 {
@@ -2441,7 +2909,7 @@ type KeptRoot struct {
 
 func (x *KeptRoot) Reset() {
 	*x = KeptRoot{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2453,7 +2921,7 @@ func (x *KeptRoot) String() string {
 func (*KeptRoot) ProtoMessage() {}
 
 func (x *KeptRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2466,7 +2934,7 @@ func (x *KeptRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptRoot.ProtoReflect.Descriptor instead.
 func (*KeptRoot) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *KeptRoot) GetPosition() int64 {
@@ -2517,7 +2985,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2997,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +3010,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Root) GetCluster() string {
@@ -2635,7 +3103,7 @@ type Base struct {
 
 func (x *Base) Reset() {
 	*x = Base{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +3115,7 @@ func (x *Base) String() string {
 func (*Base) ProtoMessage() {}
 
 func (x *Base) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +3128,7 @@ func (x *Base) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Base.ProtoReflect.Descriptor instead.
 func (*Base) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Base) GetPosition() int64 {
@@ -2712,7 +3180,7 @@ type ArchiveRef struct {
 
 func (x *ArchiveRef) Reset() {
 	*x = ArchiveRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +3192,7 @@ func (x *ArchiveRef) String() string {
 func (*ArchiveRef) ProtoMessage() {}
 
 func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +3205,7 @@ func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveRef.ProtoReflect.Descriptor instead.
 func (*ArchiveRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ArchiveRef) GetObject() *ObjectRef {
@@ -2793,7 +3261,7 @@ type ObjectRef struct {
 
 func (x *ObjectRef) Reset() {
 	*x = ObjectRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2805,7 +3273,7 @@ func (x *ObjectRef) String() string {
 func (*ObjectRef) ProtoMessage() {}
 
 func (x *ObjectRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2818,7 +3286,7 @@ func (x *ObjectRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectRef.ProtoReflect.Descriptor instead.
 func (*ObjectRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ObjectRef) GetKey() string {
@@ -2858,6 +3326,8 @@ type BaseRecord struct {
 	//	*BaseRecord_Configs
 	//	*BaseRecord_Group
 	//	*BaseRecord_GroupOffsets
+	//	*BaseRecord_Txn
+	//	*BaseRecord_TxnOffsets
 	Kind          isBaseRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2865,7 +3335,7 @@ type BaseRecord struct {
 
 func (x *BaseRecord) Reset() {
 	*x = BaseRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2877,7 +3347,7 @@ func (x *BaseRecord) String() string {
 func (*BaseRecord) ProtoMessage() {}
 
 func (x *BaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2890,7 +3360,7 @@ func (x *BaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseRecord.ProtoReflect.Descriptor instead.
 func (*BaseRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BaseRecord) GetKind() isBaseRecord_Kind {
@@ -2999,6 +3469,24 @@ func (x *BaseRecord) GetGroupOffsets() *BaseGroupOffsets {
 	return nil
 }
 
+func (x *BaseRecord) GetTxn() *BaseTxn {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_Txn); ok {
+			return x.Txn
+		}
+	}
+	return nil
+}
+
+func (x *BaseRecord) GetTxnOffsets() *BaseTxnOffsets {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_TxnOffsets); ok {
+			return x.TxnOffsets
+		}
+	}
+	return nil
+}
+
 type isBaseRecord_Kind interface {
 	isBaseRecord_Kind()
 }
@@ -3047,6 +3535,14 @@ type BaseRecord_GroupOffsets struct {
 	GroupOffsets *BaseGroupOffsets `protobuf:"bytes,11,opt,name=group_offsets,json=groupOffsets,proto3,oneof"`
 }
 
+type BaseRecord_Txn struct {
+	Txn *BaseTxn `protobuf:"bytes,12,opt,name=txn,proto3,oneof"`
+}
+
+type BaseRecord_TxnOffsets struct {
+	TxnOffsets *BaseTxnOffsets `protobuf:"bytes,13,opt,name=txn_offsets,json=txnOffsets,proto3,oneof"`
+}
+
 func (*BaseRecord_Header) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Topic) isBaseRecord_Kind() {}
@@ -3069,6 +3565,10 @@ func (*BaseRecord_Group) isBaseRecord_Kind() {}
 
 func (*BaseRecord_GroupOffsets) isBaseRecord_Kind() {}
 
+func (*BaseRecord_Txn) isBaseRecord_Kind() {}
+
+func (*BaseRecord_TxnOffsets) isBaseRecord_Kind() {}
+
 type BaseHeader struct {
 	state                    protoimpl.MessageState `protogen:"open.v1"`
 	Format                   uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
@@ -3086,13 +3586,14 @@ type BaseHeader struct {
 	InlineEpochs             []*InlineEpoch         `protobuf:"bytes,13,rep,name=inline_epochs,json=inlineEpochs,proto3" json:"inline_epochs,omitempty"`
 	ForgottenConfigs         int64                  `protobuf:"varint,14,opt,name=forgotten_configs,json=forgottenConfigs,proto3" json:"forgotten_configs,omitempty"` // the newest change that left a resource without configs
 	GroupsMade               uint64                 `protobuf:"varint,15,opt,name=groups_made,json=groupsMade,proto3" json:"groups_made,omitempty"`                   // counts groups ever made: the number of the newest
+	TxnsMade                 uint64                 `protobuf:"varint,16,opt,name=txns_made,json=txnsMade,proto3" json:"txns_made,omitempty"`                         // likewise transactional ids
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
 
 func (x *BaseHeader) Reset() {
 	*x = BaseHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3104,7 +3605,7 @@ func (x *BaseHeader) String() string {
 func (*BaseHeader) ProtoMessage() {}
 
 func (x *BaseHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3117,7 +3618,7 @@ func (x *BaseHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseHeader.ProtoReflect.Descriptor instead.
 func (*BaseHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BaseHeader) GetFormat() uint32 {
@@ -3225,6 +3726,13 @@ func (x *BaseHeader) GetGroupsMade() uint64 {
 	return 0
 }
 
+func (x *BaseHeader) GetTxnsMade() uint64 {
+	if x != nil {
+		return x.TxnsMade
+	}
+	return 0
+}
+
 type InlineEpoch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	To            int64                  `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"` // position of the mark that ended it; 0 = still open
@@ -3236,7 +3744,7 @@ type InlineEpoch struct {
 
 func (x *InlineEpoch) Reset() {
 	*x = InlineEpoch{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3248,7 +3756,7 @@ func (x *InlineEpoch) String() string {
 func (*InlineEpoch) ProtoMessage() {}
 
 func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3261,7 +3769,7 @@ func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InlineEpoch.ProtoReflect.Descriptor instead.
 func (*InlineEpoch) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *InlineEpoch) GetTo() int64 {
@@ -3303,7 +3811,7 @@ type BaseTopic struct {
 
 func (x *BaseTopic) Reset() {
 	*x = BaseTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3315,7 +3823,7 @@ func (x *BaseTopic) String() string {
 func (*BaseTopic) ProtoMessage() {}
 
 func (x *BaseTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3328,7 +3836,7 @@ func (x *BaseTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTopic.ProtoReflect.Descriptor instead.
 func (*BaseTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BaseTopic) GetNumber() uint64 {
@@ -3403,28 +3911,32 @@ func (x *BaseTopic) GetSwept() uint32 {
 
 // BasePartition carries a stretch of a partition's runs and producers, as columns; a partition of many runs has several.
 type BasePartition struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Topic         uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
-	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"` // another record of this partition follows
-	LogStart      int64                  `protobuf:"varint,4,opt,name=log_start,json=logStart,proto3" json:"log_start,omitempty"`
-	NextOffset    int64                  `protobuf:"varint,5,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
-	Version       uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
-	Base          []int64                `protobuf:"varint,7,rep,packed,name=base,proto3" json:"base,omitempty"`   // per run
-	Count         []uint64               `protobuf:"varint,8,rep,packed,name=count,proto3" json:"count,omitempty"` // per run: last - base + 1
-	MaxTimestamp  []int64                `protobuf:"varint,9,rep,packed,name=max_timestamp,json=maxTimestamp,proto3" json:"max_timestamp,omitempty"`
-	Place         []uint64               `protobuf:"varint,10,rep,packed,name=place,proto3" json:"place,omitempty"` // per run: object number or position
-	Offset        []uint32               `protobuf:"varint,11,rep,packed,name=offset,proto3" json:"offset,omitempty"`
-	Length        []uint32               `protobuf:"varint,12,rep,packed,name=length,proto3" json:"length,omitempty"`
-	Flags         []uint32               `protobuf:"varint,13,rep,packed,name=flags,proto3" json:"flags,omitempty"`
-	Producers     []byte                 `protobuf:"bytes,14,opt,name=producers,proto3" json:"producers,omitempty"` // fixed-size records of 80 bytes, sorted by producer id
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Topic            uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition        uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	More             bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"` // another record of this partition follows
+	LogStart         int64                  `protobuf:"varint,4,opt,name=log_start,json=logStart,proto3" json:"log_start,omitempty"`
+	NextOffset       int64                  `protobuf:"varint,5,opt,name=next_offset,json=nextOffset,proto3" json:"next_offset,omitempty"`
+	Version          uint64                 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	Base             []int64                `protobuf:"varint,7,rep,packed,name=base,proto3" json:"base,omitempty"`   // per run
+	Count            []uint64               `protobuf:"varint,8,rep,packed,name=count,proto3" json:"count,omitempty"` // per run: last - base + 1
+	MaxTimestamp     []int64                `protobuf:"varint,9,rep,packed,name=max_timestamp,json=maxTimestamp,proto3" json:"max_timestamp,omitempty"`
+	Place            []uint64               `protobuf:"varint,10,rep,packed,name=place,proto3" json:"place,omitempty"` // per run: object number or position
+	Offset           []uint32               `protobuf:"varint,11,rep,packed,name=offset,proto3" json:"offset,omitempty"`
+	Length           []uint32               `protobuf:"varint,12,rep,packed,name=length,proto3" json:"length,omitempty"`
+	Flags            []uint32               `protobuf:"varint,13,rep,packed,name=flags,proto3" json:"flags,omitempty"`
+	Producers        []byte                 `protobuf:"bytes,14,opt,name=producers,proto3" json:"producers,omitempty"`                                               // fixed-size records of 80 bytes, sorted by producer id
+	AbortedProducers []int64                `protobuf:"varint,15,rep,packed,name=aborted_producers,json=abortedProducers,proto3" json:"aborted_producers,omitempty"` // per aborted transaction, in the order of their markers
+	AbortedFirst     []int64                `protobuf:"varint,16,rep,packed,name=aborted_first,json=abortedFirst,proto3" json:"aborted_first,omitempty"`             // its first offset
+	AbortedLast      []int64                `protobuf:"varint,17,rep,packed,name=aborted_last,json=abortedLast,proto3" json:"aborted_last,omitempty"`                // its marker's offset
+	AbortedStable    []int64                `protobuf:"varint,18,rep,packed,name=aborted_stable,json=abortedStable,proto3" json:"aborted_stable,omitempty"`          // the last stable offset behind the marker
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *BasePartition) Reset() {
 	*x = BasePartition{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +3948,7 @@ func (x *BasePartition) String() string {
 func (*BasePartition) ProtoMessage() {}
 
 func (x *BasePartition) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +3961,7 @@ func (x *BasePartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasePartition.ProtoReflect.Descriptor instead.
 func (*BasePartition) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *BasePartition) GetTopic() uint64 {
@@ -3550,6 +4062,34 @@ func (x *BasePartition) GetProducers() []byte {
 	return nil
 }
 
+func (x *BasePartition) GetAbortedProducers() []int64 {
+	if x != nil {
+		return x.AbortedProducers
+	}
+	return nil
+}
+
+func (x *BasePartition) GetAbortedFirst() []int64 {
+	if x != nil {
+		return x.AbortedFirst
+	}
+	return nil
+}
+
+func (x *BasePartition) GetAbortedLast() []int64 {
+	if x != nil {
+		return x.AbortedLast
+	}
+	return nil
+}
+
+func (x *BasePartition) GetAbortedStable() []int64 {
+	if x != nil {
+		return x.AbortedStable
+	}
+	return nil
+}
+
 type BaseSessions struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sessions      []*SessionRecord       `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
@@ -3559,7 +4099,7 @@ type BaseSessions struct {
 
 func (x *BaseSessions) Reset() {
 	*x = BaseSessions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3571,7 +4111,7 @@ func (x *BaseSessions) String() string {
 func (*BaseSessions) ProtoMessage() {}
 
 func (x *BaseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3584,7 +4124,7 @@ func (x *BaseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseSessions.ProtoReflect.Descriptor instead.
 func (*BaseSessions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *BaseSessions) GetSessions() []*SessionRecord {
@@ -3610,7 +4150,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3622,7 +4162,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3635,7 +4175,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SessionRecord) GetSession() int64 {
@@ -3710,7 +4250,7 @@ type BaseObjects struct {
 
 func (x *BaseObjects) Reset() {
 	*x = BaseObjects{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3722,7 +4262,7 @@ func (x *BaseObjects) String() string {
 func (*BaseObjects) ProtoMessage() {}
 
 func (x *BaseObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3735,7 +4275,7 @@ func (x *BaseObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseObjects.ProtoReflect.Descriptor instead.
 func (*BaseObjects) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *BaseObjects) GetNumber() []uint64 {
@@ -3805,7 +4345,7 @@ type BaseArchives struct {
 
 func (x *BaseArchives) Reset() {
 	*x = BaseArchives{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3817,7 +4357,7 @@ func (x *BaseArchives) String() string {
 func (*BaseArchives) ProtoMessage() {}
 
 func (x *BaseArchives) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3830,7 +4370,7 @@ func (x *BaseArchives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseArchives.ProtoReflect.Descriptor instead.
 func (*BaseArchives) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BaseArchives) GetFrom() []int64 {
@@ -3865,7 +4405,7 @@ type BaseTrimmed struct {
 
 func (x *BaseTrimmed) Reset() {
 	*x = BaseTrimmed{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3877,7 +4417,7 @@ func (x *BaseTrimmed) String() string {
 func (*BaseTrimmed) ProtoMessage() {}
 
 func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3890,7 +4430,7 @@ func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTrimmed.ProtoReflect.Descriptor instead.
 func (*BaseTrimmed) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *BaseTrimmed) GetTopic() []uint64 {
@@ -3917,7 +4457,7 @@ type BaseConfigs struct {
 
 func (x *BaseConfigs) Reset() {
 	*x = BaseConfigs{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3929,7 +4469,7 @@ func (x *BaseConfigs) String() string {
 func (*BaseConfigs) ProtoMessage() {}
 
 func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3942,7 +4482,7 @@ func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseConfigs.ProtoReflect.Descriptor instead.
 func (*BaseConfigs) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BaseConfigs) GetResources() []*ConfigResource {
@@ -3964,7 +4504,7 @@ type ConfigResource struct {
 
 func (x *ConfigResource) Reset() {
 	*x = ConfigResource{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3976,7 +4516,7 @@ func (x *ConfigResource) String() string {
 func (*ConfigResource) ProtoMessage() {}
 
 func (x *ConfigResource) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3989,7 +4529,7 @@ func (x *ConfigResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigResource.ProtoReflect.Descriptor instead.
 func (*ConfigResource) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ConfigResource) GetType() uint32 {
@@ -4039,7 +4579,7 @@ type BaseGroup struct {
 
 func (x *BaseGroup) Reset() {
 	*x = BaseGroup{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4051,7 +4591,7 @@ func (x *BaseGroup) String() string {
 func (*BaseGroup) ProtoMessage() {}
 
 func (x *BaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4064,7 +4604,7 @@ func (x *BaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseGroup.ProtoReflect.Descriptor instead.
 func (*BaseGroup) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *BaseGroup) GetNumber() uint64 {
@@ -4153,7 +4693,7 @@ type BaseGroupOffsets struct {
 
 func (x *BaseGroupOffsets) Reset() {
 	*x = BaseGroupOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4165,7 +4705,7 @@ func (x *BaseGroupOffsets) String() string {
 func (*BaseGroupOffsets) ProtoMessage() {}
 
 func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4178,7 +4718,7 @@ func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseGroupOffsets.ProtoReflect.Descriptor instead.
 func (*BaseGroupOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *BaseGroupOffsets) GetGroup() uint64 {
@@ -4230,6 +4770,312 @@ func (x *BaseGroupOffsets) GetMetadata() []string {
 	return nil
 }
 
+// BaseTxn is a transactional id. What partitions know of open transactions follows from it.
+type BaseTxn struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	ProducerId    int64                  `protobuf:"varint,3,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	ProducerEpoch int32                  `protobuf:"varint,4,opt,name=producer_epoch,json=producerEpoch,proto3" json:"producer_epoch,omitempty"`
+	Status        uint32                 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
+	TimeoutMs     int32                  `protobuf:"varint,6,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	PreviousId    int64                  `protobuf:"varint,7,opt,name=previous_id,json=previousId,proto3" json:"previous_id,omitempty"`          // producer id before the epochs of that one ran out, -1 = none
+	PreviousEpoch int32                  `protobuf:"varint,8,opt,name=previous_epoch,json=previousEpoch,proto3" json:"previous_epoch,omitempty"` // the epoch that producer_epoch came from, in the same hands; -1 = none
+	Ended         bool                   `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`                                      // a client ended it under ended_id and ended_epoch: the same request again gets the same answer
+	EndedId       int64                  `protobuf:"varint,10,opt,name=ended_id,json=endedId,proto3" json:"ended_id,omitempty"`
+	EndedEpoch    int32                  `protobuf:"varint,11,opt,name=ended_epoch,json=endedEpoch,proto3" json:"ended_epoch,omitempty"`
+	Began         int64                  `protobuf:"varint,12,opt,name=began,proto3" json:"began,omitempty"`
+	BeganMs       int64                  `protobuf:"varint,13,opt,name=began_ms,json=beganMs,proto3" json:"began_ms,omitempty"`
+	ChangedMs     int64                  `protobuf:"varint,14,opt,name=changed_ms,json=changedMs,proto3" json:"changed_ms,omitempty"`
+	Changed       int64                  `protobuf:"varint,15,opt,name=changed,proto3" json:"changed,omitempty"` // position of the last InitProducer or EndTxn
+	ChangedBy     int64                  `protobuf:"varint,16,opt,name=changed_by,json=changedBy,proto3" json:"changed_by,omitempty"`
+	ChangedOther  int64                  `protobuf:"varint,17,opt,name=changed_other,json=changedOther,proto3" json:"changed_other,omitempty"`
+	Topics        []uint64               `protobuf:"varint,18,rep,packed,name=topics,proto3" json:"topics,omitempty"` // of the open transaction, per partition, sorted
+	Partitions    []uint32               `protobuf:"varint,19,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	First         []int64                `protobuf:"zigzag64,20,rep,packed,name=first,proto3" json:"first,omitempty"` // its first offset there, -1 = nothing appended
+	Groups        []string               `protobuf:"bytes,21,rep,name=groups,proto3" json:"groups,omitempty"`         // sorted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseTxn) Reset() {
+	*x = BaseTxn{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseTxn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseTxn) ProtoMessage() {}
+
+func (x *BaseTxn) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseTxn.ProtoReflect.Descriptor instead.
+func (*BaseTxn) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *BaseTxn) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BaseTxn) GetProducerId() int64 {
+	if x != nil {
+		return x.ProducerId
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetProducerEpoch() int32 {
+	if x != nil {
+		return x.ProducerEpoch
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetStatus() uint32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetTimeoutMs() int32 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetPreviousId() int64 {
+	if x != nil {
+		return x.PreviousId
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetPreviousEpoch() int32 {
+	if x != nil {
+		return x.PreviousEpoch
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *BaseTxn) GetEndedId() int64 {
+	if x != nil {
+		return x.EndedId
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetEndedEpoch() int32 {
+	if x != nil {
+		return x.EndedEpoch
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetBegan() int64 {
+	if x != nil {
+		return x.Began
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetBeganMs() int64 {
+	if x != nil {
+		return x.BeganMs
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetChangedMs() int64 {
+	if x != nil {
+		return x.ChangedMs
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetChangedBy() int64 {
+	if x != nil {
+		return x.ChangedBy
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetChangedOther() int64 {
+	if x != nil {
+		return x.ChangedOther
+	}
+	return 0
+}
+
+func (x *BaseTxn) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *BaseTxn) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *BaseTxn) GetFirst() []int64 {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *BaseTxn) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// BaseTxnOffsets are positions that wait for the end of the transaction of the transactional id before, as columns.
+type BaseTxnOffsets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Txn           uint64                 `protobuf:"varint,1,opt,name=txn,proto3" json:"txn,omitempty"`
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	Topics        []uint64               `protobuf:"varint,3,rep,packed,name=topics,proto3" json:"topics,omitempty"`
+	Partitions    []uint32               `protobuf:"varint,4,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	Offsets       []int64                `protobuf:"zigzag64,5,rep,packed,name=offsets,proto3" json:"offsets,omitempty"`
+	LeaderEpochs  []int32                `protobuf:"zigzag32,6,rep,packed,name=leader_epochs,json=leaderEpochs,proto3" json:"leader_epochs,omitempty"`
+	AtMs          []int64                `protobuf:"varint,7,rep,packed,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Metadata      []string               `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty"` // empty when all are ""
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseTxnOffsets) Reset() {
+	*x = BaseTxnOffsets{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseTxnOffsets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseTxnOffsets) ProtoMessage() {}
+
+func (x *BaseTxnOffsets) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseTxnOffsets.ProtoReflect.Descriptor instead.
+func (*BaseTxnOffsets) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *BaseTxnOffsets) GetTxn() uint64 {
+	if x != nil {
+		return x.Txn
+	}
+	return 0
+}
+
+func (x *BaseTxnOffsets) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *BaseTxnOffsets) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *BaseTxnOffsets) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *BaseTxnOffsets) GetOffsets() []int64 {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+func (x *BaseTxnOffsets) GetLeaderEpochs() []int32 {
+	if x != nil {
+		return x.LeaderEpochs
+	}
+	return nil
+}
+
+func (x *BaseTxnOffsets) GetAtMs() []int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return nil
+}
+
+func (x *BaseTxnOffsets) GetMetadata() []string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
 type BaseEnd struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"` // records before this one, over all parts
@@ -4239,7 +5085,7 @@ type BaseEnd struct {
 
 func (x *BaseEnd) Reset() {
 	*x = BaseEnd{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4251,7 +5097,7 @@ func (x *BaseEnd) String() string {
 func (*BaseEnd) ProtoMessage() {}
 
 func (x *BaseEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4264,7 +5110,7 @@ func (x *BaseEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseEnd.ProtoReflect.Descriptor instead.
 func (*BaseEnd) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *BaseEnd) GetRecords() uint64 {
@@ -4282,7 +5128,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xf3\t\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xc9\f\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -4303,7 +5149,14 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x0ecommit_offsets\x18\x10 \x01(\v2\x1f.wadi.metadata.v1.CommitOffsetsH\x00R\rcommitOffsets\x12B\n" +
 	"\fdelete_group\x18\x11 \x01(\v2\x1d.wadi.metadata.v1.DeleteGroupH\x00R\vdeleteGroup\x12H\n" +
 	"\x0edelete_offsets\x18\x12 \x01(\v2\x1f.wadi.metadata.v1.DeleteOffsetsH\x00R\rdeleteOffsets\x12H\n" +
-	"\x0eexpire_offsets\x18\x13 \x01(\v2\x1f.wadi.metadata.v1.ExpireOffsetsH\x00R\rexpireOffsetsB\x06\n" +
+	"\x0eexpire_offsets\x18\x13 \x01(\v2\x1f.wadi.metadata.v1.ExpireOffsetsH\x00R\rexpireOffsets\x12:\n" +
+	"\n" +
+	"add_to_txn\x18\x14 \x01(\v2\x1a.wadi.metadata.v1.AddToTxnH\x00R\baddToTxn\x12R\n" +
+	"\x12commit_txn_offsets\x18\x15 \x01(\v2\".wadi.metadata.v1.CommitTxnOffsetsH\x00R\x10commitTxnOffsets\x123\n" +
+	"\aend_txn\x18\x16 \x01(\v2\x18.wadi.metadata.v1.EndTxnH\x00R\x06endTxn\x12?\n" +
+	"\vexpire_txns\x18\x17 \x01(\v2\x1c.wadi.metadata.v1.ExpireTxnsH\x00R\n" +
+	"expireTxns\x12N\n" +
+	"\x10expire_producers\x18\x18 \x01(\v2!.wadi.metadata.v1.ExpireProducersH\x00R\x0fexpireProducersB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -4314,7 +5167,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x11min_feature_level\x18\x01 \x01(\rR\x0fminFeatureLevel\x12*\n" +
 	"\x11max_feature_level\x18\x02 \x01(\rR\x0fmaxFeatureLevel\"(\n" +
 	"\fCloseSession\x12\x18\n" +
-	"\asession\x18\x01 \x01(\x03R\asession\"\x90\x03\n" +
+	"\asession\x18\x01 \x01(\x03R\asession\"\xb6\x03\n" +
 	"\rAppendBatches\x12\x14\n" +
 	"\x05flush\x18\x01 \x01(\x04R\x05flush\x12\x14\n" +
 	"\x05hedge\x18\x02 \x01(\bR\x05hedge\x12\x12\n" +
@@ -4332,7 +5185,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\abatches\x18\v \x03(\rR\abatches\x12\x18\n" +
 	"\arecords\x18\f \x03(\rR\arecords\x12\x14\n" +
 	"\x05bytes\x18\r \x03(\rR\x05bytes\x12%\n" +
-	"\x0emax_timestamps\x18\x0e \x03(\x12R\rmaxTimestamps\"2\n" +
+	"\x0emax_timestamps\x18\x0e \x03(\x12R\rmaxTimestamps\x12$\n" +
+	"\rtransactional\x18\x0f \x03(\rR\rtransactional\"2\n" +
 	"\x06Config\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"u\n" +
@@ -4350,8 +5204,47 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x06remove\x18\x05 \x03(\tR\x06remove\x12\x18\n" +
 	"\areplace\x18\x06 \x01(\bR\areplace\"#\n" +
 	"\vDeleteTopic\x12\x14\n" +
-	"\x05topic\x18\x01 \x01(\x04R\x05topic\"\x0e\n" +
-	"\fInitProducer\"\x06\n" +
+	"\x05topic\x18\x01 \x01(\x04R\x05topic\"\xb8\x01\n" +
+	"\fInitProducer\x12)\n" +
+	"\x10transactional_id\x18\x01 \x01(\tR\x0ftransactionalId\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x02 \x01(\x05R\ttimeoutMs\x12\x16\n" +
+	"\x06resume\x18\x03 \x01(\bR\x06resume\x12\x1f\n" +
+	"\vproducer_id\x18\x04 \x01(\x03R\n" +
+	"producerId\x12%\n" +
+	"\x0eproducer_epoch\x18\x05 \x01(\x05R\rproducerEpoch\"\xa2\x01\n" +
+	"\bAddToTxn\x12\x1f\n" +
+	"\vproducer_id\x18\x01 \x01(\x03R\n" +
+	"producerId\x12%\n" +
+	"\x0eproducer_epoch\x18\x02 \x01(\x05R\rproducerEpoch\x12\x16\n" +
+	"\x06topics\x18\x03 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\rR\n" +
+	"partitions\x12\x16\n" +
+	"\x06groups\x18\x05 \x03(\tR\x06groups\"\xb1\x01\n" +
+	"\x10CommitTxnOffsets\x12\x1f\n" +
+	"\vproducer_id\x18\x01 \x01(\x03R\n" +
+	"producerId\x12%\n" +
+	"\x0eproducer_epoch\x18\x02 \x01(\x05R\rproducerEpoch\x12\x1a\n" +
+	"\bimplicit\x18\x03 \x01(\bR\bimplicit\x129\n" +
+	"\aoffsets\x18\x04 \x01(\v2\x1f.wadi.metadata.v1.CommitOffsetsR\aoffsets\"\x92\x01\n" +
+	"\x06EndTxn\x12\x1f\n" +
+	"\vproducer_id\x18\x01 \x01(\x03R\n" +
+	"producerId\x12%\n" +
+	"\x0eproducer_epoch\x18\x02 \x01(\x05R\rproducerEpoch\x12\x16\n" +
+	"\x06commit\x18\x03 \x01(\bR\x06commit\x12\x12\n" +
+	"\x04bump\x18\x04 \x01(\bR\x04bump\x12\x14\n" +
+	"\x05fence\x18\x05 \x01(\bR\x05fence\"L\n" +
+	"\n" +
+	"ExpireTxns\x12\x1b\n" +
+	"\tbefore_ms\x18\x01 \x01(\x03R\bbeforeMs\x12!\n" +
+	"\fproducer_ids\x18\x02 \x03(\x03R\vproducerIds\"f\n" +
+	"\x0fExpireProducers\x12\x1b\n" +
+	"\tbefore_ms\x18\x01 \x01(\x03R\bbeforeMs\x12\x16\n" +
+	"\x06topics\x18\x02 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\rR\n" +
+	"partitions\"\x06\n" +
 	"\x04Mark\"p\n" +
 	"\bArchived\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
@@ -4517,7 +5410,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\tObjectRef\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\x9e\x05\n" +
+	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\x92\x06\n" +
 	"\n" +
 	"BaseRecord\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1c.wadi.metadata.v1.BaseHeaderH\x00R\x06header\x123\n" +
@@ -4531,8 +5424,11 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\aconfigs\x18\t \x01(\v2\x1d.wadi.metadata.v1.BaseConfigsH\x00R\aconfigs\x123\n" +
 	"\x05group\x18\n" +
 	" \x01(\v2\x1b.wadi.metadata.v1.BaseGroupH\x00R\x05group\x12I\n" +
-	"\rgroup_offsets\x18\v \x01(\v2\".wadi.metadata.v1.BaseGroupOffsetsH\x00R\fgroupOffsetsB\x06\n" +
-	"\x04kind\"\xc7\x04\n" +
+	"\rgroup_offsets\x18\v \x01(\v2\".wadi.metadata.v1.BaseGroupOffsetsH\x00R\fgroupOffsets\x12-\n" +
+	"\x03txn\x18\f \x01(\v2\x19.wadi.metadata.v1.BaseTxnH\x00R\x03txn\x12C\n" +
+	"\vtxn_offsets\x18\r \x01(\v2 .wadi.metadata.v1.BaseTxnOffsetsH\x00R\n" +
+	"txnOffsetsB\x06\n" +
+	"\x04kind\"\xe4\x04\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -4555,7 +5451,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\rinline_epochs\x18\r \x03(\v2\x1d.wadi.metadata.v1.InlineEpochR\finlineEpochs\x12+\n" +
 	"\x11forgotten_configs\x18\x0e \x01(\x03R\x10forgottenConfigs\x12\x1f\n" +
 	"\vgroups_made\x18\x0f \x01(\x04R\n" +
-	"groupsMade\"G\n" +
+	"groupsMade\x12\x1b\n" +
+	"\ttxns_made\x18\x10 \x01(\x04R\btxnsMade\"G\n" +
 	"\vInlineEpoch\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x04R\x04runs\x12\x14\n" +
@@ -4574,7 +5471,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"changed_by\x18\b \x01(\x03R\tchangedBy\x12\x18\n" +
 	"\adeleted\x18\t \x01(\x03R\adeleted\x12\x14\n" +
 	"\x05swept\x18\n" +
-	" \x01(\rR\x05swept\"\xf8\x02\n" +
+	" \x01(\rR\x05swept\"\x94\x04\n" +
 	"\rBasePartition\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\x04R\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x12\n" +
@@ -4591,7 +5488,11 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x06offset\x18\v \x03(\rR\x06offset\x12\x16\n" +
 	"\x06length\x18\f \x03(\rR\x06length\x12\x14\n" +
 	"\x05flags\x18\r \x03(\rR\x05flags\x12\x1c\n" +
-	"\tproducers\x18\x0e \x01(\fR\tproducers\"K\n" +
+	"\tproducers\x18\x0e \x01(\fR\tproducers\x12+\n" +
+	"\x11aborted_producers\x18\x0f \x03(\x03R\x10abortedProducers\x12#\n" +
+	"\raborted_first\x18\x10 \x03(\x03R\fabortedFirst\x12!\n" +
+	"\faborted_last\x18\x11 \x03(\x03R\vabortedLast\x12%\n" +
+	"\x0eaborted_stable\x18\x12 \x03(\x03R\rabortedStable\"K\n" +
 	"\fBaseSessions\x12;\n" +
 	"\bsessions\x18\x01 \x03(\v2\x1f.wadi.metadata.v1.SessionRecordR\bsessions\"\x84\x02\n" +
 	"\rSessionRecord\x12\x18\n" +
@@ -4651,7 +5552,49 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\aoffsets\x18\x04 \x03(\x12R\aoffsets\x12#\n" +
 	"\rleader_epochs\x18\x05 \x03(\x11R\fleaderEpochs\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x03(\x03R\x04atMs\x12\x1a\n" +
-	"\bmetadata\x18\a \x03(\tR\bmetadata\"#\n" +
+	"\bmetadata\x18\a \x03(\tR\bmetadata\"\xe2\x04\n" +
+	"\aBaseTxn\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
+	"\vproducer_id\x18\x03 \x01(\x03R\n" +
+	"producerId\x12%\n" +
+	"\x0eproducer_epoch\x18\x04 \x01(\x05R\rproducerEpoch\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\rR\x06status\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x06 \x01(\x05R\ttimeoutMs\x12\x1f\n" +
+	"\vprevious_id\x18\a \x01(\x03R\n" +
+	"previousId\x12%\n" +
+	"\x0eprevious_epoch\x18\b \x01(\x05R\rpreviousEpoch\x12\x14\n" +
+	"\x05ended\x18\t \x01(\bR\x05ended\x12\x19\n" +
+	"\bended_id\x18\n" +
+	" \x01(\x03R\aendedId\x12\x1f\n" +
+	"\vended_epoch\x18\v \x01(\x05R\n" +
+	"endedEpoch\x12\x14\n" +
+	"\x05began\x18\f \x01(\x03R\x05began\x12\x19\n" +
+	"\bbegan_ms\x18\r \x01(\x03R\abeganMs\x12\x1d\n" +
+	"\n" +
+	"changed_ms\x18\x0e \x01(\x03R\tchangedMs\x12\x18\n" +
+	"\achanged\x18\x0f \x01(\x03R\achanged\x12\x1d\n" +
+	"\n" +
+	"changed_by\x18\x10 \x01(\x03R\tchangedBy\x12#\n" +
+	"\rchanged_other\x18\x11 \x01(\x03R\fchangedOther\x12\x16\n" +
+	"\x06topics\x18\x12 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x13 \x03(\rR\n" +
+	"partitions\x12\x14\n" +
+	"\x05first\x18\x14 \x03(\x12R\x05first\x12\x16\n" +
+	"\x06groups\x18\x15 \x03(\tR\x06groups\"\xe0\x01\n" +
+	"\x0eBaseTxnOffsets\x12\x10\n" +
+	"\x03txn\x18\x01 \x01(\x04R\x03txn\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
+	"\x06topics\x18\x03 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\rR\n" +
+	"partitions\x12\x18\n" +
+	"\aoffsets\x18\x05 \x03(\x12R\aoffsets\x12#\n" +
+	"\rleader_epochs\x18\x06 \x03(\x11R\fleaderEpochs\x12\x13\n" +
+	"\x05at_ms\x18\a \x03(\x03R\x04atMs\x12\x1a\n" +
+	"\bmetadata\x18\b \x03(\tR\bmetadata\"#\n" +
 	"\aBaseEnd\x12\x18\n" +
 	"\arecords\x18\x01 \x01(\x04R\arecordsB\x1aZ\x18wadi/metadata/metadatapbb\x06proto3"
 
@@ -4667,7 +5610,7 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
 	(*Command)(nil),          // 1: wadi.metadata.v1.Command
@@ -4680,45 +5623,52 @@ var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*AlterConfigs)(nil),     // 8: wadi.metadata.v1.AlterConfigs
 	(*DeleteTopic)(nil),      // 9: wadi.metadata.v1.DeleteTopic
 	(*InitProducer)(nil),     // 10: wadi.metadata.v1.InitProducer
-	(*Mark)(nil),             // 11: wadi.metadata.v1.Mark
-	(*Archived)(nil),         // 12: wadi.metadata.v1.Archived
-	(*CreatePartitions)(nil), // 13: wadi.metadata.v1.CreatePartitions
-	(*TrimPartitions)(nil),   // 14: wadi.metadata.v1.TrimPartitions
-	(*Sweep)(nil),            // 15: wadi.metadata.v1.Sweep
-	(*UpdateGroup)(nil),      // 16: wadi.metadata.v1.UpdateGroup
-	(*GroupHeader)(nil),      // 17: wadi.metadata.v1.GroupHeader
-	(*GroupMember)(nil),      // 18: wadi.metadata.v1.GroupMember
-	(*GroupProtocol)(nil),    // 19: wadi.metadata.v1.GroupProtocol
-	(*GroupPartitions)(nil),  // 20: wadi.metadata.v1.GroupPartitions
-	(*CommitOffsets)(nil),    // 21: wadi.metadata.v1.CommitOffsets
-	(*DeleteGroup)(nil),      // 22: wadi.metadata.v1.DeleteGroup
-	(*DeleteOffsets)(nil),    // 23: wadi.metadata.v1.DeleteOffsets
-	(*ExpireOffsets)(nil),    // 24: wadi.metadata.v1.ExpireOffsets
-	(*Bootstrap)(nil),        // 25: wadi.metadata.v1.Bootstrap
-	(*SessionInfo)(nil),      // 26: wadi.metadata.v1.SessionInfo
-	(*Endpoint)(nil),         // 27: wadi.metadata.v1.Endpoint
-	(*MarkDigest)(nil),       // 28: wadi.metadata.v1.MarkDigest
-	(*Pointer)(nil),          // 29: wadi.metadata.v1.Pointer
-	(*KeptRoot)(nil),         // 30: wadi.metadata.v1.KeptRoot
-	(*Root)(nil),             // 31: wadi.metadata.v1.Root
-	(*Base)(nil),             // 32: wadi.metadata.v1.Base
-	(*ArchiveRef)(nil),       // 33: wadi.metadata.v1.ArchiveRef
-	(*ObjectRef)(nil),        // 34: wadi.metadata.v1.ObjectRef
-	(*BaseRecord)(nil),       // 35: wadi.metadata.v1.BaseRecord
-	(*BaseHeader)(nil),       // 36: wadi.metadata.v1.BaseHeader
-	(*InlineEpoch)(nil),      // 37: wadi.metadata.v1.InlineEpoch
-	(*BaseTopic)(nil),        // 38: wadi.metadata.v1.BaseTopic
-	(*BasePartition)(nil),    // 39: wadi.metadata.v1.BasePartition
-	(*BaseSessions)(nil),     // 40: wadi.metadata.v1.BaseSessions
-	(*SessionRecord)(nil),    // 41: wadi.metadata.v1.SessionRecord
-	(*BaseObjects)(nil),      // 42: wadi.metadata.v1.BaseObjects
-	(*BaseArchives)(nil),     // 43: wadi.metadata.v1.BaseArchives
-	(*BaseTrimmed)(nil),      // 44: wadi.metadata.v1.BaseTrimmed
-	(*BaseConfigs)(nil),      // 45: wadi.metadata.v1.BaseConfigs
-	(*ConfigResource)(nil),   // 46: wadi.metadata.v1.ConfigResource
-	(*BaseGroup)(nil),        // 47: wadi.metadata.v1.BaseGroup
-	(*BaseGroupOffsets)(nil), // 48: wadi.metadata.v1.BaseGroupOffsets
-	(*BaseEnd)(nil),          // 49: wadi.metadata.v1.BaseEnd
+	(*AddToTxn)(nil),         // 11: wadi.metadata.v1.AddToTxn
+	(*CommitTxnOffsets)(nil), // 12: wadi.metadata.v1.CommitTxnOffsets
+	(*EndTxn)(nil),           // 13: wadi.metadata.v1.EndTxn
+	(*ExpireTxns)(nil),       // 14: wadi.metadata.v1.ExpireTxns
+	(*ExpireProducers)(nil),  // 15: wadi.metadata.v1.ExpireProducers
+	(*Mark)(nil),             // 16: wadi.metadata.v1.Mark
+	(*Archived)(nil),         // 17: wadi.metadata.v1.Archived
+	(*CreatePartitions)(nil), // 18: wadi.metadata.v1.CreatePartitions
+	(*TrimPartitions)(nil),   // 19: wadi.metadata.v1.TrimPartitions
+	(*Sweep)(nil),            // 20: wadi.metadata.v1.Sweep
+	(*UpdateGroup)(nil),      // 21: wadi.metadata.v1.UpdateGroup
+	(*GroupHeader)(nil),      // 22: wadi.metadata.v1.GroupHeader
+	(*GroupMember)(nil),      // 23: wadi.metadata.v1.GroupMember
+	(*GroupProtocol)(nil),    // 24: wadi.metadata.v1.GroupProtocol
+	(*GroupPartitions)(nil),  // 25: wadi.metadata.v1.GroupPartitions
+	(*CommitOffsets)(nil),    // 26: wadi.metadata.v1.CommitOffsets
+	(*DeleteGroup)(nil),      // 27: wadi.metadata.v1.DeleteGroup
+	(*DeleteOffsets)(nil),    // 28: wadi.metadata.v1.DeleteOffsets
+	(*ExpireOffsets)(nil),    // 29: wadi.metadata.v1.ExpireOffsets
+	(*Bootstrap)(nil),        // 30: wadi.metadata.v1.Bootstrap
+	(*SessionInfo)(nil),      // 31: wadi.metadata.v1.SessionInfo
+	(*Endpoint)(nil),         // 32: wadi.metadata.v1.Endpoint
+	(*MarkDigest)(nil),       // 33: wadi.metadata.v1.MarkDigest
+	(*Pointer)(nil),          // 34: wadi.metadata.v1.Pointer
+	(*KeptRoot)(nil),         // 35: wadi.metadata.v1.KeptRoot
+	(*Root)(nil),             // 36: wadi.metadata.v1.Root
+	(*Base)(nil),             // 37: wadi.metadata.v1.Base
+	(*ArchiveRef)(nil),       // 38: wadi.metadata.v1.ArchiveRef
+	(*ObjectRef)(nil),        // 39: wadi.metadata.v1.ObjectRef
+	(*BaseRecord)(nil),       // 40: wadi.metadata.v1.BaseRecord
+	(*BaseHeader)(nil),       // 41: wadi.metadata.v1.BaseHeader
+	(*InlineEpoch)(nil),      // 42: wadi.metadata.v1.InlineEpoch
+	(*BaseTopic)(nil),        // 43: wadi.metadata.v1.BaseTopic
+	(*BasePartition)(nil),    // 44: wadi.metadata.v1.BasePartition
+	(*BaseSessions)(nil),     // 45: wadi.metadata.v1.BaseSessions
+	(*SessionRecord)(nil),    // 46: wadi.metadata.v1.SessionRecord
+	(*BaseObjects)(nil),      // 47: wadi.metadata.v1.BaseObjects
+	(*BaseArchives)(nil),     // 48: wadi.metadata.v1.BaseArchives
+	(*BaseTrimmed)(nil),      // 49: wadi.metadata.v1.BaseTrimmed
+	(*BaseConfigs)(nil),      // 50: wadi.metadata.v1.BaseConfigs
+	(*ConfigResource)(nil),   // 51: wadi.metadata.v1.ConfigResource
+	(*BaseGroup)(nil),        // 52: wadi.metadata.v1.BaseGroup
+	(*BaseGroupOffsets)(nil), // 53: wadi.metadata.v1.BaseGroupOffsets
+	(*BaseTxn)(nil),          // 54: wadi.metadata.v1.BaseTxn
+	(*BaseTxnOffsets)(nil),   // 55: wadi.metadata.v1.BaseTxnOffsets
+	(*BaseEnd)(nil),          // 56: wadi.metadata.v1.BaseEnd
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -4729,54 +5679,62 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	7,  // 5: wadi.metadata.v1.Command.create_topic:type_name -> wadi.metadata.v1.CreateTopic
 	9,  // 6: wadi.metadata.v1.Command.delete_topic:type_name -> wadi.metadata.v1.DeleteTopic
 	10, // 7: wadi.metadata.v1.Command.init_producer:type_name -> wadi.metadata.v1.InitProducer
-	11, // 8: wadi.metadata.v1.Command.mark:type_name -> wadi.metadata.v1.Mark
-	12, // 9: wadi.metadata.v1.Command.archived:type_name -> wadi.metadata.v1.Archived
-	15, // 10: wadi.metadata.v1.Command.sweep:type_name -> wadi.metadata.v1.Sweep
-	13, // 11: wadi.metadata.v1.Command.create_partitions:type_name -> wadi.metadata.v1.CreatePartitions
-	14, // 12: wadi.metadata.v1.Command.trim_partitions:type_name -> wadi.metadata.v1.TrimPartitions
+	16, // 8: wadi.metadata.v1.Command.mark:type_name -> wadi.metadata.v1.Mark
+	17, // 9: wadi.metadata.v1.Command.archived:type_name -> wadi.metadata.v1.Archived
+	20, // 10: wadi.metadata.v1.Command.sweep:type_name -> wadi.metadata.v1.Sweep
+	18, // 11: wadi.metadata.v1.Command.create_partitions:type_name -> wadi.metadata.v1.CreatePartitions
+	19, // 12: wadi.metadata.v1.Command.trim_partitions:type_name -> wadi.metadata.v1.TrimPartitions
 	8,  // 13: wadi.metadata.v1.Command.alter_configs:type_name -> wadi.metadata.v1.AlterConfigs
-	16, // 14: wadi.metadata.v1.Command.update_group:type_name -> wadi.metadata.v1.UpdateGroup
-	21, // 15: wadi.metadata.v1.Command.commit_offsets:type_name -> wadi.metadata.v1.CommitOffsets
-	22, // 16: wadi.metadata.v1.Command.delete_group:type_name -> wadi.metadata.v1.DeleteGroup
-	23, // 17: wadi.metadata.v1.Command.delete_offsets:type_name -> wadi.metadata.v1.DeleteOffsets
-	24, // 18: wadi.metadata.v1.Command.expire_offsets:type_name -> wadi.metadata.v1.ExpireOffsets
-	6,  // 19: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	6,  // 20: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
-	17, // 21: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	18, // 22: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	19, // 23: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
-	20, // 24: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
-	20, // 25: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
-	20, // 26: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
-	27, // 27: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	30, // 28: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	32, // 29: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	33, // 30: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	34, // 31: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	34, // 32: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	36, // 33: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	38, // 34: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	39, // 35: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	40, // 36: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	42, // 37: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	43, // 38: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	49, // 39: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	44, // 40: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
-	45, // 41: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
-	47, // 42: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
-	48, // 43: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
-	37, // 44: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 45: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	41, // 46: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	46, // 47: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
-	6,  // 48: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
-	17, // 49: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	18, // 50: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	21, // 14: wadi.metadata.v1.Command.update_group:type_name -> wadi.metadata.v1.UpdateGroup
+	26, // 15: wadi.metadata.v1.Command.commit_offsets:type_name -> wadi.metadata.v1.CommitOffsets
+	27, // 16: wadi.metadata.v1.Command.delete_group:type_name -> wadi.metadata.v1.DeleteGroup
+	28, // 17: wadi.metadata.v1.Command.delete_offsets:type_name -> wadi.metadata.v1.DeleteOffsets
+	29, // 18: wadi.metadata.v1.Command.expire_offsets:type_name -> wadi.metadata.v1.ExpireOffsets
+	11, // 19: wadi.metadata.v1.Command.add_to_txn:type_name -> wadi.metadata.v1.AddToTxn
+	12, // 20: wadi.metadata.v1.Command.commit_txn_offsets:type_name -> wadi.metadata.v1.CommitTxnOffsets
+	13, // 21: wadi.metadata.v1.Command.end_txn:type_name -> wadi.metadata.v1.EndTxn
+	14, // 22: wadi.metadata.v1.Command.expire_txns:type_name -> wadi.metadata.v1.ExpireTxns
+	15, // 23: wadi.metadata.v1.Command.expire_producers:type_name -> wadi.metadata.v1.ExpireProducers
+	6,  // 24: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	6,  // 25: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
+	26, // 26: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
+	22, // 27: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 28: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	24, // 29: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
+	25, // 30: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 31: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 32: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
+	32, // 33: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	35, // 34: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	37, // 35: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	38, // 36: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	39, // 37: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	39, // 38: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	41, // 39: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	43, // 40: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	44, // 41: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	45, // 42: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	47, // 43: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	48, // 44: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	56, // 45: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	49, // 46: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	50, // 47: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
+	52, // 48: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
+	53, // 49: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
+	54, // 50: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
+	55, // 51: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
+	42, // 52: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 53: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	46, // 54: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	51, // 55: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
+	6,  // 56: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
+	22, // 57: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 58: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -4803,8 +5761,13 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_DeleteGroup)(nil),
 		(*Command_DeleteOffsets)(nil),
 		(*Command_ExpireOffsets)(nil),
+		(*Command_AddToTxn)(nil),
+		(*Command_CommitTxnOffsets)(nil),
+		(*Command_EndTxn)(nil),
+		(*Command_ExpireTxns)(nil),
+		(*Command_ExpireProducers)(nil),
 	}
-	file_metadata_metadatapb_metadata_proto_msgTypes[35].OneofWrappers = []any{
+	file_metadata_metadatapb_metadata_proto_msgTypes[40].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
 		(*BaseRecord_Topic)(nil),
 		(*BaseRecord_Partition)(nil),
@@ -4816,6 +5779,8 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*BaseRecord_Configs)(nil),
 		(*BaseRecord_Group)(nil),
 		(*BaseRecord_GroupOffsets)(nil),
+		(*BaseRecord_Txn)(nil),
+		(*BaseRecord_TxnOffsets)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4823,7 +5788,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   50,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,9 +78,12 @@ type Results struct {
 type Result struct {
 	Code Code
 	// ID depends on the command: node id (OpenSession), topic number (CreateTopic, DeleteTopic), partitions before it
-	// (CreatePartitions), producer id (InitProducer), position (Mark), topics and partitions waiting (Sweep).
+	// (CreatePartitions), producer id (InitProducer, EndTxn), position (Mark), topics and partitions waiting (Sweep).
 	ID      int64
 	Batches []BatchResult // AppendBatches, TrimPartitions: one per batch or partition, in the command's order
+	Epoch   int16         // InitProducer, EndTxn: the producer's epoch from now on
+	// Touched are the partitions where a transaction ended (InitProducer, EndTxn); Batches has their markers' offsets.
+	Touched []PartRef
 }
 
 // BatchResult is one batch's, or one partition's of TrimPartitions.
@@ -150,7 +153,7 @@ func (s *State) resetResults(n int) *Results {
 	}
 	all := r.Commands[:cap(r.Commands)]
 	for i := range all[:n] {
-		all[i] = Result{Batches: all[i].Batches[:0]}
+		all[i] = Result{Batches: all[i].Batches[:0], Touched: all[i].Touched[:0]}
 	}
 	*r = Results{Position: s.position, Commands: all[:0]}
 	return r
@@ -187,8 +190,17 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 	case *pb.Command_AlterConfigs:
 		res.Code = s.applyAlterConfigs(c.Base, k.AlterConfigs, res)
 	case *pb.Command_InitProducer:
-		res.ID = s.nextProducerID
-		s.nextProducerID++
+		res.Code = s.applyInitProducer(c.Base, k.InitProducer, res)
+	case *pb.Command_AddToTxn:
+		res.Code = s.applyAddToTxn(c.Base, k.AddToTxn)
+	case *pb.Command_CommitTxnOffsets:
+		res.Code = s.applyCommitTxnOffsets(c.Base, k.CommitTxnOffsets, res)
+	case *pb.Command_EndTxn:
+		res.Code = s.applyEndTxn(c.Base, k.EndTxn, res)
+	case *pb.Command_ExpireTxns:
+		res.Code = s.applyExpireTxns(k.ExpireTxns, res)
+	case *pb.Command_ExpireProducers:
+		res.Code = s.applyExpireProducers(k.ExpireProducers, res)
 	case *pb.Command_CloseSession:
 		res.Code = s.applyCloseSession(k.CloseSession)
 	case *pb.Command_Mark:

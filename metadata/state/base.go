@@ -22,10 +22,12 @@ const (
 	baseProducersPerRecord = 8192 // 640 KiB
 	baseSessionsPerRecord  = 8192
 	baseTrimmedPerRecord   = 32768
+	baseAbortedPerRecord   = 8192
 )
 
 // EncodeBase hands out the state as a list of marshalled BaseRecords, in one fixed order: header, sessions, objects,
-// archives, topics each followed by its partitions, trimmed partitions, configs, groups each followed by its offsets, end. It is
+// archives, topics each followed by its partitions, trimmed partitions, configs, groups each followed by its offsets, transactional
+// ids each followed by pending offsets, end. It is
 // meant for a snapshot from Freeze; the same state gives the same bytes.
 func (s *State) EncodeBase(emit func(record []byte) error) error {
 	var n uint64
@@ -39,6 +41,7 @@ func (s *State) EncodeBase(emit func(record []byte) error) error {
 	}
 	for _, step := range []func(func(*pb.BaseRecord) error) error{
 		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics, s.encodeTrimmed, s.encodeConfigs, s.encodeGroups,
+		s.encodeTxns,
 	} {
 		if err := step(put); err != nil {
 			return err
@@ -53,6 +56,7 @@ func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
 		Position: s.position, Digest: s.digest[:], NextTopic: s.nextTopic, NextProducerId: s.nextProducerID,
 		HighestExpiredProducerId: s.highestExpired, NextObject: s.nextObject, ArchivedTo: s.archivedTo,
 		ForgottenDeletes: s.forgottenDeletes, ForgottenConfigs: s.forgottenConfigs, GroupsMade: s.groupsMade,
+		TxnsMade: s.txnsMade,
 	}
 	for _, e := range s.epochs {
 		h.InlineEpochs = append(h.InlineEpochs, &pb.InlineEpoch{To: e.to, Runs: e.runs, Bytes: e.bytes})
@@ -158,6 +162,16 @@ func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.Base
 		}
 		r.Producers = p.producers.get(id).encode(int64(id), r.Producers)
 	}
+	p.aborted.each(func(a AbortedTxn) {
+		if err == nil && len(r.AbortedProducers) == baseAbortedPerRecord {
+			next()
+		}
+		if err != nil {
+			return
+		}
+		r.AbortedProducers, r.AbortedFirst = append(r.AbortedProducers, a.ProducerID), append(r.AbortedFirst, a.First)
+		r.AbortedLast, r.AbortedStable = append(r.AbortedLast, a.Last), append(r.AbortedStable, a.stable)
+	})
 	p.runs.each(func(run Run) {
 		if err == nil && len(r.Base) == baseRunsPerRecord {
 			next()

@@ -64,6 +64,13 @@ func wellFormed(c *pb.AppendBatches, inline int) bool {
 		return false
 	case len(c.Bytes) != batches || len(c.MaxTimestamps) != batches:
 		return false
+	case len(c.Transactional) != 0 && len(c.Transactional) != runs:
+		return false
+	}
+	for i, v := range c.Transactional {
+		if v > 2 || v != 0 && c.ProducerIds[i] < 0 {
+			return false
+		}
 	}
 	run, batch := 0, 0
 	for i := range sections {
@@ -118,8 +125,14 @@ func (a *appender) section(i int) {
 		seq := c.Sequences[a.run]
 		var prod *producer
 		id, epoch := c.ProducerIds[a.run], c.ProducerEpochs[a.run]
+		var txn *Txn
+		transactional := uint32(0)
+		if len(c.Transactional) > 0 {
+			transactional = c.Transactional[a.run]
+		}
 		if part != nil && id >= 0 {
 			prod = part.producers.edit(uint64(id), s.gen)
+			txn = s.TxnByProducer(id)
 		}
 		for n := c.Batches[a.run]; n > 0; n-- {
 			records, size := int32(c.Records[a.batch]), c.Bytes[a.batch]
@@ -131,9 +144,17 @@ func (a *appender) section(i int) {
 				if s.StampsAppendTime(topic) {
 					stamp = a.ms
 				}
-				r, prod = s.judge(part, prod, id, epoch, seq, records, stamp)
+				if code := judgeTxnBatches(txn, topic.Number, c.Partitions[i], id, epoch, transactional); code != OK {
+					r.Code = code
+				} else {
+					r, prod = s.judge(part, prod, id, epoch, seq, records, stamp)
+				}
 			}
 			if r.Code == OK {
+				if transactional != 0 && s.joinTxn(txn, part, topic.Number, c.Partitions[i], r.Base) {
+					a.close(part, &open) // the last stable offset is always where a run begins
+					txn = s.TxnByProducer(id)
+				}
 				if open.Base < 0 {
 					open.Base, open.MaxTimestamp = r.Base, a.ms
 				}

@@ -9,8 +9,8 @@ import (
 // other without a gap, indexes agree. It visits everything. Loader runs it on what it loaded, so that a damaged base is
 // refused at once and not found out by a panic in Apply; tests run it after every entry.
 func (s *State) Check() error {
-	c := checker{s: s, refs: map[uint64]uint64{}, epochs: make([]inlineEpoch, len(s.epochs))}
-	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.objects, c.inline, c.configs, c.sessions, c.groups} {
+	c := checker{s: s, refs: map[uint64]uint64{}, open: map[PartRef][]OpenTxn{}, epochs: make([]inlineEpoch, len(s.epochs))}
+	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.objects, c.inline, c.configs, c.sessions, c.groups, c.txns} {
 		if err := step(); err != nil {
 			return fmt.Errorf("state at position %d: %w", s.position, err)
 		}
@@ -19,12 +19,14 @@ func (s *State) Check() error {
 }
 
 type checker struct {
-	s      *State
-	refs   map[uint64]uint64 // counted, by object
-	epochs []inlineEpoch     // counted
-	runs   int
-	pairs  int
-	queued int // partitions of live topics that believe to wait for a sweep
+	s       *State
+	refs    map[uint64]uint64 // counted, by object
+	epochs  []inlineEpoch     // counted
+	runs    int
+	pairs   int
+	aborted int
+	open    map[PartRef][]OpenTxn // what the partitions of live topics believe to be open
+	queued  int                   // partitions of live topics that believe to wait for a sweep
 }
 
 func (c *checker) archives() error {
@@ -127,9 +129,15 @@ func (c *checker) partition(t *Topic, index int, p *Partition) error {
 	if whole && p.queued {
 		c.queued++
 	}
+	if err := c.transactions(p, whole); err != nil {
+		return err
+	}
+	if whole && len(p.open) > 0 {
+		c.open[PartRef{t.Number, uint32(index)}] = p.open
+	}
 	c.pairs += p.producers.len()
 	p.producers.each(func(id uint64, v *producer) {
-		if id > math.MaxInt64 || v.lastSeq < 0 || v.records[0] <= 0 || v.epoch() < 0 {
+		if id > math.MaxInt64 || v.lastSeq < 0 || v.records[0] < 0 || v.epoch() < 0 {
 			err = fmt.Errorf("producer %d: %+v", id, *v)
 		}
 	})
@@ -159,6 +167,12 @@ func (c *checker) trimmed() error {
 func (c *checker) run(r Run) error {
 	c.runs++
 	number := r.Place
+	if r.Marker() {
+		if r.Base != r.Last || r.Length != markerBytes || r.Inline() || r.Place >= uint64(c.s.nextProducerID) {
+			return fmt.Errorf("marker %+v", r)
+		}
+		return nil
+	}
 	if r.Inline() {
 		if r.Place == 0 || r.Place > uint64(c.s.position) {
 			return fmt.Errorf("inline run of position %d", r.Place)

@@ -31,6 +31,9 @@ const (
 	RebalanceInProgress  Code = 21 // the generation has no assignment yet
 	StaleMemberEpoch     Code = 22 // not the member's epoch (consumer groups)
 	NotEmpty             Code = 23 // the group has members
+	UnknownTxn           Code = 24 // no transactional id has that producer id
+	ProducerFenced       Code = 25 // another producer goes on under the transactional id
+	InvalidTxnState      Code = 26 // the transaction is not in a state for it, or the partition or group not in the transaction
 )
 
 var codeNames = [...]string{
@@ -38,7 +41,7 @@ var codeNames = [...]string{
 	"topic exists", "topic name collides", "out of order sequence", "invalid producer epoch", "flush number reused",
 	"conflict", "too many", "feature level", "stale", "not more partitions", "offset out of range",
 	"unknown group", "unknown member", "illegal generation", "fenced instance id", "rebalance in progress", "stale member epoch",
-	"group not empty",
+	"group not empty", "unknown producer id", "producer fenced", "invalid transaction state",
 }
 
 func (c Code) String() string {

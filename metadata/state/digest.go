@@ -27,6 +27,9 @@ func (s *State) chain(step byte) {
 		r := &s.results.Commands[i]
 		b = append(b, byte(r.Code))
 		b = binary.AppendVarint(b, r.ID)
+		if r.Epoch != 0 {
+			b = binary.AppendVarint(b, int64(r.Epoch))
+		}
 		b = binary.AppendUvarint(b, uint64(len(r.Batches)))
 		for _, x := range r.Batches {
 			b = append(b, byte(x.Code))

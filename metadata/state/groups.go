@@ -65,6 +65,7 @@ type Group struct {
 	gen     uint64
 	members []*Member // sorted by id; the slice is replaced, never changed
 	offsets table[Offset]
+	pending []uint64 // transactional ids whose open transaction holds positions of the group; replaced as a whole
 	commits change
 	bytes   int64 // of members, name and offset metadata
 }
@@ -238,7 +239,17 @@ func (s *State) addGroup(name string) *Group {
 	return g
 }
 
+// removeGroup forgets a group, and what open transactions hold for it.
 func (s *State) removeGroup(g *Group) {
+	for _, n := range g.pending {
+		t := s.editTxn(n)
+		i, _ := t.findGroup(g.Name)
+		tg := &t.groups[i]
+		tg.offsets.each(func(_ uint64, o *Offset) { s.growTxn(t, -int64(len(o.Metadata))-offsetInTxn) })
+		s.pendingOffsets -= tg.offsets.len()
+		t.offsets -= tg.offsets.len()
+		tg.offsets = table[Offset]{}
+	}
 	s.offsetCount -= g.offsets.len()
 	s.groupBytes -= g.bytes
 	s.groups.remove(g.Number, s.gen)

@@ -18,6 +18,7 @@ type Loader struct {
 	ended     bool
 	more      *pb.BasePartition // the last partition record, when it announced another
 	lastGroup *Group            // of the last group record
+	lastTxn   *Txn              // of the last transactional id's record
 	groupOpen bool              // more of its members may follow
 }
 
@@ -59,6 +60,10 @@ func (l *Loader) Add(record []byte) error {
 		err = l.group(k.Group)
 	case *pb.BaseRecord_GroupOffsets:
 		err = l.groupOffsets(k.GroupOffsets)
+	case *pb.BaseRecord_Txn:
+		err = l.txn(k.Txn)
+	case *pb.BaseRecord_TxnOffsets:
+		err = l.txnOffsets(k.TxnOffsets)
 	case *pb.BaseRecord_End:
 		l.ended = true
 		if k.End.Records != l.records {
@@ -84,6 +89,7 @@ func (l *Loader) State() (*State, error) {
 		return deletedBefore(*s.topics.get(s.deleted[i]), *s.topics.get(s.deleted[j]))
 	})
 	s.deriveConfigs(s.position)
+	s.deriveOpenTxns()
 	if err := s.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBase, err)
 	}
@@ -104,7 +110,7 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	s.clusterID, s.incarnation, s.featureLevel = h.ClusterId, h.Incarnation, h.FeatureLevel
 	s.position, s.digest = h.Position, Digest(h.Digest)
 	s.nextTopic, s.nextProducerID, s.nextObject = h.NextTopic, h.NextProducerId, h.NextObject
-	s.groupsMade = h.GroupsMade
+	s.groupsMade, s.txnsMade = h.GroupsMade, h.TxnsMade
 	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
 	s.forgottenConfigs = h.ForgottenConfigs
 	s.epochs, s.lastMark = s.epochs[:0], s.archivedTo // archives end at marks
@@ -190,7 +196,9 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 	case l.more != nil && (l.more.Topic != r.Topic || l.more.Partition != r.Partition):
 		return fmt.Errorf("partition %d of topic %d is cut short: %w", l.more.Partition, l.more.Topic, ErrBase)
 	case len(r.Count) != n || len(r.MaxTimestamp) != n || len(r.Place) != n || len(r.Offset) != n ||
-		len(r.Length) != n || len(r.Flags) != n || len(r.Producers)%producerBytes != 0:
+		len(r.Length) != n || len(r.Flags) != n || len(r.Producers)%producerBytes != 0 ||
+		len(r.AbortedFirst) != len(r.AbortedProducers) || len(r.AbortedLast) != len(r.AbortedProducers) ||
+		len(r.AbortedStable) != len(r.AbortedProducers):
 		return fmt.Errorf("run columns differ in length: %w", ErrBase)
 	}
 	p := (*slot).parts[r.Partition]
@@ -205,6 +213,10 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 		})
 	}
 	l.s.runCount += n
+	for i, id := range r.AbortedProducers {
+		p.aborted.append(AbortedTxn{ProducerID: id, First: r.AbortedFirst[i], Last: r.AbortedLast[i], stable: r.AbortedStable[i]})
+	}
+	l.s.abortedCount += len(r.AbortedProducers)
 	for b := r.Producers; len(b) > 0; b = b[producerBytes:] {
 		id, v := decodeProducer(b[:producerBytes])
 		if p.producers.get(uint64(id)) != nil {

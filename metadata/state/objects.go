@@ -74,6 +74,9 @@ func (s *State) releaseObject(number, refs uint64) {
 // dropRun releases what a run that goes away refers to.
 func (s *State) dropRun(r Run) {
 	s.runCount--
+	if r.Marker() {
+		return
+	}
 	if !r.Inline() {
 		s.releaseObject(r.Place, 1)
 		return

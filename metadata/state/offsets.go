@@ -56,20 +56,15 @@ func (s *State) dropOffset(g *Group, key uint64) {
 }
 
 func (s *State) judgeCommit(base int64, c *pb.CommitOffsets) Code {
-	n := len(c.Topics)
-	if c.Group == "" && c.Generation >= 0 || len(c.Group) > MaxGroupName || !offsetColumns(c.Topics, c.Partitions) || len(c.Offsets) != n ||
-		(len(c.LeaderEpochs) != 0 && len(c.LeaderEpochs) != n) || (len(c.Metadata) != 0 && len(c.Metadata) != n) {
+	n, metadata := len(c.Topics), commitMetadata(c)
+	if c.Group == "" && c.Generation >= 0 || !wellFormedCommit(c) {
 		return Invalid
-	}
-	var metadata int64
-	for _, m := range c.Metadata {
-		metadata += int64(len(m))
 	}
 	g := s.Group(c.Group)
 	switch {
 	case g == nil && c.Generation >= 0:
 		return UnknownGroup
-	case s.offsetCount+n > MaxOffsets, metadata > 0 && s.groupBytes+metadata > MaxGroupBytes:
+	case s.offsetCount+s.pendingOffsets+n > MaxOffsets, metadata > 0 && s.groupBytes+metadata > MaxGroupBytes:
 		return TooMany
 	case g == nil && s.groups.len() >= MaxGroups:
 		return TooMany
@@ -79,6 +74,19 @@ func (s *State) judgeCommit(base int64, c *pb.CommitOffsets) Code {
 		return Conflict
 	}
 	return g.JudgeCommit(c.Member, c.InstanceId, c.Generation)
+}
+
+func wellFormedCommit(c *pb.CommitOffsets) bool {
+	n := len(c.Topics)
+	return len(c.Group) <= MaxGroupName && offsetColumns(c.Topics, c.Partitions) && len(c.Offsets) == n &&
+		(len(c.LeaderEpochs) == 0 || len(c.LeaderEpochs) == n) && (len(c.Metadata) == 0 || len(c.Metadata) == n)
+}
+
+func commitMetadata(c *pb.CommitOffsets) (bytes int64) {
+	for _, m := range c.Metadata {
+		bytes += int64(len(m))
+	}
+	return bytes
 }
 
 // JudgeCommit says whether a member may commit positions under a generation or member epoch, or, with generation -1,
@@ -166,7 +174,7 @@ func (s *State) applyExpireOffsets(c *pb.ExpireOffsets, res *Result) Code {
 			s.dropOffset(g, key)
 		}
 	}
-	if over && g.offsets.len() == 0 {
+	if over && g.offsets.len() == 0 && len(g.pending) == 0 {
 		s.removeGroup(g)
 		res.ID = 1
 	}

@@ -72,6 +72,12 @@ func (p *producer) push(seq, records int32, base, ms int64) {
 	p.lastSeq = AddSequence(seq, records-1)
 }
 
+// forget lets go of the remembered batches, as they were aborted: what comes in their place under the same epoch is not
+// one of them (Semantics line 27). The sequence goes on.
+func (p *producer) forget() {
+	p.records, p.baseDelta, p.timeDelta = [5]int32{}, [4]uint32{}, [4]int32{}
+}
+
 func newProducer(epoch int16, seq, records int32, base, ms int64) producer {
 	return producer{
 		base: base, stamp: makeStamp(ms, epoch), lastSeq: AddSequence(seq, records-1), records: [5]int32{records},

@@ -8,6 +8,8 @@ import (
 // Flags of a Run.
 const (
 	RunInline uint32 = 1 << iota // the bytes are in the entry at position Place, at Offset of its inline data
+	RunMarker                    // a transaction's marker: no bytes anywhere, Place is the producer id, Offset the epoch
+	RunCommit                    // with RunMarker: it commits
 )
 
 // Run is a stretch of whole batches of one partition that lie side by side: in the object numbered Place, or inline in
@@ -25,6 +27,14 @@ type Run struct {
 
 // Inline reports whether the run's bytes lie in a journal entry.
 func (r Run) Inline() bool { return r.Flags&RunInline != 0 }
+
+// Marker reports whether the run is a transaction's marker: one offset, and no bytes in any object. Whoever reads it
+// makes the control batch, of Length bytes.
+func (r Run) Marker() bool { return r.Flags&RunMarker != 0 }
+
+// MarkerProducer is the producer id and epoch of a marker, MarkerCommits whether it commits.
+func (r Run) MarkerProducer() (id int64, epoch int16) { return int64(r.Place), int16(r.Offset) }
+func (r Run) MarkerCommits() bool                     { return r.Flags&RunCommit != 0 }
 
 const (
 	runBytes      = int64(unsafe.Sizeof(Run{}))

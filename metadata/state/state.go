@@ -71,6 +71,12 @@ type State struct {
 	offsetCount int
 	groupBytes  int64
 
+	txnsMade       uint64
+	txns           table[*Txn]
+	txnBytes       int64
+	pendingOffsets int // positions that wait for the end of a transaction
+	abortedCount   int // entries of all partitions' aborted lists
+
 	defaultLogAppendTime bool  // log.message.timestamp.type of all brokers, parsed
 	brokerConfigsChanged int64 // at the latest
 
@@ -80,6 +86,9 @@ type State struct {
 	byCollision map[string]uint64
 	byID        map[TopicID]uint64
 	byGroup     map[string]uint64
+	byTxn       map[string]uint64
+	byProducer  map[int64]uint64 // transactional id by the producer id that it has, and by the one before
+	openTxns    table[struct{}]  // transactional ids that have an open transaction
 
 	results Results
 	scratch []byte
@@ -91,7 +100,7 @@ func New() *State {
 	return &State{
 		gen: 1, nextTopic: 1, nextProducerID: 1, highestExpired: -1, nextObject: 1, epochs: []inlineEpoch{{}},
 		byName: map[string]uint64{}, byCollision: map[string]uint64{}, byID: map[TopicID]uint64{},
-		byGroup: map[string]uint64{},
+		byGroup: map[string]uint64{}, byTxn: map[string]uint64{}, byProducer: map[int64]uint64{},
 	}
 }
 
@@ -119,8 +128,8 @@ func (s *State) HighestExpiredProducerID() int64 { return s.highestExpired }
 func (s *State) Freeze() *State {
 	c := *s
 	c.topics, c.objects, c.sessions = s.topics.share(), s.objects.share(), s.sessions.share()
-	c.groups = s.groups.share()
-	c.byName, c.byCollision, c.byID, c.byGroup = nil, nil, nil, nil
+	c.groups, c.txns, c.openTxns = s.groups.share(), s.txns.share(), s.openTxns.share()
+	c.byName, c.byCollision, c.byID, c.byGroup, c.byTxn, c.byProducer = nil, nil, nil, nil, nil, nil
 	c.results, c.scratch, c.warmer = Results{}, nil, warmer{}
 	s.gen++
 	return &c
@@ -138,6 +147,7 @@ func (s *State) Size() map[string]int64 {
 		"configs":    int64(s.configBytes) + int64(len(s.configs))*128,
 		"groups":     s.groupBytes + int64(s.groups.len())*groupOverhead,
 		"offsets":    int64(s.offsetCount) * offsetBytes,
+		"txns":       s.txnBytes + int64(s.txns.len())*txnOverhead + int64(s.abortedCount)*abortedBytes,
 	}
 }
 

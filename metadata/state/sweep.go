@@ -28,7 +28,11 @@ func (s *State) sweepTrimmed(left int) int {
 		if t := s.TopicByNumber(x.topic); t != nil { // else the runs go with the topic
 			p := s.editPartition(s.editTopic(x.topic), x.partition)
 			if p.spent() {
-				s.dropRun(p.runs.popFront())
+				r := p.runs.popFront()
+				s.dropRun(r)
+				before := p.aborted.n
+				p.aborted.dropTo(r.Last)
+				s.abortedCount -= before - p.aborted.n
 				continue
 			}
 			p.queued = false
@@ -49,6 +53,11 @@ func (s *State) sweepDeleted(left int) {
 				if n := p.producers.len(); n > 0 { // dropped now: a base written next must not bring them back
 					s.producerCount -= n
 					s.editPartition(t, t.swept).producers = table[producer]{}
+				}
+				if p.aborted.n > 0 || len(p.open) > 0 {
+					s.abortedCount -= p.aborted.n
+					q := s.editPartition(t, t.swept)
+					q.aborted, q.open = abortedList{}, nil
 				}
 				t.swept++
 				continue

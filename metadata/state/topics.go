@@ -41,11 +41,10 @@ type Partition struct {
 	gen       uint64
 	runs      runList
 	producers table[producer]
+	open      []OpenTxn // in the order of their first records; replaced as a whole
+	aborted   abortedList
 	queued    bool // in State.trimmed, unless the topic is deleted
 }
-
-// LSO is the last stable offset: records below it belong to no open transaction.
-func (p *Partition) LSO() int64 { return p.Next }
 
 // Runs is the number of runs.
 func (p *Partition) Runs() int { return p.runs.len() }
@@ -208,6 +207,7 @@ func (s *State) editPartition(t *Topic, i uint32) *Partition {
 		c.gen = s.gen
 		c.runs = p.runs.share()
 		c.producers = p.producers.share()
+		c.aborted = p.aborted.share()
 		t.parts[i] = &c
 		p = &c
 	}

@@ -1,0 +1,281 @@
+package state
+
+import (
+	"slices"
+
+	pb "wadi/metadata/metadatapb"
+)
+
+// applyAddToTxn adds partitions and groups to the open transaction, or opens one. All of them or none: what the agent
+// has not found to exist it has answered itself (Semantics line 74). What is in already is fine.
+func (s *State) applyAddToTxn(base int64, c *pb.AddToTxn) Code {
+	if !offsetColumns(c.Topics, c.Partitions) || len(c.Groups) > MaxTxnGroups || len(c.Topics)+len(c.Groups) == 0 {
+		return Invalid
+	}
+	var names int64
+	for _, g := range c.Groups {
+		if g == "" || len(g) > MaxGroupName {
+			return Invalid
+		}
+		names += int64(len(g)) + groupInTxn
+	}
+	t, code := s.judgeProducer(base, c.ProducerId, c.ProducerEpoch)
+	if code != OK {
+		return code
+	}
+	for i, topic := range c.Topics {
+		if live := s.TopicByNumber(topic); live == nil || int(c.Partitions[i]) >= len(live.parts) {
+			return UnknownTopic
+		}
+	}
+	// Counted as if all of them were new: that much less fits who adds the same ones over and over in one transaction.
+	if len(t.parts)+len(c.Topics) > MaxTxnPartitions || len(t.groups)+len(c.Groups) > MaxTxnGroups ||
+		s.txnBytes+names+int64(len(c.Topics))*txnPartBytes > MaxTxnBytes {
+		if !t.covers(c) {
+			return TooMany
+		}
+	}
+	t = s.editTxn(t.Number)
+	if t.Status != TxnOngoing {
+		s.begin(t)
+	}
+	for i, topic := range c.Topics {
+		s.addPart(t, topic, c.Partitions[i])
+	}
+	for _, g := range c.Groups {
+		s.addTxnGroup(t, g)
+	}
+	t.ChangedMs = s.atMs
+	return OK
+}
+
+// covers reports whether nothing of the command is new to the open transaction.
+func (t *Txn) covers(c *pb.AddToTxn) bool {
+	for i, topic := range c.Topics {
+		if _, ok := t.findPart(topic, c.Partitions[i]); !ok {
+			return false
+		}
+	}
+	for _, g := range c.Groups {
+		if _, ok := t.findGroup(g); !ok {
+			return false
+		}
+	}
+	return t.Status == TxnOngoing
+}
+
+func (s *State) addPart(t *Txn, topic uint64, partition uint32) *txnPart {
+	i, ok := t.findPart(topic, partition)
+	if !ok {
+		t.parts = slices.Insert(t.parts, i, txnPart{topic: topic, partition: partition, first: noFirstOffset})
+		s.growTxn(t, txnPartBytes)
+	}
+	return &t.parts[i]
+}
+
+func (s *State) addTxnGroup(t *Txn, name string) *txnGroup {
+	i, ok := t.findGroup(name)
+	if !ok {
+		t.groups = slices.Insert(t.groups, i, txnGroup{name: name})
+		s.growTxn(t, int64(len(name))+groupInTxn)
+	}
+	return &t.groups[i]
+}
+
+// judgeTxnBatches says whether a producer run's batches may go to a partition, before their sequences are looked at.
+// The record of the transactional id alone decides on the epoch. t is the one that has the producer id, or nil.
+func judgeTxnBatches(t *Txn, topic uint64, partition uint32, id int64, epoch int32, transactional uint32) Code {
+	switch {
+	case t == nil && transactional == 0:
+		return OK
+	case t == nil:
+		return UnknownTxn
+	case id != t.ProducerID || epoch != int32(t.Epoch):
+		return InvalidProducerEpoch
+	case transactional == 0 && t.Status == TxnOngoing:
+		return InvalidTxnState // Semantics line 75
+	case transactional == 0:
+		return OK
+	}
+	_, in := t.findPart(topic, partition)
+	switch {
+	case in && t.Status == TxnOngoing:
+		return OK
+	case transactional != 2:
+		return InvalidTxnState
+	case len(t.parts) >= MaxTxnPartitions:
+		return TooMany
+	}
+	return OK
+}
+
+// joinTxn notes that a transactional batch was accepted at an offset. It reports whether it is the transaction's first
+// on the partition, which from there on is not stable.
+func (s *State) joinTxn(t *Txn, part *Partition, topic uint64, partition uint32, base int64) bool {
+	if i, ok := t.findPart(topic, partition); ok && t.parts[i].first != noFirstOffset {
+		return false
+	}
+	t = s.editTxn(t.Number)
+	if t.Status != TxnOngoing {
+		s.begin(t)
+		t.ChangedMs = s.atMs
+	}
+	s.addPart(t, topic, partition).first = base
+	part.open = append(slices.Clone(part.open), OpenTxn{t.ProducerID, base}) // a snapshot may hold the old one
+	return true
+}
+
+// applyCommitTxnOffsets keeps positions until the transaction ends (KIP-447; Semantics line 83). It makes a group that
+// is not there, as CommitOffsets does.
+func (s *State) applyCommitTxnOffsets(base int64, c *pb.CommitTxnOffsets, res *Result) Code {
+	t, code := s.judgeTxnOffsets(base, c)
+	if code != OK {
+		return code
+	}
+	k := c.Offsets
+	g := s.editGroup(k.Group)
+	if g == nil {
+		g = s.addGroup(k.Group)
+	}
+	t = s.editTxn(t.Number)
+	if t.Status != TxnOngoing {
+		s.begin(t)
+	}
+	t.ChangedMs = s.atMs
+	tg := s.addTxnGroup(t, k.Group)
+	before := tg.offsets.len()
+	for i, topic := range k.Topics {
+		live := s.TopicByNumber(topic)
+		if live == nil || int(k.Partitions[i]) >= len(live.parts) {
+			continue
+		}
+		o := Offset{Offset: k.Offsets[i], AtMs: s.atMs, LeaderEpoch: -1}
+		if len(k.LeaderEpochs) > 0 {
+			o.LeaderEpoch = k.LeaderEpochs[i]
+		}
+		if len(k.Metadata) > 0 {
+			o.Metadata = k.Metadata[i]
+		}
+		s.putPending(t, tg, offsetKey(topic, k.Partitions[i]), o)
+		res.ID++
+	}
+	if before == 0 && tg.offsets.len() > 0 {
+		g.pending = append(slices.Clone(g.pending), t.Number)
+	}
+	return OK
+}
+
+func (s *State) putPending(t *Txn, tg *txnGroup, key uint64, o Offset) {
+	if old := tg.offsets.edit(key, s.gen); old != nil {
+		s.growTxn(t, int64(len(o.Metadata)-len(old.Metadata)))
+		*old = o
+		return
+	}
+	tg.offsets.put(key, o, s.gen)
+	t.offsets++
+	s.pendingOffsets++
+	s.growTxn(t, int64(len(o.Metadata))+offsetInTxn)
+}
+
+func (s *State) judgeTxnOffsets(base int64, c *pb.CommitTxnOffsets) (*Txn, Code) {
+	k := c.Offsets
+	if k == nil || k.Group == "" || !wellFormedCommit(k) {
+		return nil, Invalid
+	}
+	t, code := s.judgeProducer(base, c.ProducerId, c.ProducerEpoch)
+	if code != OK {
+		return nil, code
+	}
+	_, in := t.findGroup(k.Group)
+	n := len(k.Topics)
+	switch g := s.Group(k.Group); {
+	case !c.Implicit && (!in || t.Status != TxnOngoing):
+		return nil, InvalidTxnState
+	case g == nil && k.Generation >= 0:
+		return nil, IllegalGeneration
+	case t.offsets+n > MaxTxnOffsets, !in && len(t.groups) >= MaxTxnGroups, s.offsetCount+s.pendingOffsets+n > MaxOffsets:
+		return nil, TooMany
+	case s.txnBytes+commitMetadata(k)+int64(n)*offsetInTxn > MaxTxnBytes, s.groupBytes+commitMetadata(k) > MaxGroupBytes, g == nil && s.groups.len() >= MaxGroups:
+		return nil, TooMany
+	case g == nil:
+		return t, OK
+	default:
+		return t, g.judgeTxnCommit(k.Member, k.InstanceId, k.Generation)
+	}
+}
+
+// judgeTxnCommit is JudgeCommit for positions of a transaction: who names no member is not asked for one, and members
+// may commit while they wait for their assignment.
+func (g *Group) judgeTxnCommit(member, instance string, generation int32) Code {
+	if generation < 0 && member == "" && instance == "" {
+		return OK
+	}
+	code := g.JudgeCommit(member, instance, generation)
+	if code == RebalanceInProgress {
+		return OK
+	}
+	return code
+}
+
+// applyExpireTxns forgets transactional ids that nobody has used for long (Semantics line 80). ID tells how many.
+func (s *State) applyExpireTxns(c *pb.ExpireTxns, res *Result) Code {
+	if len(c.ProducerIds) > MaxCommit {
+		return Invalid
+	}
+	for _, id := range c.ProducerIds {
+		t := s.TxnByProducer(id)
+		if t != nil && t.ProducerID == id && t.Status != TxnOngoing && t.ChangedMs <= c.BeforeMs {
+			s.removeTxn(t)
+			res.ID++
+		}
+	}
+	return OK
+}
+
+// applyExpireProducers forgets what partitions know of producers that have been silent for long, and have no transaction
+// open there. Those that have a transactional id stay as long as it. ID tells how many.
+func (s *State) applyExpireProducers(c *pb.ExpireProducers, res *Result) Code {
+	if !offsetColumns(c.Topics, c.Partitions) || len(c.Topics) > MaxExpirePartitions {
+		return Invalid
+	}
+	left := MaxSweep
+	for i, topic := range c.Topics {
+		t := s.TopicByNumber(topic)
+		if t == nil || int(c.Partitions[i]) >= len(t.parts) {
+			continue
+		}
+		due := s.dueProducers(t.parts[c.Partitions[i]], c.BeforeMs, left)
+		if len(due) == 0 {
+			continue
+		}
+		p := s.editPartition(s.editTopic(topic), c.Partitions[i])
+		for _, id := range due {
+			p.producers.remove(uint64(id), s.gen)
+			s.highestExpired = max(s.highestExpired, id)
+		}
+		s.producerCount -= len(due)
+		left -= len(due)
+		res.ID += int64(len(due))
+	}
+	return OK
+}
+
+// MaxExpirePartitions bounds the partitions of one ExpireProducers.
+const MaxExpirePartitions = 100
+
+// dueProducers are up to limit producer ids that an ExpireProducers with that time forgets, the lowest first.
+func (s *State) dueProducers(p *Partition, beforeMs int64, limit int) []int64 {
+	var due []int64
+	p.producers.each(func(id uint64, v *producer) {
+		if v.time() <= beforeMs && s.TxnByProducer(int64(id)) == nil {
+			due = append(due, int64(id))
+		}
+	})
+	slices.Sort(due)
+	return due[:min(len(due), limit)]
+}
+
+// HasExpiredProducers reports whether an ExpireProducers with that time would find something to forget in a partition.
+func (s *State) HasExpiredProducers(p *Partition, beforeMs int64) bool {
+	return len(s.dueProducers(p, beforeMs, 1)) > 0
+}
