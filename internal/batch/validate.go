@@ -26,7 +26,8 @@ type Rules struct {
 // A produced batch whose max timestamp is not that of its records gets the right one and a new CRC, as brokers do:
 // retention and searches by time go by it. That is the only thing Validate writes.
 //
-// The leader epoch is not looked at: clients send what they like (Semantics line 17).
+// The leader epoch is not looked at: clients send what they like (Semantics line 17). Nor is whether a batch that says
+// to be transactional has a producer id: Apache Kafka takes one that has none, which then belongs to no transaction.
 func Validate(buf []byte, rules Rules) (Batch, error) {
 	b, rest, err := Split(buf)
 	switch {
@@ -80,8 +81,6 @@ func checkHeader(b Batch, rules *Rules) error {
 		return invalid("producer epoch %d", b.ProducerEpoch())
 	case pid >= 0 && b.BaseSequence() < 0 && !b.Control():
 		return invalid("sequence %d of producer %d", b.BaseSequence(), pid)
-	case pid < 0 && b.Transactional():
-		return invalid("transactional without a producer id")
 	}
 	if rules.Stored {
 		if b.BaseOffset() < 0 || b.BaseOffset() > math.MaxInt64-int64(last) {

@@ -85,7 +85,6 @@ func TestValidateRefuses(t *testing.T) {
 		{"pid without sequence", edit(edit(plain, idempotent), put32(53, -1)), anyRules, ErrInvalidRecord},
 		{"pid without epoch", edit(edit(plain, idempotent), put16(51, -1)), anyRules, ErrInvalidRecord},
 		{"pid -2", edit(plain, put64(43, -2)), anyRules, ErrInvalidRecord},
-		{"transactional without pid", edit(plain, attr(0x10)), anyRules, ErrInvalidRecord},
 		{"payload missing", edit(plain, func(b Batch) Batch { return b[:HeaderSize] }), anyRules, ErrInvalidRecord},
 		{"payload cut", edit(plain, func(b Batch) Batch { return b[:len(b)-3] }), anyRules, ErrInvalidRecord},
 		{"payload longer", edit(plain, func(b Batch) Batch { return append(b, 0, 0) }), anyRules, ErrInvalidRecord},
@@ -244,6 +243,19 @@ func TestMaxTimestampIsCorrected(t *testing.T) {
 		}
 		_, err := Validate(edit(testBatch(t, codec, 9), put64(35, want-1)), Rules{AllowZstd: true, Stored: true})
 		require.ErrorIs(t, err, ErrInvalidRecord)
+	}
+}
+
+func TestTransactionalBatches(t *testing.T) {
+	plain := testBatch(t, None, 3)
+	for name, change := range map[string]func(Batch) Batch{
+		"of a producer": idempotent, "of none, which Apache Kafka takes too": func(b Batch) Batch { return b },
+	} {
+		b := put16(21, 0x10)(change(bytes.Clone(plain)))
+		b.updateCRC()
+		got, err := Validate(b, anyRules)
+		require.NoError(t, err, name)
+		require.True(t, got.Transactional(), name)
 	}
 }
 
