@@ -4781,7 +4781,7 @@ type BaseTxn struct {
 	TimeoutMs     int32                  `protobuf:"varint,6,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
 	PreviousId    int64                  `protobuf:"varint,7,opt,name=previous_id,json=previousId,proto3" json:"previous_id,omitempty"`          // producer id before the epochs of that one ran out, -1 = none
 	PreviousEpoch int32                  `protobuf:"varint,8,opt,name=previous_epoch,json=previousEpoch,proto3" json:"previous_epoch,omitempty"` // the epoch that producer_epoch came from, in the same hands; -1 = none
-	Ended         bool                   `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`                                      // a client ended it under ended_id and ended_epoch: the same request again gets the same answer
+	Ended         bool                   `protobuf:"varint,9,opt,name=ended,proto3" json:"ended,omitempty"`                                      // under ended_id and ended_epoch: the same request again gets the same answer
 	EndedId       int64                  `protobuf:"varint,10,opt,name=ended_id,json=endedId,proto3" json:"ended_id,omitempty"`
 	EndedEpoch    int32                  `protobuf:"varint,11,opt,name=ended_epoch,json=endedEpoch,proto3" json:"ended_epoch,omitempty"`
 	Began         int64                  `protobuf:"varint,12,opt,name=began,proto3" json:"began,omitempty"`
@@ -4792,8 +4792,9 @@ type BaseTxn struct {
 	ChangedOther  int64                  `protobuf:"varint,17,opt,name=changed_other,json=changedOther,proto3" json:"changed_other,omitempty"`
 	Topics        []uint64               `protobuf:"varint,18,rep,packed,name=topics,proto3" json:"topics,omitempty"` // of the open transaction, per partition, sorted
 	Partitions    []uint32               `protobuf:"varint,19,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
-	First         []int64                `protobuf:"zigzag64,20,rep,packed,name=first,proto3" json:"first,omitempty"` // its first offset there, -1 = nothing appended
-	Groups        []string               `protobuf:"bytes,21,rep,name=groups,proto3" json:"groups,omitempty"`         // sorted
+	First         []int64                `protobuf:"zigzag64,20,rep,packed,name=first,proto3" json:"first,omitempty"`                            // its first offset there, -1 = nothing appended
+	Groups        []string               `protobuf:"bytes,21,rep,name=groups,proto3" json:"groups,omitempty"`                                    // sorted
+	EndedByOther  bool                   `protobuf:"varint,22,opt,name=ended_by_other,json=endedByOther,proto3" json:"ended_by_other,omitempty"` // not by its client
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4973,6 +4974,13 @@ func (x *BaseTxn) GetGroups() []string {
 		return x.Groups
 	}
 	return nil
+}
+
+func (x *BaseTxn) GetEndedByOther() bool {
+	if x != nil {
+		return x.EndedByOther
+	}
+	return false
 }
 
 // BaseTxnOffsets are positions that wait for the end of the transaction of the transactional id before, as columns.
@@ -5552,7 +5560,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\aoffsets\x18\x04 \x03(\x12R\aoffsets\x12#\n" +
 	"\rleader_epochs\x18\x05 \x03(\x11R\fleaderEpochs\x12\x13\n" +
 	"\x05at_ms\x18\x06 \x03(\x03R\x04atMs\x12\x1a\n" +
-	"\bmetadata\x18\a \x03(\tR\bmetadata\"\xe2\x04\n" +
+	"\bmetadata\x18\a \x03(\tR\bmetadata\"\x88\x05\n" +
 	"\aBaseTxn\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1f\n" +
@@ -5583,7 +5591,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"partitions\x18\x13 \x03(\rR\n" +
 	"partitions\x12\x14\n" +
 	"\x05first\x18\x14 \x03(\x12R\x05first\x12\x16\n" +
-	"\x06groups\x18\x15 \x03(\tR\x06groups\"\xe0\x01\n" +
+	"\x06groups\x18\x15 \x03(\tR\x06groups\x12$\n" +
+	"\x0eended_by_other\x18\x16 \x01(\bR\fendedByOther\"\xe0\x01\n" +
 	"\x0eBaseTxnOffsets\x12\x10\n" +
 	"\x03txn\x18\x01 \x01(\x04R\x03txn\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +

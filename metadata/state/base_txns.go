@@ -17,7 +17,7 @@ func (s *State) encodeTxns(put func(*pb.BaseRecord) error) error {
 		r := &pb.BaseTxn{
 			Number: t.Number, Name: t.Name, ProducerId: t.ProducerID, ProducerEpoch: int32(t.Epoch), Status: uint32(t.Status),
 			TimeoutMs: t.TimeoutMs, PreviousId: t.previousID, PreviousEpoch: int32(t.previousEpoch),
-			Ended: t.ended.known, EndedId: t.ended.id, EndedEpoch: int32(t.ended.epoch),
+			Ended: t.ended.known, EndedByOther: t.ended.fence, EndedId: t.ended.id, EndedEpoch: int32(t.ended.epoch),
 			Began: t.Began, BeganMs: t.BeganMs, ChangedMs: t.ChangedMs,
 			Changed: t.changes.at, ChangedBy: int64(t.changes.by), ChangedOther: t.changes.other, Groups: t.Groups(),
 		}
@@ -83,7 +83,7 @@ func (l *Loader) txn(r *pb.BaseTxn) error {
 		Number: r.Number, Name: r.Name, ProducerID: r.ProducerId, Epoch: int16(r.ProducerEpoch), Status: TxnStatus(r.Status),
 		TimeoutMs: r.TimeoutMs, Began: r.Began, BeganMs: r.BeganMs, ChangedMs: r.ChangedMs,
 		previousID: r.PreviousId, previousEpoch: int16(r.PreviousEpoch),
-		ended:   txnEnd{known: r.Ended, id: r.EndedId, epoch: int16(r.EndedEpoch)},
+		ended:   txnEnd{known: r.Ended, id: r.EndedId, epoch: int16(r.EndedEpoch), fence: r.EndedByOther},
 		changes: change{at: r.Changed, by: layout.Session(r.ChangedBy), other: r.ChangedOther}, gen: s.gen,
 	}
 	s.growTxn(t, int64(len(t.Name)))

@@ -86,50 +86,61 @@ func (s *State) judgeProducer(base, id int64, epoch int32) (*Txn, Code) {
 	return t, OK
 }
 
-// applyEndTxn ends a transaction, wherever it left something. The same request again gets the same answer, until the
-// producer begins another one (Semantics lines 76 to 79).
+// applyEndTxn ends a transaction, wherever it left something (Semantics lines 76 to 79).
 func (s *State) applyEndTxn(base int64, c *pb.EndTxn, res *Result) Code {
-	t := s.TxnByProducer(c.ProducerId)
-	switch {
-	case c.Fence && c.Commit:
+	if c.Fence && c.Commit {
 		return Invalid
-	case t == nil:
+	}
+	t := s.TxnByProducer(c.ProducerId)
+	if t == nil {
 		return UnknownTxn
 	}
+	repeat, code := t.judgeRepeat(c)
+	if !repeat {
+		_, code = s.judgeProducer(base, c.ProducerId, c.ProducerEpoch)
+	}
 	res.ID, res.Epoch = t.ProducerID, t.Epoch
-	if t.ended.known && t.Status != TxnOngoing && !c.Fence && t.ended.id == c.ProducerId && int32(t.ended.epoch) == c.ProducerEpoch &&
-		(t.ended.epoch != t.Epoch || t.ended.id != t.ProducerID || !c.Bump) {
-		if (t.Status == TxnCommitted) != c.Commit {
-			return InvalidTxnState
-		}
-		return OK
-	}
-	t, code := s.judgeProducer(base, c.ProducerId, c.ProducerEpoch)
-	if code != OK {
+	switch {
+	case repeat || code != OK:
 		return code
-	}
-	if t.Status != TxnOngoing && (c.Commit || !c.Bump || c.Fence) {
+	case t.Status != TxnOngoing && (c.Commit || !c.Bump || c.Fence):
 		return InvalidTxnState // an empty abort is a way to a new epoch (KIP-890), nothing else is
 	}
 	t = s.editTxn(t.Number)
 	if t.Status == TxnOngoing {
 		s.end(t, c.Commit, c.Bump || c.Fence, res)
-	} else {
+	}
+	if !c.Commit {
 		t.Status = TxnAborted
 	}
-	t.ended, t.previousEpoch = txnEnd{}, noEpoch
-	if !c.Fence {
-		t.ended = txnEnd{known: true, id: t.ProducerID, epoch: t.Epoch}
-		if c.Bump {
-			t.previousEpoch = t.Epoch
-		}
-	}
+	t.ended = txnEnd{known: true, id: t.ProducerID, epoch: t.Epoch, fence: c.Fence}
+	t.previousEpoch = noEpoch
 	if c.Bump || c.Fence {
+		t.previousEpoch = t.Epoch
 		s.bump(t)
 	}
 	s.touchTxn(t)
 	res.ID, res.Epoch = t.ProducerID, t.Epoch
 	return OK
+}
+
+// judgeRepeat finds out whether a request ends what is ended already, by the same producer, and says what it is told
+// then: the same direction has worked, until another transaction begins. What was aborted because it was overdue cannot
+// be committed, and a producer that aborts it goes on under the new epoch, if it speaks of epochs.
+func (t *Txn) judgeRepeat(c *pb.EndTxn) (bool, Code) {
+	e := t.ended
+	bumped := e.id != t.ProducerID || e.epoch != t.Epoch
+	switch {
+	case !e.known || t.Status == TxnOngoing || c.Fence || e.id != c.ProducerId || int32(e.epoch) != c.ProducerEpoch:
+		return false, OK
+	case c.Bump && !bumped:
+		return false, OK // the first that it ends in this way under the epoch
+	case e.fence && (c.Commit || !c.Bump):
+		return true, ProducerFenced
+	case (t.Status == TxnCommitted) != c.Commit:
+		return true, InvalidTxnState
+	}
+	return true, OK
 }
 
 // end writes the markers of an open transaction and moves or drops its positions. bumped tells that its epoch ends with

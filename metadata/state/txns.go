@@ -45,7 +45,7 @@ type Txn struct {
 
 	previousID    int64  // the producer id before, fenced for good; -1 = none
 	previousEpoch int16  // the epoch that Epoch was made from, in the same hands (KIP-360); -1 = none
-	ended         txnEnd // by a client
+	ended         txnEnd
 
 	gen     uint64
 	parts   []txnPart  // of the open transaction, sorted
@@ -55,12 +55,13 @@ type Txn struct {
 	changes change     // of what a command that lands late must not meet: InitProducer and EndTxn
 }
 
-// txnEnd is the producer id and epoch under which a client ended the newest transaction, for the request that comes
-// again because its answer was lost.
+// txnEnd is the producer id and epoch under which the newest transaction was ended, for the request that comes again
+// because its answer was lost, or that comes too late.
 type txnEnd struct {
 	known bool
 	id    int64
 	epoch int16
+	fence bool // not by its client
 }
 
 type txnPart struct {
