@@ -29,6 +29,8 @@ type Spec struct {
 	Ready string
 	// Within bounds the wait for that line; 0 means 60 s.
 	Within time.Duration
+	// Quiet leaves it to the test whether its output is worth showing when the test fails.
+	Quiet bool
 }
 
 // Process is a running child.
@@ -71,7 +73,7 @@ func Start(t testing.TB, s Spec) *Process {
 		case !p.asked.Load():
 			t.Errorf("%s ended by itself: %v", s.Name, p.exit())
 		}
-		if t.Failed() {
+		if t.Failed() && !s.Quiet {
 			t.Logf("the last lines of %s:\n%s", s.Name, p.Output())
 		}
 	})

@@ -15,6 +15,10 @@
 // Ask sends the request in the version of the run and records the answer, "closed" included; Do is for what must work
 // first and is not compared. Topics, names and producer ids come from the Script, so that runs do not meet.
 //
+// Apache Kafka's components learn of changes one after the other. settle_test.go gives Kafka, not Wadi, the time for that, and
+// asks Kafka again where an answer differs without a reason; a case needs to wait only for what a broker does in a time of its
+// own choosing (Until).
+//
 // # Comparing
 //
 // What differs by nature is given a name before it is compared (normal_test.go, each rule with its reason): ids become

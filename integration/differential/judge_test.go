@@ -18,6 +18,14 @@ type findings struct {
 	cases int          // judged
 	used  map[int]bool // of allowed
 	left  map[int]bool // of open
+	// differing are the cases that failed, for the end of the report.
+	differing []string
+}
+
+// excusedAnywhere: somebody explained a difference.
+func excusedAnywhere(key int16, name string, d versioned) bool {
+	covers := func(a excuse) bool { return a.covers(key, name, d) }
+	return slices.ContainsFunc(allowed, covers) || slices.ContainsFunc(open, covers)
 }
 
 // judge sorts out what is allowed and describes the rest, steps and versions that differ alike together.

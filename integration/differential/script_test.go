@@ -22,6 +22,8 @@ type Script struct {
 	conn   *conn
 	names  naming
 	said   []answer
+
+	lag lag // see settle_test.go
 }
 
 // answer is what a step of the conversation showed.
@@ -88,14 +90,25 @@ func (s *Script) AskAs(version int16, req kmsg.Request) kmsg.Response {
 
 // Do sends what must be answered for the case to make sense. The answer is not compared.
 func (s *Script) Do(version int16, req kmsg.Request) kmsg.Response {
-	resp := s.exchange(version, req)
+	s.behind(req)
+	return s.must(version, req)
+}
+
+func (s *Script) must(version int16, req kmsg.Request) kmsg.Response {
+	resp := s.roundTrip(version, req)
 	if resp == nil {
 		s.fail("%T v%d: the connection was closed", req, version)
 	}
 	return resp
 }
 
+// exchange returns nil when the broker closed instead of answering.
 func (s *Script) exchange(version int16, req kmsg.Request) kmsg.Response {
+	s.behind(req)
+	return s.roundTrip(version, req)
+}
+
+func (s *Script) roundTrip(version int16, req kmsg.Request) kmsg.Response {
 	req.SetVersion(version)
 	c := s.dialed()
 	id, err := c.send(req)
@@ -116,6 +129,7 @@ func (s *Script) exchange(version int16, req kmsg.Request) kmsg.Response {
 
 // Silent sends a request that gets no answer (Produce with acks 0) and records whether the connection goes on.
 func (s *Script) Silent(req kmsg.Request) {
+	s.behind(req)
 	req.SetVersion(s.Version)
 	if _, err := s.dialed().send(req); err != nil {
 		s.hangUp()
@@ -184,6 +198,7 @@ func (s *Script) noteAny(label string, v any) {
 
 // Brief is Ask for what a broker may never answer.
 func (s *Script) Brief(req kmsg.Request) {
+	s.behind(req)
 	req.SetVersion(s.Version)
 	c := s.dialed()
 	defer s.hangUp()
@@ -217,13 +232,14 @@ func (s *Script) Unused(short string) string {
 func (s *Script) Topic(short string, partitions int32, configs ...string) topic {
 	name := s.Unused(short)
 	req := createTopics(name, partitions, configs...)
-	got := s.Do(7, req).(*kmsg.CreateTopicsResponse).Topics[0]
+	got := s.must(7, req).(*kmsg.CreateTopicsResponse).Topics[0]
 	if got.ErrorCode != 0 {
 		s.fail("create %s: %w", name, kerr.ErrorForCode(got.ErrorCode))
 	}
 	t := topic{name, got.TopicID}
 	s.names.id(t.id, short)
 	s.await(t, partitions)
+	s.lag = max(s.lag, created)
 	return t
 }
 
@@ -232,7 +248,7 @@ func (s *Script) await(t topic, partitions int32) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		req := listOffsets(t.name, -1, partitions)
 		ready := true
-		for _, p := range s.Do(7, req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
+		for _, p := range s.must(7, req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
 			ready = ready && p.ErrorCode == 0
 		}
 		if ready {

@@ -5,11 +5,16 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/integration/binary"
 )
@@ -55,11 +60,42 @@ group.initial.rebalance.delay.ms=0
 	}
 	b := &Broker{Address: fmt.Sprintf("127.0.0.1:%d", client)}
 	b.Process = binary.Start(t, binary.Spec{
-		Name: "Apache Kafka", Path: java, Dir: dir, Ready: "Kafka Server started", Within: 2 * time.Minute,
+		Name: "Apache Kafka", Path: java, Dir: dir, Ready: "Kafka Server started", Within: 2 * time.Minute, Quiet: true,
 		Args: []string{"-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-Dorg.slf4j.simpleLogger.logFile=System.out", "-cp", classes, "kafka.Kafka", file},
 	})
-	t.Cleanup(b.Process.Kill) // Java exits with 143 after a SIGTERM, which would count as a failure
+	t.Cleanup(func() {
+		if err := b.probe(); err != nil {
+			t.Errorf("Apache Kafka does not answer any more: %v; its last lines:\n%s", err, b.Tail())
+		}
+		b.Process.Kill() // Java exits with 143 after a SIGTERM, which would count as a failure
+	})
 	return b
+}
+
+// probe asks for the versions of APIs.
+func (b *Broker) probe() error {
+	conn, err := net.DialTimeout("tcp", b.Address, 10*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrApiVersionsRequest(), 1)); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(conn, make([]byte, 8))
+	return err
+}
+
+// shown is how many lines of Kafka's log a test shows at most: more would bury what the test itself has to say.
+const shown = 40
+
+// Tail is the end of Kafka's log, for tests of which Kafka did not answer a request.
+func (b *Broker) Tail() string {
+	lines := strings.Split(b.Process.Output(), "\n")
+	return strings.Join(lines[max(0, len(lines)-shown):], "\n")
 }
 
 // Jars is the folder with the jars of pom.xml, the broker's and those of Kafka's command-line tools. `go tool task install`
