@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wadi/agent/tenure"
 	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
@@ -88,7 +89,7 @@ func TestOldRequestsAfterASleep(t *testing.T) {
 		time.Sleep(time.Minute)
 		etcd.session.Store(2) // nobody saw that there was none
 		require.ErrorIs(t, c.Check("g"), ErrNotCoordinator)
-		time.Sleep(settle - 1)
+		time.Sleep(tenure.Settle - 1)
 		require.ErrorIs(t, c.Check("g"), ErrNotCoordinator)
 		time.Sleep(time.Nanosecond)
 		require.NoError(t, c.Check("g"))

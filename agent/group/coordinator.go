@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"wadi/internal/layout"
+	"wadi/agent/tenure"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
@@ -23,12 +23,8 @@ type View interface {
 
 // Session is this agent's place in the journal.
 type Session interface {
+	tenure.Session
 	Propose(p *session.Proposal)
-	// Alive reports whether the session's lease cannot have expired: its last acknowledged keep-alive was sent less
-	// than a TTL ago.
-	Alive() bool
-	// Current is the session in whose name entries are appended now; open is false when there is none.
-	Current() (id layout.Session, node int32, open bool)
 }
 
 // Routing says which groups are this agent's.
@@ -46,6 +42,8 @@ type Options struct {
 	Session Session
 	Routing Routing
 	Log     *slog.Logger
+	// Tenure, shared with other coordinators of the agent, says when it may answer; nil = one of its own.
+	Tenure *tenure.Tenure
 	// OnChange is told what became of a change that was proposed: "applied", "refused" (another agent changed the group
 	// first) or "unknown"; nil = nobody.
 	OnChange func(outcome string)
@@ -61,7 +59,6 @@ type Coordinator struct {
 	wg      sync.WaitGroup
 	wake    chan struct{} // the loop must look at the clock again
 	commits commits       // on their way to State
-	tenure  tenure
 
 	mu struct {
 		sync.Mutex
@@ -73,6 +70,9 @@ type Coordinator struct {
 
 // New starts nothing; see Run.
 func New(o Options) *Coordinator {
+	if o.Tenure == nil {
+		o.Tenure = tenure.New(o.Session)
+	}
 	c := &Coordinator{o: o, started: time.Now(), wake: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.mu.core = NewCore(o.Config, (*shell)(c))
@@ -131,10 +131,7 @@ func (c *Coordinator) stop() {
 }
 
 // answers reports whether this agent may answer for groups at all.
-func (c *Coordinator) answers() bool {
-	session, _, open := c.o.Session.Current()
-	return open && c.o.Session.Alive() && c.tenure.settled(c.now(), session)
-}
+func (c *Coordinator) answers() bool { return c.o.Tenure.Holds() }
 
 func (c *Coordinator) mine(group string) bool { return c.answers() && c.o.Routing.Mine(group) }
 
