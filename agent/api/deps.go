@@ -95,6 +95,8 @@ type ProduceCall struct {
 	Acks      int16  // -1, 0 or 1
 	Timeout   time.Duration
 	AllowZstd bool // the request's version may carry zstd (Semantics line 20)
+	// JoinsTxn: a transactional batch adds its partition to the transaction (KIP-890), else it must have been added.
+	JoinsTxn bool
 	// Frame holds the Records. It lives until Done; retain it to use them longer.
 	Frame *server.Frame
 	Parts []ProducePart

@@ -22,9 +22,7 @@ func (x *idleEffects) Propose(f *Flush, _ *pb.Command, _ [][]byte) {
 func (x *idleEffects) Drop(*Flush)      {}
 func (x *idleEffects) Answer(*Request)  { x.answered++ }
 func (x *idleEffects) Release(*Request) {}
-func (x *idleEffects) Next(Partition, int64, int16) (int32, bool, bool) {
-	return 0, false, false
-}
+func (x *idleEffects) Turn(Partition, int64, int16) Turn { return Turn{Asked: true} }
 
 // BenchmarkCore takes 1,000 requests of one batch each, over 1,000 partitions, from arrival to answer.
 func BenchmarkCore(b *testing.B) {

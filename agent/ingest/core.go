@@ -27,9 +27,9 @@ type Effects interface {
 	Release(r *Request)
 }
 
-// Producers tells what sequence a partition expects next of a producer id: the newest State's view of it (Expected).
+// Producers tells what sequence a partition expects next of a producer id: the newest State's view of it (TurnIn).
 type Producers interface {
-	Next(p Partition, pid int64, epoch int16) (seq int32, known, fresh bool)
+	Turn(p Partition, pid int64, epoch int16) Turn
 }
 
 var (

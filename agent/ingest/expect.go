@@ -6,6 +6,7 @@ package ingest
 // Turn is what State knows about a producer id's place in a partition.
 type Turn struct {
 	Asked bool  // else nothing here means anything
+	Over  bool  // the epoch is over: State refuses its batches, and none of them is worth waiting for
 	Known bool  // something is remembered of the id
 	Fresh bool  // an id of which nothing is remembered must start at sequence 0
 	Next  int32 // the sequence expected next, 0 for an epoch that is new
@@ -13,6 +14,9 @@ type Turn struct {
 
 // early reports whether a batch that starts at seq lies ahead of what State expects.
 func (t *Turn) early(seq int32) bool {
+	if t.Over {
+		return false
+	}
 	if !t.Known {
 		return t.Fresh && seq != 0
 	}
@@ -34,7 +38,7 @@ type expectation struct {
 // early reports whether the batch's sequence lies ahead of what its partition expects. The item's own Turn may be older
 // than State is now, and State's sequences only rise: it can tell that the batch is not early, but not that it is.
 func (c *Core) early(it *Item) bool {
-	if it.pid < 0 {
+	if it.pid < 0 || it.Turn.Over {
 		return false
 	}
 	if e := c.expected[producerKey{it.Partition, it.pid}]; e != nil {
@@ -46,8 +50,7 @@ func (c *Core) early(it *Item) bool {
 	if it.Turn.Asked && !it.Turn.early(it.seq) {
 		return false
 	}
-	it.Turn.Next, it.Turn.Known, it.Turn.Fresh = c.prod.Next(it.Partition, it.pid, it.epoch)
-	it.Turn.Asked = true
+	it.Turn = c.prod.Turn(it.Partition, it.pid, it.epoch)
 	return it.Turn.early(it.seq)
 }
 

@@ -172,6 +172,7 @@ func (f *Flush) command() *pb.Command {
 			a.ProducerEpochs = append(a.ProducerEpochs, int32(it.epoch))
 			a.Sequences = append(a.Sequences, it.seq)
 			a.Batches = append(a.Batches, 0)
+			a.Transactional = it.mark(a)
 		}
 		a.Batches[len(a.Batches)-1]++
 		a.Records = append(a.Records, uint32(it.records))
@@ -183,9 +184,22 @@ func (f *Flush) command() *pb.Command {
 	return &pb.Command{Kind: &pb.Command_AppendBatches{AppendBatches: a}}
 }
 
+// mark is the column of memberships with that of the run that the item opens, the last one so far. Where no run is of a
+// transaction there is no column.
+func (it *Item) mark(a *pb.AppendBatches) []uint32 {
+	column := a.Transactional
+	if it.txn != outside && column == nil {
+		column = make([]uint32, len(a.Batches)-1, cap(a.Batches))
+	}
+	if column != nil {
+		column = append(column, uint32(it.txn))
+	}
+	return column
+}
+
 // follows reports whether the item's sequence continues prev's, so that one producer run holds both.
 func (it *Item) follows(prev *Item) bool {
-	if it.pid != prev.pid || it.epoch != prev.epoch {
+	if it.pid != prev.pid || it.epoch != prev.epoch || it.txn != prev.txn {
 		return false
 	}
 	return it.pid < 0 || it.seq == addSequence(prev.seq, prev.records)

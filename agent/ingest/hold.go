@@ -25,11 +25,27 @@ type heldBatches struct {
 	queues map[connPartition]*heldQueue
 	at     map[Partition][]*heldQueue // oldest first
 	due    *list.List                 // of *heldQueue, by until
+	of     map[int64]int              // batches by producer id
 	count  int                        // batches
 }
 
 func newHeldBatches() heldBatches {
-	return heldBatches{queues: map[connPartition]*heldQueue{}, at: map[Partition][]*heldQueue{}, due: list.New()}
+	return heldBatches{
+		queues: map[connPartition]*heldQueue{}, at: map[Partition][]*heldQueue{}, due: list.New(), of: map[int64]int{},
+	}
+}
+
+// add and drop count a batch.
+func (h *heldBatches) add(it *Item) {
+	h.count++
+	h.of[it.pid]++
+}
+
+func (h *heldBatches) drop(it *Item) {
+	h.count--
+	if h.of[it.pid]--; h.of[it.pid] == 0 {
+		delete(h.of, it.pid)
+	}
 }
 
 func (h *heldBatches) open(k connPartition, until time.Duration) *heldQueue {
@@ -96,7 +112,7 @@ func (c *Core) hold(it *Item) bool {
 		q = c.held.open(k, c.now+maxHold)
 	}
 	q.items = slices.Insert(q.items, at, it)
-	c.held.count++
+	c.held.add(it)
 	return true
 }
 
@@ -139,7 +155,7 @@ func (c *Core) pop(q *heldQueue) {
 	it := q.items[0]
 	q.items[0] = nil
 	q.items = q.items[1:]
-	c.held.count--
+	c.held.drop(it)
 	if len(q.items) == 0 {
 		c.held.close(q)
 	} else {
@@ -158,12 +174,39 @@ func (c *Core) releaseOverdue() {
 	}
 }
 
+// Began tells that a producer goes on under an epoch: what is held of the epochs before it need not wait for what will
+// never come. State refuses it, and its client hears that at once.
+func (c *Core) Began(now time.Duration, pid int64, epoch int16) {
+	c.now = now
+	if c.held.of[pid] == 0 {
+		return
+	}
+	released := false
+	for _, p := range c.held.partitions() {
+		over := false
+		for _, q := range c.held.at[p] {
+			for _, it := range q.items {
+				if it.pid == pid && it.epoch < epoch {
+					it.Turn.Over, over = true, true
+				}
+			}
+		}
+		if over && c.releaseHeld(p) {
+			released = true
+		}
+	}
+	if released {
+		c.overflow()
+		c.plan()
+	}
+}
+
 func (c *Core) refuseHeld(err error) {
 	for e := c.held.due.Front(); e != nil; e = c.held.due.Front() {
 		q := e.Value.(*heldQueue)
 		c.held.close(q)
-		c.held.count -= len(q.items)
 		for _, it := range q.items {
+			c.held.drop(it)
 			c.settle(it, Result{Err: err, Base: -1, Time: -1, LogStart: -1})
 			c.free(it)
 		}

@@ -135,7 +135,7 @@ func (g *Ingest) Idle() bool {
 }
 
 // Applied implements view.Observer.
-func (g *Ingest) Applied(e journal.Entry, body *pb.Entry, _ *state.Results) {
+func (g *Ingest) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 	if !concerns(body) {
 		return
 	}
@@ -145,7 +145,7 @@ func (g *Ingest) Applied(e journal.Entry, body *pb.Entry, _ *state.Results) {
 		if len(body.Inline) > 0 {
 			c.Shares(e.Session)
 		}
-		c.Applied(now, body, outstanding)
+		c.Applied(now, body, res, outstanding)
 	})
 }
 

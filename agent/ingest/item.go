@@ -32,16 +32,32 @@ type Item struct {
 	group   int32 // see groupProducers
 	epoch   int16
 	lane    lane
+	txn     membership
 	done    bool
 }
+
+// membership is how a batch belongs to a transaction; the numbers are those of AppendBatches.
+type membership uint8
+
+const (
+	outside membership = iota
+	member             // its partition must be in the transaction already
+	joining            // its partition comes into the transaction with it (KIP-890)
+)
 
 // read takes over what the batch's header says, so that the bytes are not looked at again.
 func (it *Item) read(r *Request) {
 	it.request = r
 	it.pid, it.epoch, it.seq = it.Data.ProducerID(), it.Data.ProducerEpoch(), it.Data.BaseSequence()
 	it.records, it.maxTime = it.Data.NumRecords(), it.Data.MaxTimestamp()
-	if it.pid < 0 {
-		it.pid, it.epoch, it.seq = -1, -1, -1
+	switch {
+	case it.pid < 0:
+		it.pid, it.epoch, it.seq = -1, -1, -1 // and of no transaction, whatever it says (as in Apache Kafka)
+	case !it.Data.Transactional():
+	case r.JoinsTxn:
+		it.txn = joining
+	default:
+		it.txn = member
 	}
 }
 
@@ -59,6 +75,8 @@ type Request struct {
 	Conn     uint64
 	Items    []Item
 	Deadline time.Duration // the client's timeout, on the core's clock
+	// JoinsTxn: transactional batches add their partition to the transaction (KIP-890), else it must be in it.
+	JoinsTxn bool
 
 	answer, release func() // of the shell
 

@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	pb "wadi/metadata/metadatapb"
@@ -41,16 +42,20 @@ func (f *Flush) Judged(o session.Outcome, s *state.State) ([]Result, error) {
 	return list, nil
 }
 
-// Expected is what State says of a producer in a partition, in the terms of Producers.
-func Expected(s *state.State, part Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
-	fresh = pid > s.HighestExpiredProducerID()
-	if p := partitionOf(s, part); p != nil {
-		if p.ProducerFenced(pid, epoch) {
-			return 0, false, false // State refuses it now or later: nothing to wait for
-		}
-		seq, known = p.ProducerNext(pid, epoch)
+// TurnIn is what State says of a producer in a partition. Of one with a transactional id, that alone tells whether the
+// epoch is over; the partition tells it of the others. An epoch that is not over yet may still be one that nobody was
+// given: then State refuses the batch when it comes.
+func TurnIn(s *state.State, part Partition, pid int64, epoch int16) Turn {
+	t := Turn{Asked: true, Fresh: pid > s.HighestExpiredProducerID()}
+	if x := s.TxnByProducer(pid); x != nil && (pid != x.ProducerID || epoch < x.Epoch) {
+		t.Over = true
+		return t
 	}
-	return seq, known, fresh
+	if p := partitionOf(s, part); p != nil {
+		t.Over = p.ProducerFenced(pid, epoch)
+		t.Next, t.Known = p.ProducerNext(pid, epoch)
+	}
+	return t
 }
 
 func partitionOf(s *state.State, id Partition) *state.Partition {
@@ -60,29 +65,44 @@ func partitionOf(s *state.State, id Partition) *state.Partition {
 	return nil
 }
 
-// concerns reports whether an entry is one that Core.Applied must hear of: it holds batches, or moves inline bytes to an
-// archive.
+// concerns reports whether an entry is one that Core.Applied must hear of: it holds batches, moves inline bytes to an
+// archive, or ends a producer's epoch.
 func concerns(body *pb.Entry) bool {
 	for _, c := range body.Commands {
-		switch c.Kind.(type) {
-		case *pb.Command_AppendBatches, *pb.Command_Archived:
+		switch k := c.Kind.(type) {
+		case *pb.Command_AppendBatches, *pb.Command_Archived, *pb.Command_EndTxn:
 			return true
+		case *pb.Command_InitProducer:
+			if k.InitProducer.TransactionalId != "" {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// Applied tells of an entry that was applied and what State says is outstanding then. Only entries with batches, and
-// those that record an archive, matter.
-func (c *Core) Applied(now time.Duration, body *pb.Entry, outstanding int64) {
+// Applied tells of an entry that was applied, what it did, and what State says is outstanding then. Only entries with
+// batches, those that record an archive, and those that end producers' epochs matter.
+func (c *Core) Applied(now time.Duration, body *pb.Entry, res *state.Results, outstanding int64) {
 	c.Seen(now, len(body.Inline), outstanding)
 	if c.held.count == 0 {
 		return
 	}
-	for _, cmd := range body.Commands {
-		if a := cmd.GetAppendBatches(); a != nil && len(a.Partitions) == len(a.Topics) {
-			for i := range a.Topics {
+	for i, cmd := range body.Commands {
+		switch k := cmd.Kind.(type) {
+		case *pb.Command_AppendBatches:
+			a := k.AppendBatches
+			for i := range min(len(a.Topics), len(a.Partitions)) {
 				c.Advanced(now, Partition{a.Topics[i], int32(a.Partitions[i])})
+			}
+		case *pb.Command_EndTxn, *pb.Command_InitProducer:
+			if i >= len(res.Commands) || res.Commands[i].Code != state.OK {
+				continue
+			}
+			id := res.Commands[i].ID
+			c.Began(now, id, res.Commands[i].Epoch)
+			if e := cmd.GetEndTxn(); e != nil && e.ProducerId != id {
+				c.Began(now, e.ProducerId, math.MaxInt16) // its epochs have run out
 			}
 		}
 	}

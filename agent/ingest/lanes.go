@@ -81,7 +81,7 @@ func (b *buffer) heaviest() *partState {
 }
 
 // entryBytes estimates, from above, what the buffer's command takes in an entry: each item as a producer run of its own.
-func (b *buffer) entryBytes() int { return 64 + len(b.parts)*22 + b.items*40 }
+func (b *buffer) entryBytes() int { return 64 + len(b.parts)*22 + b.items*41 }
 
 func (c *Core) partition(id Partition) *partState {
 	p := c.parts[id]

@@ -49,7 +49,7 @@ func (g *Ingest) number(f *Flush, verdicts []Result) (number uint64) {
 // producers asks the live State.
 type producers struct{ view View }
 
-func (p producers) Next(id Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
-	p.view.Read(func(s *state.State) { seq, known, fresh = Expected(s, id, pid, epoch) })
-	return seq, known, fresh
+func (p producers) Turn(id Partition, pid int64, epoch int16) (t Turn) {
+	p.view.Read(func(s *state.State) { t = TurnIn(s, id, pid, epoch) })
+	return t
 }

@@ -21,7 +21,9 @@ const (
 // Produce implements api.Ingest: it validates every part in the caller's goroutine and hands the good ones to the core.
 func (g *Ingest) Produce(_ context.Context, call *api.ProduceCall) {
 	now := time.Now().UnixMilli()
-	r := &Request{Conn: call.Conn, Items: make([]Item, 0, len(call.Parts)), Deadline: g.now() + timeoutOf(call)}
+	r := &Request{
+		Conn: call.Conn, Items: make([]Item, 0, len(call.Parts)), Deadline: g.now() + timeoutOf(call), JoinsTxn: call.JoinsTxn,
+	}
 	parts := make([]int32, 0, len(call.Parts)) // of each item
 	for i := range call.Parts {
 		p := &call.Parts[i]
@@ -73,8 +75,7 @@ func (g *Ingest) lookUp(r *Request) {
 			}
 			it.TopicID = t.ID
 			if pid := it.Data.ProducerID(); pid >= 0 {
-				it.Turn.Asked = true
-				it.Turn.Next, it.Turn.Known, it.Turn.Fresh = Expected(s, it.Partition, pid, it.Data.ProducerEpoch())
+				it.Turn = TurnIn(s, it.Partition, pid, it.Data.ProducerEpoch())
 			}
 		}
 	})
@@ -93,9 +94,6 @@ func prepare(p *api.ProducePart, zstd bool, now int64) (batch.Batch, error) {
 	b, err := batch.Validate(p.Records, rules)
 	if err != nil {
 		return nil, err
-	}
-	if b.Transactional() {
-		return nil, fmt.Errorf("transactional batch outside of a transaction: %w", batch.ErrInvalidRecord)
 	}
 	if codec, fixed := codecOf(cfg); fixed && codec != b.Codec() {
 		if b, err = batch.Recompress(b, codec, nil); err != nil {

@@ -56,9 +56,9 @@ func (w *twin) alive(it *Item) {
 	}
 }
 
-func (w *twin) Next(p Partition, pid int64, _ int16) (int32, bool, bool) {
+func (w *twin) Turn(p Partition, pid int64, _ int16) Turn {
 	seq, ok := w.next[producerKey{p, pid}]
-	return seq, ok, true
+	return Turn{Asked: true, Next: seq, Known: ok, Fresh: true}
 }
 
 // apply judges the oldest proposal's batches.

@@ -47,6 +47,7 @@ type rig struct {
 	ends   map[*Request][2]int // answers, releases
 	flying map[string]*Flush   // uploads and proposals that wait for their outcome, by name
 	next   map[producerKey]int32
+	epochs map[int64]int16 // of producers that began one
 	lastN  map[layout.Session]uint64
 	bytes  map[*Flush]int // inline bytes that were proposed
 
@@ -56,7 +57,7 @@ type rig struct {
 func newRig(t failer, cfg Config) *rig {
 	r := &rig{
 		t: t, names: map[*Request]string{}, ends: map[*Request][2]int{}, flying: map[string]*Flush{},
-		next: map[producerKey]int32{}, lastN: map[layout.Session]uint64{}, bytes: map[*Flush]int{},
+		next: map[producerKey]int32{}, epochs: map[int64]int16{}, lastN: map[layout.Session]uint64{}, bytes: map[*Flush]int{},
 	}
 	r.c = NewCore(cfg, r, r)
 	return r
@@ -88,10 +89,17 @@ func (r *rig) describe(f *Flush) string {
 		}
 		b.WriteString(r.names[it.request])
 		if it.pid >= 0 {
-			fmt.Fprintf(&b, "(%d#%d)", it.pid, it.seq)
+			fmt.Fprintf(&b, "(%d%s#%d)", it.pid, epochName(it.epoch), it.seq)
 		}
 	}
 	return b.String()
+}
+
+func epochName(epoch int16) string {
+	if epoch == 0 {
+		return ""
+	}
+	return fmt.Sprintf(".%d", epoch)
 }
 
 func (r *rig) Upload(f *Flush) {
@@ -164,9 +172,13 @@ func (r *rig) Release(q *Request) {
 	r.logf("release %s", r.names[q])
 }
 
-func (r *rig) Next(p Partition, pid int64, _ int16) (int32, bool, bool) {
+// Turn knows of epochs what "began" said.
+func (r *rig) Turn(p Partition, pid int64, epoch int16) Turn {
 	seq, ok := r.next[producerKey{p, pid}]
-	return seq, ok, true
+	if epoch > r.epochs[pid] {
+		seq = 0
+	}
+	return Turn{Asked: true, Next: seq, Known: ok, Fresh: true, Over: epoch < r.epochs[pid]}
 }
 
 func errorName(err error) string {

@@ -39,8 +39,8 @@ func (a *agent) ingStep(f func(c *ingest.Core)) {
 
 type ingestProducers agent
 
-func (x *ingestProducers) Next(p ingest.Partition, pid int64, epoch int16) (seq int32, known, fresh bool) {
-	return ingest.Expected(x.view.State(), p, pid, epoch)
+func (x *ingestProducers) Turn(p ingest.Partition, pid int64, epoch int16) ingest.Turn {
+	return ingest.TurnIn(x.view.State(), p, pid, epoch)
 }
 
 // ingestEffects carries out what the ingest core decides.
@@ -160,9 +160,7 @@ func (a *agent) produce(c *rpc) {
 			Data: append([]byte(nil), at.data...),
 		}
 		if at.data.ProducerID() >= 0 {
-			t := ingest.Turn{Asked: true}
-			t.Next, t.Known, t.Fresh = ingest.Expected(a.view.State(), r.Items[i].Partition, at.data.ProducerID(), 0)
-			r.Items[i].Turn = t
+			r.Items[i].Turn = ingest.TurnIn(a.view.State(), r.Items[i].Partition, at.data.ProducerID(), at.data.ProducerEpoch())
 		}
 	}
 	a.rpcs[r] = c

@@ -71,7 +71,7 @@ func (x *viewEffects) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 		if len(body.Inline) > 0 {
 			c.Shares(e.Session)
 		}
-		c.Applied(a.mono(), body, a.view.State().InlineOutstanding())
+		c.Applied(a.mono(), body, res, a.view.State().InlineOutstanding())
 	})
 	a.groupsApplied(e, body, res)
 	seen, digest := a.steps.Observe(e, body, res)
