@@ -1,7 +1,10 @@
 package state
 
 import (
+	"cmp"
+	"maps"
 	"math"
+	"slices"
 
 	"pgregory.net/rapid"
 
@@ -69,6 +72,7 @@ type producerKey struct {
 	topic     uint64
 	partition uint32
 	id        int64
+	epoch     int32
 }
 
 // drawing is what the commands of one entry add up to while they are drawn.
@@ -88,6 +92,8 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	switch op {
 	case 'G':
 		return d.group(t, base)
+	case 'T':
+		return d.txn(t, base)
 	case 'a':
 		return d.append(t)
 	case 'c':
@@ -137,9 +143,9 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: groups, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
+// commandMix is what commands are drawn from: groups, transactions, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
-var commandMix = []byte("GGGGGGGGkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
+var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
 
 // trim mostly moves log starts to where they can be.
 func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {
@@ -199,13 +205,29 @@ func (d *drawing) append(t *rapid.T) *pb.Command {
 		topic, partition := d.partition(t)
 		producer := int64(rapid.IntRange(-1, maxTwinProducer).Draw(t, "producer"))
 		epoch := int32(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, 1, 2, -1, math.MaxInt16 + 1}).Draw(t, "epoch"))
-		key := producerKey{topic, partition, producer}
+		if d.w.txnOf(producer) != nil && !rarely(t, "of a transactional id") {
+			producer += 100
+		}
+		transactional := uint32(0)
+		if x := d.w.txn(rapid.SampledFrom(drawnTxns).Draw(t, "transaction")); x != nil && rapid.Bool().Draw(t, "transactional") {
+			producer, epoch = d.producer(t, x)
+			transactional = uint32(rapid.SampledFrom([]int{2, 2, 2, 1, 1, 0}).Draw(t, "kind"))
+			if len(x.parts) > 0 && rapid.Bool().Draw(t, "where it is") {
+				at := slices.Collect(maps.Keys(x.parts))
+				slices.SortFunc(at, func(a, b twinOffsetKey) int {
+					return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+				})
+				key := rapid.SampledFrom(at).Draw(t, "its partition")
+				topic, partition = key.topic, key.partition
+			}
+		}
+		key := producerKey{topic, partition, producer, epoch}
 		seq := d.sequence(t, key)
 		for range rapid.IntRange(1, 3).Draw(t, "batches") {
 			b := batch{
 				topic: topic, partition: partition, producer: producer, epoch: epoch, seq: seq,
 				records: uint32(rapid.IntRange(1, 3).Draw(t, "records")), bytes: uint32(rapid.IntRange(1, 20).Draw(t, "bytes")),
-				delta: int64(rapid.IntRange(-3, 3).Draw(t, "delta")),
+				delta: int64(rapid.IntRange(-3, 3).Draw(t, "delta")), transactional: transactional,
 			}
 			batches = append(batches, b)
 			if seq >= 0 {
@@ -247,7 +269,9 @@ func (d *drawing) sequence(t *rapid.T, key producerKey) int32 {
 	expected, earlier := int32(0), int32(0)
 	if topic := d.w.live(key.topic); topic != nil && int(key.partition) < len(topic.parts) {
 		if known := topic.parts[key.partition].producers[key.id]; known != nil {
-			expected = NextSequence(known.sent[len(known.sent)-1].last())
+			if int32(known.epoch) == key.epoch {
+				expected = NextSequence(known.sent[len(known.sent)-1].last())
+			}
 			earlier = rapid.SampledFrom(known.sent).Draw(t, "earlier").seq
 		}
 	}

@@ -59,7 +59,7 @@ func drawBatches(t *rapid.T) []batch {
 			records:   uint32(rapid.IntRange(1, 3).Draw(t, "records")),
 		}
 		b.bytes = 10 * b.records
-		key := producerKey{b.topic, b.partition, b.producer}
+		key := producerKey{b.topic, b.partition, b.producer, b.epoch}
 		switch op := rapid.IntRange(0, 9).Draw(t, "sequence"); {
 		case b.producer < 0:
 			b.seq, b.epoch = -1, -1

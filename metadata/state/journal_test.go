@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"testing"
 
 	"wadi/internal/layout"
@@ -147,6 +148,8 @@ type batch struct {
 	records   uint32
 	bytes     uint32
 	delta     int64 // of its max timestamp to the batch before
+
+	transactional uint32
 }
 
 // plain is a batch of no producer.
@@ -169,17 +172,21 @@ func appendBatches(flush uint64, batches ...batch) *pb.Command {
 			c.Topics, c.Partitions = append(c.Topics, b.topic), append(c.Partitions, b.partition)
 			c.Offsets, c.Runs = append(c.Offsets, end), append(c.Runs, 0)
 		}
-		follows := same && batches[i-1].producer == b.producer && batches[i-1].epoch == b.epoch && (b.seq < 0 ||
+		follows := same && batches[i-1].producer == b.producer && batches[i-1].epoch == b.epoch && batches[i-1].transactional == b.transactional && (b.seq < 0 ||
 			b.seq == AddSequence(batches[i-1].seq, int32(batches[i-1].records)))
 		if !follows {
 			c.Runs[len(c.Runs)-1]++
 			c.ProducerIds, c.ProducerEpochs = append(c.ProducerIds, b.producer), append(c.ProducerEpochs, b.epoch)
 			c.Sequences, c.Batches = append(c.Sequences, b.seq), append(c.Batches, 0)
+			c.Transactional = append(c.Transactional, b.transactional)
 		}
 		c.Batches[len(c.Batches)-1]++
 		c.Records, c.Bytes = append(c.Records, b.records), append(c.Bytes, b.bytes)
 		c.MaxTimestamps = append(c.MaxTimestamps, b.delta)
 		end += uint64(b.bytes)
+	}
+	if !slices.ContainsFunc(c.Transactional, func(v uint32) bool { return v != 0 }) {
+		c.Transactional = nil
 	}
 	if flush != 0 {
 		c.Size = end

@@ -19,6 +19,7 @@ type naiveProducer struct {
 type naiveBatch struct {
 	seq, records int32
 	base, ms     int64
+	aborted      bool // in a transaction, under an epoch that goes on: nothing is a repeat of it
 }
 
 // last is the batch's last sequence, on the ring from 0 to the largest int32.
@@ -47,7 +48,7 @@ func (p *naiveProducer) judge(id int64, epoch int16, seq, records int32, expired
 		return OK, -1, -1
 	}
 	for _, b := range slices.Backward(p.sent) { // Semantics line 23
-		if b.seq == seq && b.records == records {
+		if b.seq == seq && b.records == records && !b.aborted {
 			return Duplicate, b.base, b.ms
 		}
 	}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -59,7 +60,7 @@ var drawJournal = rapid.Custom(func(t *rapid.T) []Entry {
 // than they seem to.
 func TestDrawnJournalsReachEverything(t *testing.T) {
 	commands, batches, steps := map[Code]int{}, map[Code]int{}, map[string]int{}
-	for seed := range 150 {
+	for seed := range 300 {
 		s := New()
 		for _, e := range drawJournal.Example(seed) {
 			r := s.Apply(e)
@@ -72,10 +73,22 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 				if e.Body.Commands[i].GetSweep() != nil && c.Code == OK && c.ID > 0 {
 					steps["sweep that leaves something"]++
 				}
+				if end := e.Body.Commands[i].GetEndTxn(); end != nil && len(c.Touched) > 0 {
+					steps[fmt.Sprintf("transaction ends, commit %v", end.Commit)]++
+				}
+				if e.Body.Commands[i].GetInitProducer() != nil && len(c.Touched) > 0 {
+					steps["transaction is fenced"]++
+				}
 				for _, b := range c.Batches {
 					batches[b.Code]++
 				}
 			}
+		}
+		steps["transaction is open"] += s.OpenTxnCount()
+		steps["pending positions"] += s.pendingOffsets
+		steps["aborted"] += s.abortedCount
+		if s.highestExpired >= 0 {
+			steps["producers expired"]++
 		}
 		steps["archives"] += len(s.archives)
 		steps["partition waits for a sweep"] += len(s.trimmed)
@@ -101,13 +114,14 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 	if commands[NotMore] < 10 {
 		t.Errorf("%d commands are %v", commands[NotMore], NotMore)
 	}
-	for code := UnknownGroup; code <= NotEmpty; code++ {
+	for code := UnknownGroup; code <= InvalidTxnState; code++ {
 		if commands[code] < 3 {
 			t.Errorf("%d commands are %v", commands[code], code)
 		}
 	}
 	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost",
-		"partition waits for a sweep"} {
+		"partition waits for a sweep", "transaction ends, commit true", "transaction ends, commit false", "transaction is fenced",
+		"transaction is open", "pending positions", "aborted", "producers expired"} {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)
 		}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"math"
+	"slices"
 
 	pb "wadi/metadata/metadatapb"
 )
@@ -19,6 +20,8 @@ type producerRun struct {
 	epoch int32
 	seq   int32
 	sent  []sentBatch
+
+	transactional uint32
 }
 
 type sentBatch struct{ records, bytes, ms int64 }
@@ -39,6 +42,18 @@ func (w *twin) unfold(k *pb.AppendBatches) (sections []section, ok bool) {
 	if n := len(columns.ProducerIds); len(columns.ProducerEpochs) != n || len(columns.Sequences) != n || len(columns.Batches) != n {
 		return nil, false
 	}
+	transactional := slices.Clone(k.Transactional)
+	if len(transactional) == 0 {
+		transactional = make([]uint32, len(columns.ProducerIds))
+	}
+	if len(transactional) != len(columns.ProducerIds) {
+		return nil, false
+	}
+	for i, v := range transactional {
+		if v > 2 || v > 0 && columns.ProducerIds[i] < 0 {
+			return nil, false
+		}
+	}
 	if n := len(columns.Records); len(columns.Bytes) != n || len(columns.MaxTimestamps) != n {
 		return nil, false
 	}
@@ -50,7 +65,8 @@ func (w *twin) unfold(k *pb.AppendBatches) (sections []section, ok bool) {
 			if len(columns.ProducerIds) == 0 {
 				return nil, false
 			}
-			r := producerRun{id: columns.ProducerIds[0], epoch: columns.ProducerEpochs[0], seq: columns.Sequences[0]}
+			r := producerRun{id: columns.ProducerIds[0], epoch: columns.ProducerEpochs[0], seq: columns.Sequences[0], transactional: transactional[0]}
+			transactional = transactional[1:]
 			for range columns.Batches[0] {
 				if len(columns.Records) == 0 || columns.Records[0] == 0 || columns.Records[0] > math.MaxInt32 || columns.Bytes[0] == 0 {
 					return nil, false
@@ -101,9 +117,10 @@ func (w *twin) append(k *pb.AppendBatches, index int) Result {
 				if got.Code == OK {
 					accepted = true
 					p := w.live(s.topic).parts[s.part]
+					begins := w.joined(s, r, got.Base)
 					p.batches = append(p.batches, twinBatch{
 						base: got.Base, last: got.Base + b.records - 1, maxTimestamp: b.ms, position: w.position, object: number,
-						section: index*1000 + i, offset: uint32(offset), length: uint32(b.bytes),
+						section: index*1000 + i, offset: uint32(offset), length: uint32(b.bytes), begins: begins,
 					})
 					p.next += b.records
 				}
@@ -134,6 +151,9 @@ func (w *twin) judge(s section, r producerRun, seq int32, b sentBatch) BatchResu
 	}
 	p := t.parts[s.part]
 	if r.id >= 0 {
+		if code := w.judgeTxn(s, r); code != OK {
+			return BatchResult{Code: code, Base: -1, Time: -1}
+		}
 		if r.epoch < 0 || r.epoch > math.MaxInt16 {
 			return BatchResult{Code: Invalid, Base: -1, Time: -1}
 		}
@@ -141,7 +161,7 @@ func (w *twin) judge(s section, r producerRun, seq int32, b sentBatch) BatchResu
 		if known == nil {
 			known = &naiveProducer{}
 		}
-		code, base, ms := known.judge(r.id, int16(r.epoch), seq, int32(b.records), -1)
+		code, base, ms := known.judge(r.id, int16(r.epoch), seq, int32(b.records), w.expired)
 		if code != OK {
 			return BatchResult{Code: code, Base: base, Time: ms}
 		}

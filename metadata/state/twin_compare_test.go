@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -16,7 +17,7 @@ func compareResults(got *Results, want Results) error {
 	}
 	for i, w := range want.Commands {
 		g := got.Commands[i]
-		if g.Code != w.Code || g.ID != w.ID || !slices.Equal(g.Batches, w.Batches) {
+		if g.Code != w.Code || g.ID != w.ID || !slices.Equal(g.Batches, w.Batches) || g.Epoch != w.Epoch || !slices.Equal(g.Touched, w.Touched) {
 			return fmt.Errorf("command %d: %+v, want %+v", i, g, w)
 		}
 	}
@@ -25,7 +26,7 @@ func compareResults(got *Results, want Results) error {
 
 // compare reads everything that can be read of a State. names is false for a snapshot, which has no lookup by name.
 func (w *twin) compare(s *State, names bool) error {
-	for _, step := range []func(*State) error{s.checkSelf, w.compareTotals, w.compareSessions, w.compareObjects, w.compareConfigs, w.compareGroups} {
+	for _, step := range []func(*State) error{s.checkSelf, w.compareTotals, w.compareSessions, w.compareObjects, w.compareConfigs, w.compareGroups, w.compareTxns} {
 		if err := step(s); err != nil {
 			return fmt.Errorf("after position %d: %w", w.position, err)
 		}
@@ -87,7 +88,7 @@ func (w *twin) compareTotals(s *State) error {
 		s.LastMark(), s.ArchivedTo(), s.InlineOutstanding(), s.RunCount(), s.ProducerCount(), s.Partitions(),
 		s.Unswept(),
 	}
-	want := []any{w.position, id, incarnation, level, w.pids, int64(-1), lastMark, w.archived, inline, runs, pairs, parts,
+	want := []any{w.position, id, incarnation, level, w.pids, w.expired, lastMark, w.archived, inline, runs, pairs, parts,
 		len(w.waiting()) + len(w.trimmed)}
 	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("totals %v, want %v", got, want)
@@ -161,6 +162,9 @@ func (w *twin) compareTopic(s *State, want *twinTopic, names bool) error {
 		if err := w.comparePartition(t.Partition(int32(i)), p); err != nil {
 			return fmt.Errorf("partition %d: %w", i, err)
 		}
+		if err := w.compareStable(t.Partition(int32(i)), t.Number, i, p); err != nil {
+			return fmt.Errorf("partition %d: %w", i, err)
+		}
 	}
 	if t.Partition(-1) != nil || t.Partition(int32(len(want.parts))) != nil {
 		return fmt.Errorf("has a partition outside 0 to %d", len(want.parts)-1)
@@ -172,7 +176,7 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 	runs := w.runs(want)
 	var got []Run
 	p.EachRun(func(r Run) { got = append(got, r) })
-	if p.Next != want.next || p.LSO() != want.next || p.LogStart != want.start || p.Runs() != len(runs) || !slices.Equal(got, runs) {
+	if p.Next != want.next || p.LogStart != want.start || p.Runs() != len(runs) || !slices.Equal(got, runs) {
 		return fmt.Errorf("log from %d to %d, runs %+v, want %d to %d, %+v", p.LogStart, p.Next, got, want.start, want.next, runs)
 	}
 	size := int64(0)
@@ -201,7 +205,8 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 	if len(told) != len(want.producers) {
 		return fmt.Errorf("producers %+v, want %d", told, len(want.producers))
 	}
-	for id := range int64(maxTwinProducer + 1) {
+	ids := slices.AppendSeq([]int64{0, 1, 2}, maps.Keys(want.producers))
+	for _, id := range ids {
 		known := want.producers[id]
 		if known != nil {
 			last := known.sent[len(known.sent)-1]

@@ -230,6 +230,7 @@ func (w *twin) deleteGroup(base int64, k *pb.DeleteGroup) Result {
 		return Result{Code: Conflict}
 	}
 	delete(w.groups.byName, k.Group)
+	w.dropPending(k.Group)
 	return Result{}
 }
 
@@ -265,7 +266,7 @@ func (w *twin) expireOffsets(k *pb.ExpireOffsets) Result {
 			delete(g.offsets, key)
 		}
 	}
-	if over && len(g.offsets) == 0 {
+	if over && len(g.offsets) == 0 && !w.pendingIn(k.Group) {
 		delete(w.groups.byName, k.Group)
 		return Result{ID: 1}
 	}

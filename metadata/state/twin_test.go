@@ -22,6 +22,8 @@ type twin struct {
 	archives []twinArchive
 	configs  twinConfigs
 	groups   twinGroups
+	txns     twinTxns
+	expired  int64     // highest producer id that a partition forgot for its age
 	trimmed  []trimmed // partitions with runs below their log start, and some that had
 
 	// The entry being applied.
@@ -43,6 +45,7 @@ type twinPart struct {
 	next      int64
 	batches   []twinBatch
 	producers map[int64]*naiveProducer
+	aborted   []AbortedTxn
 }
 
 // twinBatch is one accepted batch and where its bytes are.
@@ -52,6 +55,8 @@ type twinBatch struct {
 	object                   uint64 // 0 = inline
 	section                  int    // tells sections of one position apart
 	offset, length           uint32
+	begins                   bool // it is a transaction's first, and so begins a run
+	marker                   *Run // a transaction's marker, in no object
 }
 
 type twinObject struct {
@@ -65,7 +70,7 @@ type twinArchive struct {
 }
 
 func newTwin() *twin {
-	return &twin{sessions: map[layout.Session]*Session{}, pids: 1, configs: newTwinConfigs()}
+	return &twin{sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
 }
 
 // apply returns what State's results must be.
@@ -147,8 +152,17 @@ func (w *twin) command(c *pb.Command, index int) Result {
 	case *pb.Command_AlterConfigs:
 		return w.alter(c.Base, k.AlterConfigs)
 	case *pb.Command_InitProducer:
-		w.pids++
-		return Result{ID: w.pids - 1}
+		return w.initProducer(c.Base, k.InitProducer)
+	case *pb.Command_AddToTxn:
+		return w.addToTxn(c.Base, k.AddToTxn)
+	case *pb.Command_CommitTxnOffsets:
+		return w.commitTxnOffsets(c.Base, k.CommitTxnOffsets)
+	case *pb.Command_EndTxn:
+		return w.endTxn(c.Base, k.EndTxn)
+	case *pb.Command_ExpireTxns:
+		return w.expireTxns(k.ExpireTxns)
+	case *pb.Command_ExpireProducers:
+		return w.expireProducers(k.ExpireProducers)
 	case *pb.Command_Mark:
 		w.marks = append(w.marks, w.position)
 		return Result{ID: w.position}
@@ -378,7 +392,11 @@ func (w *twin) archive(k *pb.Archived) Code {
 func (w *twin) runs(p *twinPart) []Run {
 	var runs []Run
 	for i, b := range p.batches {
-		if i > 0 {
+		if b.marker != nil {
+			runs = append(runs, *b.marker)
+			continue
+		}
+		if i > 0 && !b.begins && p.batches[i-1].marker == nil {
 			r, before := &runs[len(runs)-1], p.batches[i-1]
 			if b.position == before.position && b.section == before.section && r.Offset+r.Length == b.offset {
 				r.Last, r.MaxTimestamp, r.Length = b.last, max(r.MaxTimestamp, b.maxTimestamp), r.Length+b.length
@@ -407,7 +425,7 @@ func (w *twin) eachRun(visit func(Run)) {
 // refs counts the runs that lie in an object, directly or because it archives their entry.
 func (w *twin) refs(number uint64) (n uint64) {
 	w.eachRun(func(r Run) {
-		if r.Inline() && w.archiveOf(int64(r.Place)) == number || !r.Inline() && r.Place == number {
+		if r.Inline() && w.archiveOf(int64(r.Place)) == number || !r.Inline() && !r.Marker() && r.Place == number {
 			n++
 		}
 	})

@@ -43,8 +43,8 @@ type Txn struct {
 	BeganMs    int64 // the proposer's clock there, Unix milliseconds
 	ChangedMs  int64 // likewise, of the last change to the id
 
-	previousID    int64  // the producer id before, fenced for good; -1 = none
-	previousEpoch int16  // the epoch that Epoch was made from, in the same hands (KIP-360); -1 = none
+	previousID    int64 // the producer id before, fenced for good; -1 = none
+	previousEpoch int16 // the epoch that Epoch was made from, in the same hands (KIP-360); -1 = none
 	ended         txnEnd
 
 	gen     uint64
