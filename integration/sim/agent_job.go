@@ -115,6 +115,9 @@ func (x *jobEffects) Compact(revision int64) {
 
 func (x *jobEffects) Clean(dropped []*pb.KeptRoot, next checkpoint.Written, sweep bool) {
 	x.do("clean", func(s *checkpoint.Steps) (func(), error) {
+		if sweep {
+			(*agent)(x).ambushed(3)
+		}
 		again, err := s.Clean(past, dropped, next, sweep)
 		return func() { x.job.Cleaned((*agent)(x).mono(), again, err) }, err
 	})

@@ -76,7 +76,7 @@ func (c bucketClient) call(name, key string, effect func() error) error {
 				done()
 			}
 		}
-		there, back := w.between(2*time.Millisecond, 40*time.Millisecond), w.latency()
+		there, back := w.between(2*time.Millisecond, 40*time.Millisecond)+w.current.slow, w.latency()
 		if w.chance(f.bucketSlow) {
 			there += w.between(0, 4*ttl)
 		}

@@ -32,7 +32,7 @@ func (c etcdClient) call(name string, limit time.Duration, effect func() error) 
 			a.after(w.latency(), func() { answer(err) })
 			return
 		}
-		there, back, late := w.latency(), w.latency(), w.chance(f.late)
+		there, back, late := w.latency()+w.current.slow, w.latency(), w.chance(f.late)
 		if late { // it lies in a buffer somewhere
 			there += w.between(0, 3*ttl)
 		}

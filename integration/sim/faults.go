@@ -9,13 +9,14 @@ type faults struct {
 	watchLost, watchRepeat, watchLate, watchCut float64 // watch batches
 	bucketSlow, bucketError, bucketLost         float64
 	replyLost                                   float64 // of an agent to its client
+	ambush                                      float64 // at places where a lost lease hurts most
 }
 
 // drawFaults decides which faults a run has, and how often.
 func (w *World) drawFaults() (f faults) {
 	for _, p := range []*float64{
 		&f.late, &f.requestLost, &f.answerLost, &f.watchLost, &f.watchRepeat, &f.watchLate, &f.watchCut,
-		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost,
+		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush,
 	} {
 		switch n := w.rng.IntN(20); {
 		case n < 5:
@@ -74,11 +75,7 @@ var disasters = [8]disaster{
 	{"revoke", 5 * time.Second, func(w *World) {
 		a := w.anyAgent()
 		if a.up && a.sess != nil {
-			if id, _, _ := a.sess.Session(); id != 0 {
-				w.revoked[id] = true
-				w.note("lease of agent=%d revoked: %v", a.id, w.etcd.Revoke(int64(id)))
-				w.afterEtcd()
-			}
+			a.revoke()
 		}
 	}},
 	{"drain", 3 * time.Second, func(w *World) {
@@ -114,6 +111,28 @@ func (w *World) planDisasters(end time.Duration) {
 			})
 		}
 	}
+}
+
+// revoke ends the agent's lease, as an operator may.
+func (a *agent) revoke() {
+	w := a.w
+	if id, _, _ := a.sess.Session(); id != 0 && w.etcdUp {
+		w.revoked[id] = true
+		w.note("lease of agent=%d revoked: %v", a.id, w.etcd.Revoke(int64(id)))
+		w.afterEtcd()
+	}
+}
+
+// ambushed slows every call of the coroutine that has come this far and ends its agent's lease meanwhile: what it is about
+// to do lands when the agent has another session.
+func (a *agent) ambushed(often float64) {
+	w := a.w
+	if !w.chance(often * w.faults.ambush) {
+		return
+	}
+	w.current.slow = w.between(ttl/8, ttl*3/4)
+	w.note("agent=%d ambushed, calls take %v", a.id, w.current.slow)
+	a.after(0, a.revoke)
 }
 
 func (w *World) anyAgent() *agent { return w.agents[w.rng.IntN(len(w.agents))] }

@@ -13,6 +13,7 @@ type proc struct {
 	yield func(struct{}) bool
 	next  func() (struct{}, bool)
 	stop  func()
+	slow  time.Duration // by which its calls are late
 	ended bool
 }
 
