@@ -19,9 +19,9 @@ func (x *idleEffects) Upload(f *Flush) { x.uploads = append(x.uploads, f) }
 func (x *idleEffects) Propose(f *Flush, _ *pb.Command, _ [][]byte) {
 	x.proposals = append(x.proposals, f)
 }
-func (x *idleEffects) Drop(*Flush)      {}
-func (x *idleEffects) Answer(*Request)  { x.answered++ }
-func (x *idleEffects) Release(*Request) {}
+func (x *idleEffects) Drop(*Flush)                       {}
+func (x *idleEffects) Answer(*Request)                   { x.answered++ }
+func (x *idleEffects) Release(*Request)                  {}
 func (x *idleEffects) Turn(Partition, int64, int16) Turn { return Turn{Asked: true} }
 
 // BenchmarkCore takes 1,000 requests of one batch each, over 1,000 partitions, from arrival to answer.

@@ -15,11 +15,12 @@ import (
 //
 //	config [inline-max=] [flush-bytes=] [puts=] [buffered=] [budget=]   a new core
 //	open|lost <session>
-//	produce <name> conn= [timeout=]     a line per batch: <topic>/<partition> <bytes> [pid= seq= n= epoch=]
+//	produce <name> conn= [timeout=]     a line per batch: <topic>/<partition> <bytes> [pid= seq= n= epoch=] [txn|joins]
 //	uploaded|upload-failed <session>.<n>
 //	committed|unknown|not-proposed <session>.<n>|inline
 //	expects <topic>/<partition> pid= seq=    what State says from now on
 //	advanced <topic>/<partition>
+//	began pid= epoch=                   the producer goes on under the epoch: those before it are over
 //	outstanding bytes=
 //	stage [no-inline] [no-produce]
 //	silent [over]
@@ -70,6 +71,12 @@ func TestTranscripts(t *testing.T) {
 				r.next[producerKey{r.partition(arg(0)), pid}] = int32(seq)
 			case "advanced":
 				r.c.Advanced(r.now, r.partition(arg(0)))
+			case "began":
+				var pid int64
+				var epoch int
+				d.ScanArgs(t, "pid", &pid)
+				d.ScanArgs(t, "epoch", &epoch)
+				r.began(pid, int16(epoch))
 			case "outstanding":
 				var n int64
 				d.ScanArgs(t, "bytes", &n)

@@ -21,6 +21,7 @@ type twin struct {
 	queue   []*Flush // proposed, not applied
 	logs    map[Partition][]*Item
 	next    map[producerKey]int32
+	epochs  map[int64]int16           // of producers
 	bases   map[*Item]int64           // of what was accepted
 	serial  map[*Item]int             // order of arrival
 	sends   map[connPartition][]*Item // what was proposed
@@ -37,7 +38,7 @@ func (w *twin) propose(f *Flush) {
 		k := connPartition{it.request.Conn, it.Partition}
 		for _, before := range w.sends[k] {
 			// A held batch lets an earlier one of its producer pass, which its client sent again.
-			if w.serial[it] <= w.serial[before] && !(it.pid >= 0 && it.pid == before.pid && ahead(it.seq, before.seq)) {
+			if w.serial[it] <= w.serial[before] && !(it.pid >= 0 && it.pid == before.pid && it.epoch == before.epoch && ahead(it.seq, before.seq)) {
 				w.t.Fatalf("connection %d, partition %v: batch %d proposed after %d", k.conn, k.partition, w.serial[it], w.serial[before])
 			}
 		}
@@ -56,9 +57,32 @@ func (w *twin) alive(it *Item) {
 	}
 }
 
-func (w *twin) Turn(p Partition, pid int64, _ int16) Turn {
+func (w *twin) Turn(p Partition, pid int64, epoch int16) Turn {
 	seq, ok := w.next[producerKey{p, pid}]
-	return Turn{Asked: true, Next: seq, Known: ok, Fresh: true}
+	return Turn{Asked: true, Next: seq, Known: ok, Fresh: true, Over: epoch < w.epochs[pid]}
+}
+
+// begin gives a producer its next epoch, in which sequences start at 0.
+func (w *twin) begin(pid int64) {
+	w.epochs[pid]++
+	for _, m := range []map[producerKey]int32{w.next, w.seqs} {
+		for k := range m {
+			if k.pid == pid {
+				m[k] = 0
+			}
+		}
+	}
+	w.r.c.Began(w.r.now, pid, w.epochs[pid])
+	w.notHeld(pid)
+}
+
+// notHeld fails when a batch of an epoch that is over is the one that its queue waits for.
+func (w *twin) notHeld(pid int64) {
+	for _, q := range w.r.c.held.queues {
+		if it := q.items[0]; it.pid == pid && it.epoch < w.epochs[pid] {
+			w.t.Fatalf("batch %d of epoch %d is held in epoch %d", w.serial[it], it.epoch, w.epochs[pid])
+		}
+	}
 }
 
 // apply judges the oldest proposal's batches.
@@ -66,6 +90,10 @@ func (w *twin) apply(f *Flush) []Result {
 	list := make([]Result, len(f.items))
 	for i, it := range f.items {
 		k := producerKey{it.Partition, it.pid}
+		if it.epoch < w.epochs[it.pid] {
+			list[i] = Result{Code: state.InvalidProducerEpoch, Base: -1}
+			continue
+		}
 		if it.pid >= 0 && it.seq != w.next[k] {
 			list[i] = Result{Code: state.OutOfOrderSequence, Base: -1}
 			if ahead(w.next[k], it.seq) {
@@ -86,19 +114,31 @@ func (w *twin) apply(f *Flush) []Result {
 func (w *twin) produce() {
 	conn := uint64(rapid.IntRange(1, 4).Draw(w.t, "conn"))
 	q := &Request{Conn: conn, Deadline: w.r.now + time.Duration(rapid.IntRange(0, 5000).Draw(w.t, "timeout"))*time.Millisecond}
+	q.JoinsTxn = rapid.Bool().Draw(w.t, "joins")
 	n := rapid.IntRange(1, 4).Draw(w.t, "batches")
 	first := rapid.IntRange(0, 5).Draw(w.t, "partition")
 	for i := range n {
 		p := Partition{1, int32((first + i) % 6)}
 		pid := rapid.SampledFrom([]int64{-1, int64(conn), int64(conn), 9}).Draw(w.t, "pid")
 		size := rapid.SampledFrom([]int{61, 100, 400, 1500, 3000}).Draw(w.t, "size")
-		seq, records := int32(-1), int32(rapid.IntRange(1, 3).Draw(w.t, "records"))
+		seq, records, epoch := int32(-1), int32(rapid.IntRange(1, 3).Draw(w.t, "records")), int16(-1)
 		if pid >= 0 {
 			k := producerKey{p, pid}
 			seq = max(0, w.seqs[k]+int32(rapid.SampledFrom([]int{0, 0, 0, 0, -1, 2}).Draw(w.t, "slip")))
-			w.seqs[k] = addSequence(seq, records)
+			// Somebody who was fenced may go on for a while.
+			if epoch = max(0, w.epochs[pid]-int16(rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(w.t, "late"))); epoch == w.epochs[pid] {
+				w.seqs[k] = addSequence(seq, records)
+			}
 		}
-		q.Items = append(q.Items, Item{Partition: p, Data: header(size, pid, 0, seq, records, 1000)})
+		data := header(size, pid, epoch, seq, records, 1000)
+		if rapid.Bool().Draw(w.t, "transactional") {
+			data[22] |= 0x10
+		}
+		it := Item{Partition: p, Data: data}
+		if pid >= 0 {
+			it.Turn = w.Turn(p, pid, epoch) // as the shell does
+		}
+		q.Items = append(q.Items, it)
 	}
 	for i := range q.Items {
 		w.sent++
@@ -106,6 +146,7 @@ func (w *twin) produce() {
 	}
 	w.r.names[q] = fmt.Sprint("request ", w.sent)
 	w.r.c.Produce(w.r.now, q)
+	w.notHeld(int64(conn))
 }
 
 func (w *twin) endUpload(i int, err error) {
@@ -156,7 +197,7 @@ func TestCoreProperties(t *testing.T) {
 			InlineMaxBytes: 1000, InlineBudget: 4000, MaxOutstanding: 1 << 20, MaxBuffered: 30_000,
 		})
 		w := &twin{
-			t: t, r: r, logs: map[Partition][]*Item{}, next: map[producerKey]int32{}, bases: map[*Item]int64{},
+			t: t, r: r, logs: map[Partition][]*Item{}, next: map[producerKey]int32{}, epochs: map[int64]int16{}, bases: map[*Item]int64{},
 			serial: map[*Item]int{}, sends: map[connPartition][]*Item{}, seqs: map[producerKey]int32{},
 		}
 		r.c.prod, r.onUpload, r.onPropose = w, w.upload, w.propose
@@ -192,6 +233,7 @@ func TestCoreProperties(t *testing.T) {
 			"stage": func(t *rapid.T) {
 				r.c.Stage(r.now, rapid.Bool().Draw(t, "no inline"), rapid.IntRange(0, 3).Draw(t, "no produce") == 0)
 			},
+			"begin": func(t *rapid.T) { w.begin(rapid.SampledFrom([]int64{1, 2, 3, 4, 9}).Draw(t, "pid")) },
 			"other": func(t *rapid.T) { // another agent's connection closes a gap
 				k := producerKey{Partition{1, int32(rapid.IntRange(0, 5).Draw(t, "partition"))}, 9}
 				w.next[k] = max(w.next[k], w.seqs[k])
@@ -234,7 +276,7 @@ func (w *twin) finish() {
 			}
 		}
 	}
-	if c := r.c; c.bytes != 0 || c.uploads != 0 || len(c.parts) != 0 || len(c.expected) != 0 || c.held.count != 0 ||
+	if c := r.c; c.bytes != 0 || c.uploads != 0 || len(c.parts) != 0 || len(c.expected) != 0 || c.held.count != 0 || len(c.held.of) != 0 ||
 		len(c.held.queues) != 0 || len(c.deadlines) != 0 || len(c.ready) != 0 {
 		w.t.Fatalf("left behind: %d bytes, %d uploads, %d partitions, %d producers, %d held, %d deadlines",
 			c.bytes, c.uploads, len(c.parts), len(c.expected), c.held.count, len(c.deadlines))

@@ -129,12 +129,40 @@ func (r *rig) Propose(f *Flush, cmd *pb.Command, inline [][]byte) {
 	for _, b := range inline {
 		r.bytes[f] += len(b)
 	}
+	r.unmixed(f, a)
 	if r.onPropose != nil {
 		r.onPropose(f)
 		return
 	}
 	r.logf("propose %s%s", name, r.describe(f))
+	if len(a.Transactional) > 0 {
+		r.logf("  batches of runs %v, transactional %v", a.Batches, a.Transactional)
+	}
 	r.flying["commit "+name] = f
+}
+
+// unmixed checks that each batch of a producer run belongs to transactions as the run says.
+func (r *rig) unmixed(f *Flush, a *pb.AppendBatches) {
+	if n := len(a.Transactional); n != 0 && n != len(a.Batches) {
+		r.t.Fatalf("%d runs, %d of them marked", len(a.Batches), n)
+	}
+	i, marked := 0, false
+	for run, n := range a.Batches {
+		want := outside
+		if len(a.Transactional) > 0 {
+			want = membership(a.Transactional[run])
+		}
+		marked = marked || want != outside
+		for ; n > 0; n-- {
+			if it := f.items[i]; it.txn != want || want != outside && (it.pid < 0 || !it.Data.Transactional()) {
+				r.t.Fatalf("batch %d of producer %d is in a run of kind %d", i, it.pid, want)
+			}
+			i++
+		}
+	}
+	if marked != (len(a.Transactional) > 0) {
+		r.t.Fatal("a column that says nothing")
+	}
 }
 
 func (r *rig) Drop(f *Flush) { r.logf("drop %d.%d", f.Session, f.N) }
@@ -172,7 +200,19 @@ func (r *rig) Release(q *Request) {
 	r.logf("release %s", r.names[q])
 }
 
-// Turn knows of epochs what "began" said.
+// began tells that a producer goes on under an epoch, whose sequences start at 0.
+func (r *rig) began(pid int64, epoch int16) {
+	if epoch > r.epochs[pid] {
+		for k := range r.next {
+			if k.pid == pid {
+				r.next[k] = 0
+			}
+		}
+	}
+	r.epochs[pid] = epoch
+	r.c.Began(r.now, pid, epoch)
+}
+
 func (r *rig) Turn(p Partition, pid int64, epoch int16) Turn {
 	seq, ok := r.next[producerKey{p, pid}]
 	if epoch > r.epochs[pid] {
@@ -190,13 +230,19 @@ func errorName(err error) string {
 	return err.Error()
 }
 
-// produce takes lines "<topic>/<partition> <bytes> [pid=.. seq=.. n=.. epoch=..]".
+// produce takes lines "<topic>/<partition> <bytes> [pid=.. seq=.. n=.. epoch=..] [txn|joins]": the batch is one of a
+// transaction, of a request whose batches join it with "joins".
 func (r *rig) produce(name string, conn uint64, timeout time.Duration, lines ...string) *Request {
 	q := &Request{Conn: conn, Deadline: r.now + timeout}
 	for _, line := range lines {
 		f := strings.Fields(line)
 		pid, seq, n, epoch := int64(-1), int64(-1), int64(1), int64(-1)
+		txn := false
 		for _, kv := range f[2:] {
+			if kv == "txn" || kv == "joins" {
+				txn, q.JoinsTxn = true, kv == "joins"
+				continue
+			}
 			k, v, _ := strings.Cut(kv, "=")
 			x, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
@@ -217,9 +263,11 @@ func (r *rig) produce(name string, conn uint64, timeout time.Duration, lines ...
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		q.Items = append(q.Items, Item{
-			Partition: r.partition(f[0]), Data: header(size, pid, int16(epoch), int32(seq), int32(n), 1000),
-		})
+		data := header(size, pid, int16(epoch), int32(seq), int32(n), 1000)
+		if txn {
+			data[22] |= 0x10
+		}
+		q.Items = append(q.Items, Item{Partition: r.partition(f[0]), Data: data})
 	}
 	r.names[q] = name
 	r.c.Produce(r.now, q)
