@@ -81,6 +81,7 @@ type drawing struct {
 	next   map[producerKey]int32
 	flush  uint64
 	inline uint64
+	stamps bool // a command of the entry may make a topic stamp its records
 }
 
 func (d *drawing) command(t *rapid.T) *pb.Command {
@@ -97,6 +98,7 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	case 'a':
 		return d.append(t)
 	case 'c':
+		d.stamps = true
 		name := rapid.SampledFrom([]string{"a", "b", "a.b", "a_b", "c", ""}).Draw(t, "name")
 		c := createTopic(name, uint32(rapid.SampledFrom([]int{1, 2, 3, 2, 0}).Draw(t, "partitions")), base)
 		if rapid.Bool().Draw(t, "configs") {
@@ -108,6 +110,7 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 		}
 		return c
 	case 'k':
+		d.stamps = true
 		return d.alter(t, base)
 	case 'd':
 		return deleteTopic(d.topic(t), base)
@@ -307,7 +310,7 @@ func (d *drawing) deform(t *rapid.T, k *pb.AppendBatches) {
 		k.Sequences = k.Sequences[1:]
 	case 7:
 		for _, topic := range d.live() {
-			if d.w.stamps(topic) {
+			if d.stamps || d.w.stamps(topic) {
 				return // State remembers the times of appends, and not such ones exactly
 			}
 		}
