@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -186,4 +187,39 @@ func marshal(tb testing.TB, body *pb.Entry) []byte {
 		tb.Fatal(err)
 	}
 	return value
+}
+
+// BenchmarkEndTxn opens a transaction over partitions with a batch in each, in one entry, and commits it in another.
+func BenchmarkEndTxn(b *testing.B) {
+	for _, partitions := range []uint32{1, 200, MaxTxnPartitions} {
+		b.Run(fmt.Sprint(partitions), func(b *testing.B) {
+			j := newJournal(b)
+			j.unchecked = true
+			topic := uint64(j.must(alice, createTopic("a", partitions, 0)))
+			pid := j.must(alice, initTxn("t", j.position))
+			var took time.Duration
+			epoch := int16(0)
+			for b.Loop() {
+				var batches []batch
+				for p := range partitions {
+					batches = append(batches, inTxn(topic, p, pid, epoch, 0, 1))
+				}
+				j.apply(alice, make([]byte, 10*partitions), appendBatches(0, batches...))
+				e := Entry{Position: j.position + 1, Session: alice, Seq: j.seqs[alice] + 1, Body: entryAt(0, endTxn(j.position, pid, epoch, true, bumping))}
+				j.position++
+				j.seqs[alice]++
+				j.entries = j.entries[:0]
+				start := time.Now()
+				r := j.s.Apply(e)
+				took += time.Since(start)
+				if len(r.Commands[0].Touched) != int(partitions) {
+					b.Fatal(r.Commands[0].Code)
+				}
+				if epoch++; epoch == MaxProducerEpoch {
+					epoch, pid = 0, r.Commands[0].ID
+				}
+			}
+			b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/commit")
+		})
+	}
 }
