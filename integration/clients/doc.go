@@ -13,6 +13,12 @@
 // (member_test.go), by the classic protocol with eight clients, and by the consumer protocol (KIP-848) with the two that
 // speak it. A test of APIs that the broker does not serve skips itself and names them.
 //
+// Transactions: programs in Python and Java hold producers that do what a test orders, step by step (transact_test.go);
+// what then becomes of transactions, and what the clients show when they fail, is in transactions_test.go. A mixture of
+// transactions of several producers is read at both isolation levels by every client that has them (isolation_test.go),
+// and franz-go's GroupTransactSession carries records from topic to topic (session_test.go). kafka-clients and franz-go
+// speak version 2 of the transaction protocol (KIP-890), librdkafka, and franz-go to a broker of 3.9, version 1.
+//
 // KafkaJS compresses lz4 and zstd with lz4-napi and zstd-codec: the packages made for it compile native code while they
 // are installed. It reads by assignment with the parts of its consumer, which itself always belongs to a group.
 //

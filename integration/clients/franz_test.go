@@ -56,12 +56,25 @@ func (franz) Write(ctx context.Context, bootstrap, topic, codec string, records 
 }
 
 func (franz) Read(ctx context.Context, bootstrap string, topics []string) ([]Read, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
+	return franz{}.ReadAt(ctx, "read_uncommitted", bootstrap, topics)
+}
+
+// ReadAt counts on a last record to read before the end of each partition: no marker, and nothing that was aborted.
+func (franz) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
+	level := kgo.ReadUncommitted()
+	if isolation == "read_committed" {
+		level = kgo.ReadCommitted()
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.FetchIsolationLevel(level))
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topics...)
+	list := kadm.NewClient(cl).ListEndOffsets
+	if isolation == "read_committed" {
+		list = kadm.NewClient(cl).ListCommittedOffsets
+	}
+	ends, err := list(ctx, topics...)
 	if err == nil {
 		err = ends.Error()
 	}

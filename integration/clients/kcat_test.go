@@ -78,15 +78,24 @@ const (
 	kcatEnd    = "\x1d:end:\x1d\n"
 )
 
-// Read runs a few kcats at once: each waits at the end of its topic for half a second (fetch.wait.max.ms).
+// Read reads at librdkafka's default, read_committed.
 func (kcat) Read(ctx context.Context, bootstrap string, topics []string) ([]Read, error) {
+	return kcat{}.ReadAt(ctx, "read_committed", bootstrap, topics)
+}
+
+// ReadAt runs a few kcats at once: each waits at the end of its topic for half a second (fetch.wait.max.ms).
+func (kcat) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
 	parts := make([][]Read, len(topics))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(6)
 	for i, topic := range topics {
 		group.Go(func() error {
-			out, err := run(ctx, nil, "kcat", "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q",
-				"-X", "check.crcs=true", "-f", kcatFormat)
+			topic, start, from := strings.Cut(topic, "@")
+			if !from {
+				start = "beginning"
+			}
+			out, err := run(ctx, nil, "kcat", "-C", "-b", bootstrap, "-t", topic, "-o", start, "-e", "-q",
+				"-X", "check.crcs=true", "-X", "isolation.level="+isolation, "-f", kcatFormat)
 			if err != nil {
 				return err
 			}

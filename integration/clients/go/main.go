@@ -6,7 +6,8 @@
 //	clients sarama|kafka-go admin SERVERS TOPIC OTHER MILLISECONDS
 //	clients sarama|kafka-go|franz member SERVERS GROUP TOPIC
 //
-// With the variable SARAMA_VERSION (a Kafka version such as 3.6.0) sarama speaks what a broker of that version knows.
+// With the variable SARAMA_VERSION (a Kafka version such as 3.6.0) sarama speaks what a broker of that version knows, and
+// with ISOLATION=read_committed it reads nothing else.
 package main
 
 import (

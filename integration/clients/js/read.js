@@ -1,15 +1,18 @@
 'use strict'
-// Prints what topics hold, each partition in offset order. usage: node read.js SERVERS TOPIC...
+// Prints what topics hold, each partition in offset order. usage: node read.js SERVERS TOPIC... The variable ISOLATION
+// sets the isolation level; without it what is committed is read.
 //
 // A consumer of KafkaJS always belongs to a group. Here the parts that it is made of are used without one: its
 // cluster, which knows who leads what, and its brokers, which fetch, decompress and decode.
 
+const Batch = require('kafkajs/src/consumer/batch')
 const Cluster = require('kafkajs/src/cluster')
 const createSocket = require('kafkajs/src/network/socketFactory')
 const { connect, main } = require('./client')
 const { printRead } = require('./record')
 
 const PARTITION_BYTES = 1 << 20
+const isolationLevel = process.env.ISOLATION === 'read_uncommitted' ? 0 : 1
 
 main(async (servers, ...topics) => {
   const kafka = connect(servers)
@@ -31,7 +34,7 @@ main(async (servers, ...topics) => {
     enforceRequestTimeout: true,
     metadataMaxAge: 300_000,
     allowAutoTopicCreation: false,
-    isolationLevel: 1,
+    isolationLevel,
   })
   await cluster.connect()
   await cluster.addMultipleTargetTopics(topics)
@@ -62,18 +65,19 @@ async function fetch(broker, parts) {
     topics.set(topic, [...(topics.get(topic) ?? []), asked])
   }
   const { responses } = await broker.fetch({
-    isolationLevel: 1,
+    isolationLevel,
     maxWaitTime: 1000,
     topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
   })
   for (const { topicName, partitions } of responses) {
-    for (const { partition, messages } of partitions) {
-      const part = parts.find(p => p.topic === topicName && p.partition === partition)
-      // The first batch may begin below the offset that was asked for.
-      for (const message of messages.filter(m => Number(m.offset) >= part.offset && Number(m.offset) < part.end)) {
-        printRead(topicName, partition, message)
-        part.offset = Number(message.offset) + 1
+    for (const fetched of partitions) {
+      const part = parts.find(p => p.topic === topicName && p.partition === fetched.partition)
+      // Leaves out what lies below the offset that was asked for, markers, and what was aborted.
+      const batch = new Batch(topicName, String(part.offset), fetched)
+      for (const message of batch.messages.filter(m => Number(m.offset) < part.end)) {
+        printRead(topicName, part.partition, message)
       }
+      if (!batch.isEmptyIncludingFiltered()) part.offset = Number(batch.lastOffset()) + 1
     }
   }
 }

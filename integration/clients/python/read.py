@@ -1,12 +1,14 @@
 """Reads topics from their beginning to their end, by assignment, and prints each record as one JSON object.
 
-usage: read.py SERVERS TOPIC...
+usage: read.py SERVERS TOPIC[@OFFSET]...
 
-Bytes are base64, null is null; headers are a list of [name, value].
+Bytes are base64, null is null; headers are a list of [name, value]. @OFFSET is where to begin in each partition; the
+variable ISOLATION sets the isolation level.
 """
 
 import base64
 import json
+import os
 import sys
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -18,8 +20,10 @@ def encode(data):
 
 def main():
     servers, *topics = sys.argv[1:]
+    isolation = os.environ.get("ISOLATION")
     consumer = Consumer(
         {
+            **({"isolation.level": isolation} if isolation else {}),
             "bootstrap.servers": servers,
             "group.id": "unused",
             "enable.auto.commit": False,
@@ -28,13 +32,16 @@ def main():
             "check.crcs": True,
         }
     )
-    waiting = set()
+    waiting, places = set(), []
     for topic in topics:
+        topic, _, offset = topic.partition("@")
         found = consumer.list_topics(topic, timeout=30).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)
         waiting.update((topic, partition) for partition in found.partitions)
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in waiting])
+        start = int(offset) if offset else OFFSET_BEGINNING
+        places.extend(TopicPartition(topic, partition, start) for partition in found.partitions)
+    consumer.assign(places)
 
     while waiting:
         message = consumer.poll(30)

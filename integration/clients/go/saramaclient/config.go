@@ -8,7 +8,8 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// newConfig has sarama's defaults, but for errors, which nothing here may miss, and the version asked for.
+// newConfig has sarama's defaults, but for errors, which nothing here may miss, and the version and the isolation level
+// asked for.
 func newConfig() (*sarama.Config, error) {
 	config := sarama.NewConfig()
 	config.Consumer.Return.Errors = true
@@ -18,6 +19,9 @@ func newConfig() (*sarama.Config, error) {
 			return nil, fmt.Errorf("SARAMA_VERSION: %w", err)
 		}
 		config.Version = version
+	}
+	if os.Getenv("ISOLATION") == "read_committed" {
+		config.Consumer.IsolationLevel = sarama.ReadCommitted
 	}
 	return config, nil
 }

@@ -3,11 +3,11 @@ package wadi;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Base64;
-import java.util.List;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -18,7 +18,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * Reads topics from their beginning to the end that they have at the start, by assignment, and prints each record as
- * one JSON object. Arguments: SERVERS TOPIC... Bytes are base64, null is null, headers are a list of [name, value].
+ * one JSON object. Arguments: SERVERS TOPIC[@OFFSET]... Bytes are base64, null is null, headers are a list of [name,
+ * value]. @OFFSET is where to begin in each partition; the variable ISOLATION sets the isolation level.
  */
 public final class Read {
     public static void main(String[] args) {
@@ -27,16 +28,22 @@ public final class Read {
         config.put(ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class.getName());
         config.put(ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG, ByteArrayDeserializer.class.getName());
 
+        if (System.getenv("ISOLATION") != null) {
+            config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, System.getenv("ISOLATION"));
+        }
+
         PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(config)) {
-            List<TopicPartition> partitions = new ArrayList<>();
+            Map<TopicPartition, Long> starts = new LinkedHashMap<>();
             for (int i = 1; i < args.length; i++) {
-                for (PartitionInfo p : consumer.partitionsFor(args[i])) {
-                    partitions.add(new TopicPartition(p.topic(), p.partition()));
+                String[] place = args[i].split("@");
+                for (PartitionInfo p : consumer.partitionsFor(place[0])) {
+                    starts.put(new TopicPartition(p.topic(), p.partition()), place.length > 1 ? Long.parseLong(place[1]) : 0);
                 }
             }
+            Set<TopicPartition> partitions = starts.keySet();
             consumer.assign(partitions);
-            consumer.seekToBeginning(partitions);
+            starts.forEach(consumer::seek);
             Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
             while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {

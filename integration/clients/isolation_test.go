@@ -1,0 +1,157 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"wadi/integration/binary"
+)
+
+// placed is a record of a topic and where it lies.
+type placed struct {
+	partition int32
+	offset    int64
+	value     string
+}
+
+func (p placed) String() string {
+	return fmt.Sprintf("%d/%d %.12s", p.partition, p.offset, p.value)
+}
+
+func place(read []Read) []placed {
+	records := make([]placed, len(read))
+	for i, r := range read {
+		records[i] = placed{r.Partition, r.Offset, string(r.Value)}
+	}
+	return records
+}
+
+func inOrder(records []placed) []placed {
+	return slices.SortedFunc(slices.Values(records), func(a, b placed) int {
+		if a.partition != b.partition {
+			return int(a.partition - b.partition)
+		}
+		return int(a.offset - b.offset)
+	})
+}
+
+// comparePlaces holds what was read against what must be there, whatever the order of partitions.
+func comparePlaces(t *testing.T, what string, got, want []placed) {
+	t.Helper()
+	if got, want = inOrder(got), inOrder(want); !slices.Equal(got, want) {
+		t.Errorf("%s: %d records, want %d\ngot  %v\nwant %v", what, len(got), len(want), got, want)
+	}
+}
+
+// isolationReader is a client that reads at an isolation level.
+type isolationReader interface {
+	Name() string
+	Check() error
+	// ReadAt is Read at an isolation level, read_committed or read_uncommitted.
+	ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error)
+}
+
+// positioned are the readers that know where they are when nothing comes: in TOPIC@OFFSET they begin anywhere, and they
+// come to an end before a transaction that is open.
+var positioned = []isolationReader{kcat{}, python{}, java{}}
+
+// isolationReaders are all of them. segmentio/kafka-go has isolation levels too, but shows its readers what was aborted,
+// and markers, as records.
+var isolationReaders = append(slices.Clone(positioned), franz{}, sarama, sarama.speaking("4.3.1"), kafkaJS{})
+
+func (c goClient) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
+	out, err := run(ctx, nil, "env", append([]string{"ISOLATION=" + isolation, "SARAMA_VERSION=" + c.version, goProgram(), c.name,
+		"read", bootstrap}, topics...)...)
+	if err != nil {
+		return nil, err
+	}
+	return parseRead(out)
+}
+
+func (kafkaJS) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
+	return readAt(ctx, isolation, "node", jsArgs("read.js", append([]string{bootstrap}, topics...)...)...)
+}
+
+func (python) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
+	return readAt(ctx, isolation, venvPython(), append([]string{"integration/clients/python/read.py", bootstrap}, topics...)...)
+}
+
+func (java) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
+	return readAt(ctx, isolation, "java", javaArgs(javaClients, "wadi.Read", append([]string{bootstrap}, topics...)...)...)
+}
+
+// readAt runs a program that takes its isolation level from a variable.
+func readAt(ctx context.Context, isolation, name string, args ...string) ([]Read, error) {
+	out, err := run(ctx, nil, "env", append([]string{"ISOLATION=" + isolation, name}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return parseRead(out)
+}
+
+// TestIsolation: transactions of several clients lie mixed on the partitions of a topic, with records outside of
+// transactions between them. Every reader finds the same: at read_committed what was committed, as far as nothing before
+// it is open; at read_uncommitted everything; each record at the offset that its producer was told.
+func TestIsolation(t *testing.T) {
+	t.Parallel()
+	b := oneBroker(t)
+	ctx := b.context(t, 3*time.Minute)
+	b.waitFor(ctx, t, transactionAPIs...)
+	m := newMixture(ctx, t, b)
+	m.mix(rand.New(rand.NewPCG(1, 2)), 150)
+	m.plain(0, 1, 2)
+	m.open()
+
+	t.Run("while transactions are open", func(t *testing.T) {
+		for _, c := range append(slices.Clone(positioned), franz{}) {
+			m.read(t, c)
+		}
+	})
+	m.end()
+	m.plain(0, 1, 2) // the clients without positions look for a last record
+	t.Run("after all have ended", func(t *testing.T) {
+		for _, c := range isolationReaders {
+			m.read(t, c)
+		}
+	})
+	marker := m.marker()
+	t.Run("from a marker on", func(t *testing.T) {
+		for _, c := range positioned {
+			m.readFrom(t, c, marker)
+		}
+	})
+}
+
+// read has a client read everything at both levels.
+func (m *mixture) read(t *testing.T, c isolationReader) {
+	t.Run(c.Name(), func(t *testing.T) {
+		t.Parallel()
+		binary.Need(t, c.Check())
+		m.compare(t, c, m.topic, 0)
+	})
+}
+
+// readFrom has a client begin at an offset.
+func (m *mixture) readFrom(t *testing.T, c isolationReader, offset int64) {
+	t.Run(c.Name(), func(t *testing.T) {
+		t.Parallel()
+		binary.Need(t, c.Check())
+		m.compare(t, c, fmt.Sprintf("%s@%d", m.topic, offset), offset)
+	})
+}
+
+func (m *mixture) compare(t *testing.T, c isolationReader, begin string, from int64) {
+	t.Helper()
+	for _, isolation := range []string{"read_committed", "read_uncommitted"} {
+		read, err := c.ReadAt(m.ctx, isolation, m.b.bootstrap, []string{begin})
+		if err != nil {
+			t.Fatal(isolation, err)
+		}
+		want := slices.DeleteFunc(m.visible(isolation), func(r placed) bool { return r.offset < from })
+		comparePlaces(t, isolation+" "+begin, place(read), want)
+	}
+}
