@@ -121,11 +121,12 @@ func listed(s *state.State, barrier, stale error, version int16, body *kmsg.List
 				missing = true
 				err = either(barrier, ErrUnknownTopic)
 			case err == nil:
-				limit := p.Next
-				if body.IsolationLevel == 1 {
-					limit = p.LSO()
+				job := offsetSearch{
+					topic: t.Number, partition: want.Partition, ms: want.Timestamp, limit: p.Next, committed: body.IsolationLevel == 1, slot: slot,
 				}
-				job := offsetSearch{topic: t.Number, partition: want.Partition, ms: want.Timestamp, limit: limit, slot: slot}
+				if job.committed {
+					job.limit = p.LSO()
+				}
 				if err = job.fromState(version, p, stale); err == nil && job.pending {
 					jobs = append(jobs, job)
 				}
@@ -141,6 +142,7 @@ type offsetSearch struct {
 	topic     uint64
 	partition int32
 	ms, limit int64
+	committed bool
 	slot      *kmsg.ListOffsetsResponseTopicPartition
 	pending   bool
 }
@@ -168,7 +170,7 @@ func (j *offsetSearch) run(ctx context.Context, log Log) {
 	var offset, timestamp int64
 	var err error
 	if j.ms == offsetMaxTimestamp {
-		offset, timestamp, err = log.MaxTime(ctx, j.topic, j.partition, j.limit)
+		offset, timestamp, err = log.MaxTime(ctx, j.topic, j.partition, j.committed)
 	} else {
 		offset, timestamp, err = log.TimeOffset(ctx, j.topic, j.partition, j.ms, j.limit)
 	}

@@ -262,7 +262,7 @@ func (c *cluster) TimeOffset(_ context.Context, topic uint64, partition int32, m
 	return r.Base, r.MaxTimestamp, nil
 }
 
-func (c *cluster) MaxTime(context.Context, uint64, int32, int64) (int64, int64, error) {
+func (c *cluster) MaxTime(context.Context, uint64, int32, bool) (int64, int64, error) {
 	return -1, -1, nil
 }
 

@@ -126,8 +126,9 @@ type Log interface {
 	Fetch(ctx context.Context, call *FetchCall)
 	// TimeOffset is the first record below limit with a timestamp of at least ms; offset -1 when there is none.
 	TimeOffset(ctx context.Context, topic uint64, partition int32, ms, limit int64) (offset, timestamp int64, err error)
-	// MaxTime is the record below limit with the largest timestamp, the first of them; offset -1 when there is none.
-	MaxTime(ctx context.Context, topic uint64, partition int32, limit int64) (offset, timestamp int64, err error)
+	// MaxTime is the record with the largest timestamp, the first of them; offset -1 when there is none, or when it is not
+	// stable yet and committed is set.
+	MaxTime(ctx context.Context, topic uint64, partition int32, committed bool) (offset, timestamp int64, err error)
 }
 
 // FetchCall is one Fetch request, its partitions known to exist.

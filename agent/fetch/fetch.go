@@ -105,8 +105,10 @@ type fetch struct {
 	plans    []plan
 	places   []place     // of all plans, one behind the other
 	position int64       // of State when the plans were made
+	markers  []byte      // of this answer: the control batches that it holds
 	runs     []state.Run // scratch
-	touched  bool        // since the plans were made, by the time the session's wake-ups began
+	overlaps []state.AbortedTxn
+	touched  bool // since the plans were made, by the time the session's wake-ups began
 
 	mu struct {
 		sync.Mutex

@@ -77,7 +77,7 @@ func (l *Log) blind() bool {
 func (f *fetch) planPart(l *look, i int) {
 	part, p := &f.call.Parts[i], &f.plans[i]
 	*p = plan{from: len(f.places), to: len(f.places)}
-	part.HighWatermark, part.LastStable, part.LogStart = -1, -1, -1
+	part.HighWatermark, part.LastStable, part.LogStart, part.Aborted = -1, -1, -1, nil
 	if l.lookup == nil || l.topic != part.Topic {
 		l.topic, l.lookup = part.Topic, l.state.TopicByNumber(part.Topic)
 	}
@@ -104,8 +104,9 @@ func (f *fetch) planPart(l *look, i int) {
 	}
 }
 
-// gather collects the runs to read for a part. The first one is entered in its middle: what lies before the offset is
-// guessed from the share of its records, and does not count as bytes that the answer will hold.
+// gather collects the runs to read for a part, of those that its reader may see: the last stable offset is where a run
+// begins. The first one is entered in its middle: what lies before the offset is guessed from the share of its records,
+// and does not count as bytes that the answer will hold.
 func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan) {
 	limit, room := min(int64(part.MaxBytes), l.left), min(maxRunsPerPart, maxRunsPerFetch-l.runs)
 	if l.runs == 0 {
@@ -114,8 +115,8 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 	if limit <= 0 || room <= 0 {
 		return
 	}
-	runs := x.RunsFrom(part.Offset, room, limit, f.runs[:0])
-	f.runs = runs
+	f.runs = x.RunsFrom(part.Offset, room, limit, f.runs[:0])
+	runs := below(f.runs, p.end)
 	if len(runs) == 0 {
 		return
 	}
@@ -126,8 +127,8 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 	bytes -= int64(float64(first.Length) * float64(part.Offset-first.Base) / float64(first.Last-first.Base+1))
 	if last := runs[len(runs)-1].Last; bytes < limit && len(runs) < room && last+1 < p.end {
 		n := len(runs)
-		runs = x.RunsFrom(last+1, room-n, limit-bytes, runs)
-		f.runs = runs
+		f.runs = x.RunsFrom(last+1, room-n, limit-bytes, runs)
+		runs = below(f.runs, p.end)
 		for _, r := range runs[n:] {
 			bytes += int64(r.Length)
 		}
@@ -136,16 +137,24 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 		f.places = make([]place, 0, max(len(runs), len(f.plans)))
 	}
 	for _, r := range runs {
-		if r.Base >= p.end {
-			break
-		}
 		f.places = append(f.places, resolve(l.state, r))
 	}
 	p.to = len(f.places)
+	if f.call.ReadCommitted {
+		f.aborted(x, part, runs[len(runs)-1].Last)
+	}
 	l.runs += p.to - p.from
 	bytes = min(bytes, limit)
 	l.left -= bytes
 	l.total += bytes
+}
+
+// below cuts off the runs from end on. There is one at most, unless a transaction is open.
+func below(runs []state.Run, end int64) []state.Run {
+	for len(runs) > 0 && runs[len(runs)-1].Base >= end {
+		runs = runs[:len(runs)-1]
+	}
+	return runs
 }
 
 func (f *fetch) allCached() bool {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wadi/agent/api"
+	"wadi/internal/batch"
 	"wadi/metadata/state"
 	"wadi/objstore"
 )
@@ -32,13 +33,14 @@ func (f *fetch) answer() {
 		}
 		places := f.of(i)
 		part.Records, chunks = chunks[:0:len(places)], chunks[len(places):]
-		n, err := f.log.read(ctx, part, places, p.end, left, first)
+		n, err := f.read(ctx, part, places, p.end, left, first)
 		if errors.Is(err, objstore.ErrNotFound) && n == 0 {
 			n, err = f.readAgain(ctx, i, left, first)
 		}
 		if err != nil && n == 0 {
 			part.Err = readError(err)
 		}
+		onlyRead(part)
 		left -= n
 		first = first && n == 0
 	}
@@ -74,7 +76,7 @@ func (f *fetch) readAgain(ctx context.Context, i, left int, first bool) (int, er
 	if p.retry != nil {
 		return 0, p.retry
 	}
-	n, err := f.log.read(ctx, &f.call.Parts[i], f.of(i), p.end, left, first)
+	n, err := f.read(ctx, &f.call.Parts[i], f.of(i), p.end, left, first)
 	return n, f.log.missing(err)
 }
 
@@ -93,7 +95,7 @@ func (l *Log) missing(err error) error {
 
 // read fills a part's Records from its runs: whole batches up to the limits, but at least one for the first part of a
 // request that has any (Semantics line 31, KIP-74). It returns the bytes. After an error, what comes before is there.
-func (l *Log) read(
+func (f *fetch) read(
 	ctx context.Context, part *api.FetchPart, places []place, end int64, left int, first bool,
 ) (int, error) {
 	limit, n := min(left, part.MaxBytes), 0
@@ -102,7 +104,15 @@ func (l *Log) read(
 		if n >= limit && !(first && n == 0) {
 			break
 		}
-		x, err := l.src.load(ctx, &places[i])
+		if r := &places[i].run; r.Marker() {
+			if n+batch.MarkerBytes > limit && !(first && n == 0) {
+				break
+			}
+			part.Records = append(part.Records, f.marker(r))
+			n += batch.MarkerBytes
+			continue
+		}
+		x, err := f.log.src.load(ctx, &places[i])
 		if err != nil {
 			return n, err
 		}

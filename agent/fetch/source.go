@@ -23,7 +23,8 @@ const wholeObject = 16 << 20
 // maxGets bounds the reads from the object store that run at a time.
 const maxGets = 64
 
-// place is where a run's bytes lie, resolved against State, and the bytes once they are there.
+// place is where a run's bytes lie, resolved against State, and the bytes once they are there. Those of a transaction's
+// marker lie nowhere.
 type place struct {
 	run    state.Run
 	object state.Object // that holds them, or the archive of an inline run; Kind 0 = none is known
@@ -63,9 +64,11 @@ func newSource(o Options) *source {
 // most runs are in memory.
 func resolve(s *state.State, r state.Run) place {
 	p := place{run: r}
-	if r.Inline() {
+	switch {
+	case r.Marker():
+	case r.Inline():
 		p.object, _, _ = s.Archive(int64(r.Place))
-	} else {
+	default:
 		p.object, _ = s.Object(r.Place)
 	}
 	return p
@@ -78,9 +81,9 @@ func (s *source) key(p *place) string {
 	return p.object.Key(s.keys())
 }
 
-// cached reports whether the place's bytes are there without I/O, and fills them in.
+// cached reports whether the place's bytes are there without I/O, and fills them in; a marker needs none.
 func (s *source) cached(p *place) bool {
-	if p.bytes != nil {
+	if p.bytes != nil || p.run.Marker() {
 		return true
 	}
 	r := p.run
@@ -133,7 +136,7 @@ func rangeOf(r state.Run) blockKey {
 	return blockKey{Object: r.Place, Offset: int64(r.Offset), Length: int64(r.Length)}
 }
 
-// load returns the place's bytes, reading what is not in memory. An error stays with the place. What arrives corrupt is
+// load returns the bytes of a place that is no marker, reading what is not in memory. An error stays with the place. What arrives corrupt is
 // read a second time: the bytes in the store may be right.
 func (s *source) load(ctx context.Context, p *place) (*patched, error) {
 	if s.cached(p) {

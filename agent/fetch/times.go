@@ -18,11 +18,24 @@ func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms,
 	return l.search(ctx, topic, partition, func(x *state.Partition) search { return firstSince(x, ms, limit) })
 }
 
-// MaxTime implements api.Log: the record with the largest timestamp from the log start on and below limit, the first of
-// them (KIP-734).
-func (l *Log) MaxTime(ctx context.Context, topic uint64, partition int32, limit int64) (int64, int64, error) {
-	return l.search(ctx, topic, partition, func(x *state.Partition) search { return newest(x, limit) })
+// MaxTime implements api.Log: the record with the largest timestamp from the log start on, the first of them (KIP-734).
+// With committed there is none when it is not stable yet: so it is in Apache Kafka, which does not look for the largest
+// one below the last stable offset.
+func (l *Log) MaxTime(ctx context.Context, topic uint64, partition int32, committed bool) (int64, int64, error) {
+	var end int64
+	offset, timestamp, err := l.search(ctx, topic, partition, func(x *state.Partition) search {
+		if end = x.Next; committed {
+			end = x.LSO()
+		}
+		return newest(x)
+	})
+	if err == nil && offset >= end {
+		return -1, -1, nil
+	}
+	return offset, timestamp, err
 }
+
+// Markers have a timestamp, that of their transaction's end, and are found like records (as in Apache Kafka).
 
 // search is which runs to look into, and for what: the first record of at least ms, or with best the one with the
 // largest timestamp.
@@ -53,16 +66,16 @@ func firstSince(x *state.Partition, ms, limit int64) search {
 	return q
 }
 
-// newest looks into the run with the largest maximum, and into those that only lie in the range in part: their maximum
-// may be a record outside.
-func newest(x *state.Partition, limit int64) search {
-	q := search{from: x.LogStart, end: min(limit, x.Next), ms: math.MinInt64, best: true}
+// newest looks into the run with the largest maximum, and into one that the log start lies in: its maximum may be a
+// record that is gone.
+func newest(x *state.Partition) search {
+	q := search{from: x.LogStart, end: x.Next, ms: math.MinInt64, best: true}
 	var top state.Run
 	found := false
 	x.EachRun(func(r state.Run) {
 		switch {
-		case r.Last < q.from || r.Base >= q.end:
-		case r.Base < q.from || r.Last >= q.end:
+		case r.Last < q.from:
+		case r.Base < q.from:
 			q.runs = append(q.runs, r)
 		case !found || r.MaxTimestamp > top.MaxTimestamp:
 			top, found = r, true
@@ -112,11 +125,11 @@ func (l *Log) searchOnce(
 	})
 	offset, timestamp = -1, -1
 	for i := range places {
-		x, lerr := l.src.load(ctx, &places[i])
+		data, lerr := l.bytes(ctx, &places[i])
 		if lerr != nil {
 			return -1, -1, lerr
 		}
-		o, ts, rerr := q.in(x.data)
+		o, ts, rerr := q.in(data)
 		if rerr != nil {
 			return -1, -1, fmt.Errorf("run at offset %d: %w", q.runs[i].Base, rerr)
 		}
@@ -129,6 +142,18 @@ func (l *Log) searchOnce(
 		}
 	}
 	return offset, timestamp, err
+}
+
+// bytes are the batches of a place.
+func (l *Log) bytes(ctx context.Context, p *place) ([]byte, error) {
+	if p.run.Marker() {
+		return marker(nil, &p.run), nil
+	}
+	x, err := l.src.load(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return x.data, nil
 }
 
 // in looks through the batches of one run; offset -1 is none.
