@@ -86,6 +86,7 @@ maven() {
 java() {
 	maven integration/clients/java
 	maven integration/clients/spring
+	maven integration/streams/java
 	maven examples/java
 }
 

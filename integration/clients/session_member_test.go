@@ -26,7 +26,7 @@ func (c *carrier) join() *carrierMember {
 	n := c.members.Add(1)
 	session, err := kgo.NewGroupTransactSession(c.versions, kgo.SeedBrokers(c.b.bootstrap),
 		kgo.TransactionalID(fmt.Sprintf("%s-%d", c.name, n)), kgo.ConsumerGroup(c.name), kgo.ConsumeTopics(c.in),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DefaultProduceTopic(c.out),
 		kgo.HeartbeatInterval(100*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
