@@ -27,12 +27,21 @@ func (a *API) produce(ctx context.Context, req *server.Request) {
 	p := &producing{req: req, body: body, resp: newProduceResponse(body)}
 	call := &ProduceCall{
 		Conn: req.Conn.ID, Acks: body.Acks, Timeout: time.Duration(max(0, body.TimeoutMillis)) * time.Millisecond,
-		AllowZstd: req.Version >= 7, Frame: req.Frame,
+		AllowZstd: req.Version >= 7, JoinsTxn: req.Version >= 12, Frame: req.Frame,
+	}
+	if transactionalWithoutID(body) {
+		p.failAll(errNoTransactionalID)
+		p.reply()
+		return
 	}
 	self := a.brokerName()
 	a.twice(ctx, func(s *state.State, barrier error) bool {
 		return p.resolve(s, barrier, call, func(t *state.Topic) *kafkaconfig.Effective { return a.effective.of(s, t, self) })
 	})
+	if p.several {
+		p.failAll(errSeveralProducers)
+		call.Parts = nil
+	}
 	if len(call.Parts) == 0 {
 		p.reply()
 		return
@@ -53,12 +62,15 @@ type producing struct {
 	resp  *kmsg.ProduceResponse
 	slots []answerTo // of each part of the call
 	err   error      // the first one, for acks=0
+	// several: the batches of transactions are not all of one producer id and epoch.
+	several bool
 }
 
 // answerTo is where the answer to a part goes.
 type answerTo struct {
 	slot  *kmsg.ProduceResponseTopicPartition
 	topic string // its name, also where the request has an id
+	inTxn bool   // the part is a batch of a transaction
 }
 
 // newProduceResponse has an entry for every partition of the request, in its order (Semantics line 29). Offsets are -1
@@ -82,8 +94,9 @@ func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 // resolve sorts the partitions into those for ingest and those that fail here.
 func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 	effective func(*state.Topic) *kafkaconfig.Effective) (missing bool) {
-	call.Parts, p.slots, p.err = call.Parts[:0], p.slots[:0], nil
+	call.Parts, p.slots, p.err, p.several = call.Parts[:0], p.slots[:0], nil, false
 	var parts seen[partitionRef]
+	var first batch.Batch // of a transaction
 	for i := range p.body.Topics {
 		in, out := &p.body.Topics[i], &p.resp.Topics[i]
 		t, unknown := topicRef{name: in.Topic, id: in.TopicID, byID: p.req.Version >= 13}.find(s)
@@ -105,6 +118,11 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 			if err == nil {
 				err = p.check(part)
 			}
+			inTxn := err == nil && inTransaction(part.Records)
+			if inTxn {
+				p.several = p.several || !sameProducer(&first, part.Records)
+				err = p.verify(s, part.Records)
+			}
 			if err == nil && parts.again(partitionRef{t.Number, part.Partition}) {
 				err = errDuplicate // Two batches of one partition have no order in one request.
 			}
@@ -113,7 +131,7 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 				continue
 			}
 			slot.ErrorCode, slot.ErrorMessage = 0, nil
-			p.slots = append(p.slots, answerTo{slot, t.Name})
+			p.slots = append(p.slots, answerTo{slot, t.Name, inTxn})
 			call.Parts = append(call.Parts, ProducePart{
 				Topic: t.Number, Partition: part.Partition, Records: part.Records, Config: config,
 				BaseOffset: -1, AppendTime: -1, LogStart: t.Partition(part.Partition).LogStart,
@@ -125,17 +143,11 @@ func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 
 // check refuses what no topic would take.
 func (p *producing) check(part *kmsg.ProduceRequestTopicPartition) error {
-	if p.body.TransactionID != nil {
-		return errTransactions
-	}
 	if err := checkOneBatch(part.Records); err != nil {
 		return err
 	}
 	if p.body.Acks < -1 || p.body.Acks > 1 {
 		return refuse(kerr.InvalidRequiredAcks, "acks must be -1, 0 or 1") // Semantics line 15.
-	}
-	if b := batch.Batch(part.Records); len(b) > batch.HeaderSize && b.Magic() == 2 && b.Transactional() && !b.Control() {
-		return refuse(kerr.TransactionalIDAuthorizationFailed, "a transactional batch without a transactional id")
 	}
 	return nil
 }
@@ -170,8 +182,12 @@ func (p *producing) finish(at answerTo, part *ProducePart) {
 		slot.BaseOffset, slot.LogAppendTime = part.BaseOffset, part.AppendTime
 		return
 	}
+	if at.inTxn {
+		part.Err = p.asVerified(part.Err)
+	}
 	p.fail(slot, part.Err)
-	// As Apache Kafka: the log start comes with what the topic refused, not with what is no batch to begin with.
+	// As Apache Kafka: the log start comes with what the topic refused, not with what is no batch to begin with, or not of
+	// a transaction.
 	var refused *Refused
 	if slot.ErrorCode != kerr.InvalidRecord.Code && slot.ErrorCode != kerr.InvalidTimestamp.Code && !errors.As(part.Err, &refused) {
 		slot.LogStartOffset = -1

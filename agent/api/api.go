@@ -184,5 +184,4 @@ var (
 	errAnotherID    = refuse(kerr.InconsistentTopicID, "the topic has another id by now")
 	errDuplicate    = refuse(kerr.InvalidRequest, "comes twice in one request")
 	errNotOneBatch  = refuse(kerr.InvalidRecord, "a partition must have exactly one whole record batch")
-	errTransactions = refuse(kerr.TransactionalIDAuthorizationFailed, "transactions are not served yet")
 )

@@ -156,6 +156,17 @@ func (c *cluster) Propose(_ context.Context, commands []*pb.Command) []Outcome {
 }
 
 // Produce commits each part in an entry of its own.
+// membership is the column of AppendBatches that says how a batch belongs to a transaction.
+func membership(b batch.Batch, call *ProduceCall) uint32 {
+	switch {
+	case !b.Transactional() || b.ProducerID() < 0:
+		return 0
+	case call.JoinsTxn:
+		return 2
+	}
+	return 1
+}
+
 func (c *cluster) Produce(_ context.Context, call *ProduceCall) {
 	c.mu.Lock()
 	c.produced = append(c.produced, call)
@@ -176,6 +187,7 @@ func (c *cluster) Produce(_ context.Context, call *ProduceCall) {
 			Topics: []uint64{p.Topic}, Partitions: []uint32{uint32(p.Partition)}, Offsets: []uint64{0}, Runs: []uint32{1},
 			ProducerIds: []int64{b.ProducerID()}, ProducerEpochs: []int32{int32(b.ProducerEpoch())}, Sequences: []int32{b.BaseSequence()},
 			Batches: []uint32{1}, Records: []uint32{uint32(b.NumRecords())}, Bytes: []uint32{uint32(len(b))}, MaxTimestamps: []int64{0},
+			Transactional: []uint32{membership(b, call)},
 		}}})
 		r := res[0]
 		if r.Code == state.OK {

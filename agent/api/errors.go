@@ -180,6 +180,9 @@ var verdicts = map[state.Code]*kerr.Error{
 	state.TooMany:              kerr.PolicyViolation,
 	state.NotMore:              kerr.InvalidPartitions,
 	state.OffsetOutOfRange:     kerr.OffsetOutOfRange,
+	state.UnknownTxn:           kerr.InvalidProducerIDMapping,
+	state.ProducerFenced:       kerr.ProducerFenced,
+	state.InvalidTxnState:      kerr.InvalidTxnState,
 }
 
 // kafkaError maps err for an API. It never returns nil: a failure that nobody foresaw is an error too (Regression R15).

@@ -108,10 +108,6 @@ func TestProduceRefusals(t *testing.T) {
 	require.Len(t, keyless.ErrorRecords, 1)
 	require.Equal(t, kerr.InvalidRecord.Code, first(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{0: nil})).ErrorCode)
 
-	txn := produceTo(9, -1, "t", [16]byte{}, good())
-	txn.TransactionID = kmsg.StringPtr("tx")
-	require.Equal(t, kerr.TransactionalIDAuthorizationFailed.Code, first(txn).ErrorCode)
-
 	twice := produceTo(9, -1, "t", [16]byte{}, good())
 	twice.Topics = append(twice.Topics, twice.Topics[0])
 	r := k.ask(twice).(*kmsg.ProduceResponse)
