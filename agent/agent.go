@@ -18,6 +18,8 @@ import (
 	"wadi/agent/ingest"
 	"wadi/agent/server"
 	"wadi/agent/sweep"
+	"wadi/agent/tenure"
+	"wadi/agent/txn"
 	"wadi/internal/config"
 	"wadi/internal/layout"
 	"wadi/internal/listen"
@@ -72,6 +74,7 @@ type parts struct {
 	log      *fetch.Log
 	groups   *group.Coordinator
 	expirer  *group.Expirer
+	txns     *txn.Coordinator
 	archives *checkpoint.Reader
 	job      *checkpoint.Job
 	handlers *api.API
@@ -210,21 +213,26 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		OnStored: p.log.Stored, OnSettled: p.log.Settled,
 	})
 	brokers := &members{p: p, endpoints: a.o.Endpoints}
-	routing := &groupRouting{p: p, members: brokers}
+	routing, held := &routing{p: p, members: brokers}, tenure.New(p.session)
 	p.groups = group.New(group.Options{
-		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: routing, Log: a.o.Log,
+		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: groupRouting{routing}, Tenure: held, Log: a.o.Log,
 		OnChange: func(outcome string) { m.GroupChanges.WithLabelValues(outcome).Inc() },
 	})
 	p.expirer = group.NewExpirer(group.ExpirerOptions{
-		View: p.view, Routing: routing, Do: p.session.Do, Date: a.o.Store.Date, Log: a.o.Log,
+		View: p.view, Routing: groupRouting{routing}, Do: p.session.Do, Date: a.o.Store.Date, Log: a.o.Log,
 		Retention: time.Duration(c.Kafka.Groups.OffsetsRetentionMinutes) * time.Minute,
+	})
+	p.txns = txn.New(txn.Options{
+		Session: p.session, Routing: txnRouting{routing}, Tenure: held,
+		OnEnd: func(how string) { m.TransactionsEnded.WithLabelValues(how).Inc() },
 	})
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
-		Ingest: p.ingest, Log: p.log, Groups: p.groups,
+		Ingest: p.ingest, Log: p.log, Groups: p.groups, Txns: p.txns,
 		Config: api.Config{
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
 			OffsetMetadataMax: c.Kafka.Groups.OffsetMetadataMaxBytes,
+			MaxTxnTimeoutMs:   int32(c.Kafka.Txns.MaxTimeoutMs),
 			LogDir:            logDir(c.Store, id.Cluster),
 			Broker:            brokerConfigs(c, a.o.Endpoints),
 		},
@@ -324,6 +332,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	serving, stopServing := context.WithCancel(base)
 	defer stopServing()
 	run(serving, p.groups.Run) // ends with the server's accepting: what waits for other members goes to another agent
+	run(serving, p.txns.Run)
 	var outer errgroup.Group
 	outer.Go(func() error {
 		if !a.waitReady(serving, p) {

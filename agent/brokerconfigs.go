@@ -40,6 +40,9 @@ func brokerConfigs(c config.Config, endpoints []listen.Endpoint) map[string]stri
 	} {
 		own[name] = strconv.Itoa(value)
 	}
+	for name, value := range txnConfigs(c.Kafka.Txns) {
+		own[name] = strconv.Itoa(value)
+	}
 	if c.Zone != "" {
 		own[kafkaconfig.Rack] = c.Zone
 	}

@@ -4,9 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"wadi/agent/api"
@@ -19,61 +17,22 @@ import (
 	"wadi/metadata/view"
 )
 
-// groupRouting implements group.Routing by the list of brokers that clients get. The list is kept
-// for a moment, as it is asked for with every heartbeat and every commit.
-type groupRouting struct {
-	p       *parts
-	members *members
-
-	mu struct {
-		sync.Mutex
-		at      time.Time
-		self    int32
-		brokers []api.Broker
-		epoch   uint64
-	}
-}
-
-// A list is good for routingAge. Before a client is sent away it is made anew: an agent that has just become ready
-// coordinates at once.
-const routingAge = 20 * time.Millisecond
-
-func (r *groupRouting) list(age time.Duration) (self int32, brokers []api.Broker, epoch uint64) {
-	r.mu.Lock()
-	if time.Since(r.mu.at) < age {
-		defer r.mu.Unlock()
-		return r.mu.self, r.mu.brokers, r.mu.epoch
-	}
-	r.mu.Unlock()
-	// Made without the lock: the list takes others.
-	_, self, open := r.p.session.Current()
-	if !open {
-		self = -1
-	}
-	brokers = r.members.Brokers(0)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	same := func(a, b api.Broker) bool { return a.NodeID == b.NodeID }
-	if self != r.mu.self || r.mu.epoch == 0 || !slices.EqualFunc(brokers, r.mu.brokers, same) {
-		r.mu.epoch++
-	}
-	r.mu.at, r.mu.self, r.mu.brokers = time.Now(), self, brokers
-	return self, brokers, r.mu.epoch
-}
+// groupRouting implements group.Routing.
+type groupRouting struct{ *routing }
 
 // Mine implements group.Routing.
-func (r *groupRouting) Mine(name string) bool {
-	for _, age := range []time.Duration{routingAge, 0} {
-		self, brokers, _ := r.list(age)
-		if b, ok := api.GroupCoordinator(name, brokers); ok && b.NodeID == self {
-			return true
-		}
-	}
-	return false
+func (r groupRouting) Mine(name string) bool {
+	mine := false
+	r.ask(func(self int32, brokers []api.Broker) bool {
+		b, ok := api.GroupCoordinator(name, brokers)
+		mine = ok && b.NodeID == self
+		return mine
+	})
+	return mine
 }
 
 // Epoch implements group.Routing.
-func (r *groupRouting) Epoch() uint64 {
+func (r groupRouting) Epoch() uint64 {
 	_, _, epoch := r.list(routingAge)
 	return epoch
 }

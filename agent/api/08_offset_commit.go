@@ -113,14 +113,14 @@ func (c *committing) commit() {
 		c.req.Reply(c.resp) // nothing is left to commit
 		return
 	}
-	ends := c.split()
+	ends := splitCommit(c.command)
 	var left atomic.Int32
 	left.Store(int32(len(ends)))
 	from := 0
 	for _, to := range ends {
 		command, slots := c.command, c.slots[from:to]
 		if len(ends) > 1 {
-			command = part(c.command, from, to)
+			command = partOfCommit(c.command, from, to)
 		}
 		c.api.d.Groups.Commit(&group.Commit{Base: c.base, Command: command, Done: func(err error) {
 			c.answer(slots, err)
@@ -130,44 +130,6 @@ func (c *committing) commit() {
 		}})
 		from = to
 	}
-}
-
-// Bounds of one command, below what State and a journal entry take.
-const (
-	maxCommitPartitions = state.MaxCommit
-	maxCommitBytes      = 128 << 10
-)
-
-// split says where each command ends.
-func (c *committing) split() (ends []int) {
-	count, size := 0, 0
-	for i := range c.slots {
-		n := 24 // what the columns take at most
-		if c.command.Metadata != nil {
-			n += len(c.command.Metadata[i])
-		}
-		if count == maxCommitPartitions || count > 0 && size+n > maxCommitBytes {
-			ends, count, size = append(ends, i), 0, 0
-		}
-		count++
-		size += n
-	}
-	return append(ends, len(c.slots))
-}
-
-// part is a command for some of the partitions of k.
-func part(k *pb.CommitOffsets, from, to int) *pb.CommitOffsets {
-	p := &pb.CommitOffsets{
-		Group: k.Group, Generation: k.Generation, Member: k.Member, InstanceId: k.InstanceId,
-		Topics: k.Topics[from:to], Partitions: k.Partitions[from:to], Offsets: k.Offsets[from:to],
-	}
-	if k.LeaderEpochs != nil {
-		p.LeaderEpochs = k.LeaderEpochs[from:to]
-	}
-	if k.Metadata != nil {
-		p.Metadata = k.Metadata[from:to]
-	}
-	return p
 }
 
 // answer fills in what became of a command's partitions.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/group"
@@ -15,7 +16,8 @@ import (
 )
 
 // offsetFetch reads committed positions of one group or, from version 8 on, of several, each with its own error
-// (Semantics lines 62, 63).
+// (Semantics lines 62, 63). Who wants stable positions is told to wait where a transaction that is open holds one
+// (KIP-447).
 func (a *API) offsetFetch(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	body := req.Body.(*kmsg.OffsetFetchRequest)
 	resp := kmsg.NewPtrOffsetFetchResponse()
@@ -26,12 +28,12 @@ func (a *API) offsetFetch(ctx context.Context, req *server.Request) (kmsg.Respon
 		}
 		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(body.Groups))
 		for i := range body.Groups {
-			a.fetchOffsets(req.Version, &body.Groups[i], &resp.Groups[i], stale)
+			a.fetchOffsets(req, &body.Groups[i], &resp.Groups[i], stale)
 		}
 		return resp, nil
 	}
 	one, out := oneGroup(body), kmsg.NewOffsetFetchResponseGroup()
-	a.fetchOffsets(req.Version, &one, &out, a.barrier(ctx))
+	a.fetchOffsets(req, &one, &out, a.barrier(ctx))
 	resp.ErrorCode = out.ErrorCode
 	if out.ErrorCode != 0 && req.Version < 2 {
 		// Version 1 has no place for an error but its partitions (KAFKA-19246).
@@ -84,7 +86,8 @@ func nothingCommitted(partition int32) kmsg.OffsetFetchResponseGroupTopicPartiti
 	return slot
 }
 
-func (a *API) fetchOffsets(version int16, in *kmsg.OffsetFetchRequestGroup, out *kmsg.OffsetFetchResponseGroup, stale error) {
+func (a *API) fetchOffsets(req *server.Request, in *kmsg.OffsetFetchRequestGroup, out *kmsg.OffsetFetchResponseGroup, stale error) {
+	version, stable := req.Version, req.Body.(*kmsg.OffsetFetchRequest).RequireStable
 	out.Group, out.Topics = in.Group, []kmsg.OffsetFetchResponseGroupTopic{}
 	err := a.d.Groups.Check(in.Group)
 	if err == nil {
@@ -98,9 +101,9 @@ func (a *API) fetchOffsets(version int16, in *kmsg.OffsetFetchRequestGroup, out 
 				return
 			}
 			if in.Topics == nil {
-				all = allOffsets(s, g)
+				all = allOffsets(s, g, stable)
 			} else {
-				out.Topics = someOffsets(s, g, version, in.Topics, out.Topics)
+				out.Topics = someOffsets(s, g, version, stable, in.Topics, out.Topics)
 			}
 		})
 	}
@@ -123,7 +126,7 @@ func mayFetch(g *state.Group, version int16, in *kmsg.OffsetFetchRequestGroup) e
 	return nil
 }
 
-func someOffsets(s *state.State, g *state.Group, version int16, topics []kmsg.OffsetFetchRequestGroupTopic, out []kmsg.OffsetFetchResponseGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
+func someOffsets(s *state.State, g *state.Group, version int16, stable bool, topics []kmsg.OffsetFetchRequestGroupTopic, out []kmsg.OffsetFetchResponseGroupTopic) []kmsg.OffsetFetchResponseGroupTopic {
 	for _, want := range topics {
 		t, unknown := topicRef{name: want.Topic, id: want.TopicID, byID: version >= 10}.find(s)
 		x := kmsg.NewOffsetFetchResponseGroupTopic()
@@ -133,6 +136,8 @@ func someOffsets(s *state.State, g *state.Group, version int16, topics []kmsg.Of
 			switch {
 			case unknown != nil && version >= 10:
 				slot.ErrorCode = code(keyOffsetFetch, unknown)
+			case unknown == nil && g != nil && stable && s.OffsetPending(g, t.Number, p):
+				slot.ErrorCode = kerr.UnstableOffsetCommit.Code
 			case unknown == nil && g != nil:
 				if o, ok := g.Offset(t.Number, p); ok {
 					slot.Offset, slot.LeaderEpoch, slot.Metadata = o.Offset, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
@@ -151,18 +156,20 @@ type committedOffset struct {
 	name      string
 	id        state.TopicID
 	partition int32
+	unstable  bool // a transaction that is open holds another one
 	state.Offset
 }
 
 // allOffsets copies what a group has committed; it is sorted when State is not held any more.
-func allOffsets(s *state.State, g *state.Group) (all []committedOffset) {
+func allOffsets(s *state.State, g *state.Group, stable bool) (all []committedOffset) {
 	if g == nil {
 		return nil
 	}
 	all = make([]committedOffset, 0, g.Offsets())
 	g.VisitOffsets(func(topic uint64, partition int32, o state.Offset) {
 		if t := s.TopicByNumber(topic); t != nil { // else deleted; a topic of its name is another one (Semantics line 91)
-			all = append(all, committedOffset{number: topic, name: t.Name, id: t.ID, partition: partition, Offset: o})
+			unstable := stable && s.OffsetPending(g, topic, partition)
+			all = append(all, committedOffset{number: topic, name: t.Name, id: t.ID, partition: partition, unstable: unstable, Offset: o})
 		}
 	})
 	return all
@@ -179,7 +186,11 @@ func listOffsetsByTopic(all []committedOffset, out []kmsg.OffsetFetchResponseGro
 			out = append(out, x)
 		}
 		slot := nothingCommitted(o.partition)
-		slot.Offset, slot.LeaderEpoch, slot.Metadata = o.Offset.Offset, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
+		if o.unstable {
+			slot.ErrorCode = kerr.UnstableOffsetCommit.Code
+		} else {
+			slot.Offset, slot.LeaderEpoch, slot.Metadata = o.Offset.Offset, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
+		}
 		x := &out[len(out)-1]
 		x.Partitions = append(x.Partitions, slot)
 	}

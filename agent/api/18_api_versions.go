@@ -11,8 +11,7 @@ import (
 	"wadi/agent/server"
 )
 
-// apiVersions answers from the table. No feature is finalized yet: transaction.version and group.version would make
-// clients switch protocol (Semantics line 4).
+// apiVersions answers from the table, and with the features that clients choose protocols by (Semantics line 4).
 func apiVersions(_ context.Context, req *server.Request) (kmsg.Response, error) {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	body, ok := req.Body.(*kmsg.ApiVersionsRequest)
@@ -38,6 +37,7 @@ func apiVersions(_ context.Context, req *server.Request) (kmsg.Response, error) 
 	for _, v := range Versions {
 		resp.ApiKeys = append(resp.ApiKeys, advertise(v))
 	}
+	stateFeatures(req.Version, resp)
 	return resp, nil
 }
 

@@ -31,6 +31,11 @@ const (
 	keyDeleteRecords        = 21
 	keyInitProducerID       = 22
 	keyOffsetForLeaderEpoch = 23
+	keyAddPartitionsToTxn   = 24
+	keyAddOffsetsToTxn      = 25
+	keyEndTxn               = 26
+	keyWriteTxnMarkers      = 27
+	keyTxnOffsetCommit      = 28
 	keyDescribeConfigs      = 32
 	keyAlterConfigs         = 33
 	keyCreatePartitions     = 37
@@ -56,6 +61,8 @@ const (
 	keyDescribeUserScramCredentials = 50
 	keyDescribeCluster              = 60
 	keyDescribeProducers            = 61
+	keyDescribeTransactions         = 65
+	keyListTransactions             = 66
 	keyListConfigResources          = 74
 	keyDescribeTopicPartitions      = 75
 )
@@ -74,6 +81,9 @@ func New(d Deps) *API {
 	}
 	if d.Config.OffsetMetadataMax <= 0 {
 		d.Config.OffsetMetadataMax = 4096
+	}
+	if d.Config.MaxTxnTimeoutMs <= 0 {
+		d.Config.MaxTxnTimeoutMs = 900_000
 	}
 	d.Config.DefaultPartitions = max(1, d.Config.DefaultPartitions)
 	return &API{d: d, sessions: newFetchSessions(d.Config.FetchSessions)}
@@ -106,6 +116,11 @@ func (a *API) Table() (*server.Table, error) {
 		keyDeleteTopics:         server.Sync(a.deleteTopics),
 		keyDeleteRecords:        server.Sync(a.deleteRecords),
 		keyInitProducerID:       server.Sync(a.initProducerID),
+		keyAddPartitionsToTxn:   server.Sync(a.addPartitionsToTxn),
+		keyAddOffsetsToTxn:      server.Sync(a.addOffsetsToTxn),
+		keyEndTxn:               server.Sync(a.endTxn),
+		keyWriteTxnMarkers:      server.Sync(a.writeTxnMarkers),
+		keyTxnOffsetCommit:      server.Sync(a.txnOffsetCommit),
 		keyOffsetForLeaderEpoch: server.Sync(a.offsetForLeaderEpoch),
 		keyDescribeConfigs:      server.Sync(a.describeConfigs),
 		keyAlterConfigs:         server.Sync(a.alterConfigs),
@@ -124,6 +139,8 @@ func (a *API) Table() (*server.Table, error) {
 		keyDescribeUserScramCredentials: server.Sync(a.describeUserScramCredentials),
 		keyDescribeCluster:              server.Sync(a.describeCluster),
 		keyDescribeProducers:            server.Sync(a.describeProducers),
+		keyDescribeTransactions:         server.Sync(a.describeTransactions),
+		keyListTransactions:             server.Sync(a.listTransactions),
 		keyListConfigResources:          server.Sync(a.listConfigResources),
 		keyDescribeTopicPartitions:      server.Sync(a.describeTopicPartitions),
 	}

@@ -39,6 +39,7 @@ type cluster struct {
 	self       int32
 	produced   []*ProduceCall
 	fetched    []*FetchCall
+	elsewhere  map[string]bool // groups and transactional ids that another agent coordinates
 }
 
 const ownSession = 7
@@ -52,7 +53,9 @@ func newClusterWith(t *testing.T, cfg Config) *cluster {
 	c := &cluster{t: t, st: state.New(), bytes: map[int64][]byte{}, changed: make(chan struct{}), standing: map[*standing]bool{}}
 	c.apply(nil, &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: &pb.InitCluster{ClusterId: "cluster-1", Incarnation: 1, FeatureLevel: 1}}},
 		&pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}})
-	table, err := New(Deps{View: c, Members: c, Proposer: c, Ingest: c, Log: c, Config: cfg}).Table()
+	table, err := New(Deps{
+		View: c, Members: c, Proposer: c, Ingest: c, Log: c, Groups: clusterGroups{c: c}, Txns: newClusterTxns(c), Config: cfg,
+	}).Table()
 	require.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

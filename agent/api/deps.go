@@ -185,7 +185,8 @@ type Config struct {
 	MaxFetchBytes     int   // fetch.max.bytes of the broker [55 MiB]
 	// LogDir is how DescribeLogDirs calls the object store: its URL without credentials and options.
 	LogDir            string
-	OffsetMetadataMax int // offset.metadata.max.bytes [4096]
+	OffsetMetadataMax int   // offset.metadata.max.bytes [4096]
+	MaxTxnTimeoutMs   int32 // transaction.max.timeout.ms [15 minutes]
 	// Broker holds what the agent's own configuration says of further broker configs, by Kafka's names.
 	Broker map[string]string
 }
@@ -198,5 +199,6 @@ type Deps struct {
 	Ingest   Ingest
 	Log      Log
 	Groups   Groups
+	Txns     Transactions
 	Config   Config
 }

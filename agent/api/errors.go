@@ -10,6 +10,7 @@ import (
 
 	"wadi/agent/group"
 	"wadi/agent/group/consumer"
+	"wadi/agent/txn"
 	"wadi/internal/batch"
 	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
@@ -60,12 +61,12 @@ var failureAPIs = [10][]int16{
 	{keyProduce}, {keyFetch}, {keyListOffsets}, {keyMetadata, keyDescribeTopicPartitions}, {keyFindCoordinator},
 	{keyCreateTopics, keyDeleteTopics, keyAlterConfigs, keyIncrementalAlterConfigs, keyCreatePartitions, keyAlterReplicaLogDirs, keyElectLeaders,
 		keyAlterPartitionReassignments, keyCreateAcls, keyDeleteAcls}, // changes by administrators
-	{keyInitProducerID, keyOffsetCommit, keyOffsetFetch, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup,
+	{keyInitProducerID, keyAddPartitionsToTxn, keyAddOffsetsToTxn, keyEndTxn, keyTxnOffsetCommit, keyDescribeTransactions, keyListTransactions, keyOffsetCommit, keyOffsetFetch, keyJoinGroup, keyHeartbeat, keyLeaveGroup, keySyncGroup,
 		keyDescribeGroups, keyListGroups, keyDeleteGroups, keyOffsetDelete, keyConsumerGroupHeartbeat, keyConsumerGroupDescribe}, // asked of coordinators
 	{keyOffsetForLeaderEpoch},
 	{keyDescribeConfigs, keyDescribeAcls, keyDescribeLogDirs, keyListPartitionReassignments, keyDescribeClientQuotas,
 		keyDescribeUserScramCredentials, keyDescribeCluster, keyListConfigResources, keyDescribeProducers}, // descriptions
-	{keyDeleteRecords}, // asked of a partition's leader; doing it twice is doing it once
+	{keyDeleteRecords, keyWriteTxnMarkers}, // asked of a partition's leader; doing it twice is doing it once
 }
 
 // failures is the one place where an internal failure becomes a Kafka error. docs/errors.md shows the same table, and a
@@ -146,6 +147,7 @@ var faults = []struct {
 	{batch.ErrTooLarge, kerr.MessageTooLarge},
 	{batch.ErrInvalidRecord, kerr.InvalidRecord},
 	{batch.ErrCorrupt, kerr.CorruptMessage},
+	{txn.ErrNotCoordinator, kerr.NotCoordinator},
 	{group.ErrNotCoordinator, kerr.NotCoordinator},
 	{group.ErrLoading, kerr.CoordinatorLoadInProgress},
 	{group.ErrInvalidGroup, kerr.InvalidGroupID},

@@ -149,8 +149,6 @@ func TestInitProducerID(t *testing.T) {
 		require.Greater(t, got.ProducerID, last)
 		require.Zero(t, got.ProducerEpoch)
 		last = got.ProducerID
-		r.TransactionalID = kmsg.StringPtr("tx")
-		require.Equal(t, kerr.TransactionalIDAuthorizationFailed.Code, k.ask(r).(*kmsg.InitProducerIDResponse).ErrorCode)
 	}
 	c.set(func() { c.proposeErr = fmt.Errorf("no session: %w", ErrNotProposed) })
 	r := kmsg.NewPtrInitProducerIDRequest()

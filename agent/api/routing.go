@@ -67,6 +67,21 @@ func GroupCoordinator(name string, brokers []Broker) (Broker, bool) {
 	return coordinator(0, name, brokers)
 }
 
+// TxnCoordinator is the broker that coordinates a transactional id, by this list of them; false when it is empty.
+func TxnCoordinator(id string, brokers []Broker) (Broker, bool) { return coordinator(1, id, brokers) }
+
+// TxnRank is a broker's place among those for a transactional id: 0 coordinates it, the next ones stand in, and those
+// behind them all come last.
+func TxnRank(id string, brokers []Broker, node int32) int {
+	var best [maxReplicas]int32
+	for rank, n := range place(nameKey(1, id), brokers, maxReplicas, best[:0]) {
+		if n == node {
+			return rank
+		}
+	}
+	return maxReplicas
+}
+
 // coordinator is the broker for a group or transactional id, false when no broker is known.
 func coordinator(kind int8, name string, brokers []Broker) (Broker, bool) {
 	var one [1]int32

@@ -12,6 +12,14 @@ var offsetCommitShape = wire.Message(8,
 	)),
 )
 
+var txnOffsetCommitShape = wire.Message(3,
+	wire.String(), wire.String(), int64F, int16F, int32F.From(3), wire.String().From(3), wire.NullableString().From(3),
+	wire.Array(wire.Struct(
+		wire.String(),
+		wire.Array(wire.Struct(int32F, int64F, int32F.From(2), wire.NullableString())),
+	)),
+)
+
 var offsetFetchShape = wire.Message(6,
 	wire.String().Until(7),
 	wire.NullableArray(wire.Struct(wire.String(), wire.Array(int32F))).NullFrom(2).Until(7),

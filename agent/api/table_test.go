@@ -62,8 +62,42 @@ func TestFilesTableAndAnswerAgree(t *testing.T) {
 			require.Equal(t, stated[k.ApiKey].AdvertisedMin, k.MinVersion)
 			require.Equal(t, stated[k.ApiKey].Max, k.MaxVersion)
 		}
-		require.Empty(t, resp.FinalizedFeatures) // Semantics line 4: nothing is finalized yet.
-		require.Empty(t, resp.SupportedFeatures)
+		checkFeatures(t, version, resp)
+	}
+}
+
+// Semantics line 4: what is finalized is served. Supported features whose lowest level is 0 break clients of version 3
+// (KAFKA-17492).
+func checkFeatures(t *testing.T, version int16, resp *kmsg.ApiVersionsResponse) {
+	finalized, supported := map[string]int16{}, map[string]int16{}
+	for _, f := range resp.FinalizedFeatures {
+		require.Equal(t, f.MinVersionLevel, f.MaxVersionLevel)
+		finalized[f.Name] = f.MaxVersionLevel
+	}
+	for _, f := range resp.SupportedFeatures {
+		require.Zero(t, f.MinVersion)
+		supported[f.Name] = f.MaxVersion
+	}
+	all := map[string]int16{"group.version": 1, "transaction.version": 2}
+	switch {
+	case version < 3:
+		require.Empty(t, finalized)
+	case version == 3:
+		require.Equal(t, all, finalized)
+		require.Empty(t, supported)
+		require.Equal(t, int64(1), resp.FinalizedFeaturesEpoch)
+	default:
+		require.Equal(t, all, finalized)
+		require.Equal(t, all, supported)
+	}
+	for _, f := range features {
+		for key, version := range f.needs {
+			served := false
+			for _, v := range Versions {
+				served = served || v.Key == key && v.Min <= version && version <= v.Max
+			}
+			require.True(t, served, "%s needs version %d of key %d", f.name, version, key)
+		}
 	}
 }
 

@@ -50,6 +50,16 @@ type Kafka struct {
 	NumPartitions    int // partitions of a topic that is created without a number
 	AutoCreateTopics bool
 	Groups           Groups
+	Txns             Txns
+}
+
+// Txns bounds transactions, by Kafka's broker configs.
+type Txns struct {
+	MaxTimeoutMs           int // that a producer may ask for
+	IDExpirationMs         int // of a transactional id that nobody uses
+	ProducerIDExpirationMs int // of what partitions know of a producer that is silent
+	AbortIntervalMs        int // between looks for overdue transactions
+	RemoveIntervalMs       int // between looks for transactional ids that nobody uses
 }
 
 // Groups bounds consumer groups, by Kafka's broker configs.

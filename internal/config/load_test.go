@@ -62,7 +62,7 @@ func TestDefaults(t *testing.T) {
 		Flush:      Flush{Bytes: 8 << 20, Interval: 250 * time.Millisecond, PutsPerSecond: 8},
 		Inline:     Inline{MaxBytes: 16 << 10, Budget: 1 << 20},
 		Memory:     Memory{Ingest: 256 << 20, Cache: 512 << 20},
-		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true, Groups: defaultGroups},
+		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true, Groups: defaultGroups, Txns: defaultTxns},
 	}, l.Config)
 	require.True(t, l.Config.HasRole(Compactor))
 }
@@ -143,7 +143,7 @@ kafka: {num.partitions: 6, auto.create.topics.enable: false}
 	require.Equal(t, 10*time.Second, c.SessionTTL)
 	require.Equal(t, Flush{Bytes: MiB, Interval: time.Second, PutsPerSecond: 3}, c.Flush)
 	require.Equal(t, Size(0), c.Inline.MaxBytes)
-	require.Equal(t, Kafka{NumPartitions: 6, Groups: defaultGroups}, c.Kafka)
+	require.Equal(t, Kafka{NumPartitions: 6, Groups: defaultGroups, Txns: defaultTxns}, c.Kafka)
 	require.Equal(t, Setting{"advertised.listeners", "PLAINTEXT://10.0.0.1:9092,PLAINTEXT://[fe80::1]:9093", "listeners"},
 		setting(t, l, "advertised.listeners"))
 }
@@ -199,4 +199,9 @@ var defaultGroups = Groups{
 	InitialRebalanceDelayMs: 3000, MinSessionTimeoutMs: 6000, MaxSessionTimeoutMs: 1800000, MaxSize: 2147483647,
 	ConsumerSessionTimeoutMs: 45_000, ConsumerHeartbeatIntervalMs: 5000, ConsumerMaxSize: 2147483647,
 	OffsetsRetentionMinutes: 10080, OffsetMetadataMaxBytes: 4096,
+}
+
+var defaultTxns = Txns{
+	MaxTimeoutMs: 900_000, IDExpirationMs: 604_800_000, ProducerIDExpirationMs: 86_400_000,
+	AbortIntervalMs: 10_000, RemoveIntervalMs: 3_600_000,
 }

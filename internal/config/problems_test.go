@@ -133,6 +133,11 @@ func TestBounds(t *testing.T) {
 		{"kafka.group.consumer.max.size", "0", "must lie between 1 and 2147483647"},
 		{"kafka.offsets.retention.minutes", "0", "must lie between 1 and 2147483647"},
 		{"kafka.offset.metadata.max.bytes", "32768", "must lie between 0 and 32767"},
+		{"kafka.transaction.max.timeout.ms", "0", "must lie between 1 and 2147483647"},
+		{"kafka.transaction.abort.timed.out.transaction.cleanup.interval.ms", "99", "must lie between 100 and 2147483647"},
+		{"kafka.transactional.id.expiration.ms", "0", "must lie between 1 and 2147483647"},
+		{"kafka.transaction.remove.expired.transaction.cleanup.interval.ms", "999", "must lie between 1000 and 2147483647"},
+		{"kafka.producer.id.expiration.ms", "2147483648", "must lie between 1 and 2147483647"},
 		{"zone", strings.Repeat("z", 65), "must be up to 64 characters"},
 	}
 	tried := make(map[string]bool)

@@ -39,6 +39,10 @@ type Set struct {
 	Groups       prometheus.Gauge       // groups with members, or with somebody at the door, that this agent coordinates
 	GroupChanges *prometheus.CounterVec // by outcome: changes of groups that this agent proposed
 
+	Transactions      prometheus.Gauge       // open in the cluster
+	TransactionOldest prometheus.Gauge       // age of the oldest of them, as far as this agent knows
+	TransactionsEnded *prometheus.CounterVec // by how: commit, abort (by clients); overdue (by the janitor)
+
 	Connections        prometheus.Gauge       // open now
 	ConnectionsRefused *prometheus.CounterVec // by why: closed for the client's fault, a limit or a panic
 	RequestPanics      *prometheus.CounterVec // by api: handlers that panicked, "encode" for replies
@@ -142,6 +146,18 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_group_changes_total",
 			Help: "Changes of consumer groups (generations, assignments, members) that this agent proposed, by outcome (applied, refused, unknown).",
 		}, []string{"outcome"}),
+		Transactions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_transactions_open",
+			Help: "Transactions that are open in the cluster.",
+		}),
+		TransactionOldest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_transaction_oldest_seconds",
+			Help: "How long the oldest open transaction has been open, as far as this agent knows; 0 when none is.",
+		}),
+		TransactionsEnded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_transactions_ended_total",
+			Help: "Transactions that this agent ended, by how (commit, abort, overdue).",
+		}, []string{"how"}),
 		Connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wadi_connections",
 			Help: "Kafka connections that are open.",
@@ -159,7 +175,7 @@ func New(reg Registerer) (*Set, error) {
 		s.ObjectRequests, s.ObjectBytes, s.ObjectRetries, s.ObjectRetriesRefused, s.ObjectHedges, s.ObjectHedgesWon,
 		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
 		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.StateUnswept,
-		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Connections, s.ConnectionsRefused, s.RequestPanics,
+		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Transactions, s.TransactionOldest, s.TransactionsEnded, s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics cannot be registered: %w", err)
