@@ -1,0 +1,263 @@
+package checker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	h "wadi/integration/checker/history"
+	"wadi/integration/checker/judge"
+)
+
+// patience bounds single requests of clients that are to go on through faults.
+const patience = 60 * time.Second
+
+// options of a run.
+type options struct {
+	Seed         uint64
+	Length       time.Duration // of the work, faults and healing; the drain comes on top
+	Transactions bool
+	// OldClient adds a client of transaction version 1, whose requests are never held back.
+	OldClient bool
+	// Late holds requests back until they are late.
+	Late bool
+}
+
+// topic is one of the run's.
+type topic struct {
+	name       string
+	id         [16]byte
+	partitions int32
+}
+
+// run is one run against brokers that are there.
+type run struct {
+	t   testing.TB
+	o   options
+	rec *h.Recorder
+	net *network
+
+	topics                []topic // all that are read and drained
+	in, out, mixed, roams topic
+
+	owners []*mixed // of transactional ids
+	calm   chan struct{}
+
+	mu struct {
+		sync.Mutex
+		next map[string]map[h.Log]int64 // of consumers by assignment
+	}
+}
+
+// start and stop record a fault.
+func (r *run) start(fault, who string) {
+	r.rec.Add(h.Fact{Kind: h.Start, Name: fault, Who: who})
+}
+
+func (r *run) stop(fault, who string, fired bool, why string) {
+	f := h.Fact{Kind: h.Stop, Name: fault, Who: who, Outcome: h.Unknown, Error: why}
+	if fired {
+		f.Outcome = h.OK
+	}
+	r.rec.Add(f)
+}
+
+// fail is for what is wrong with the run itself. It may be called from any goroutine.
+func (r *run) fail(err error) { r.t.Error(err) }
+
+func (r *run) reached(who string, rec *kgo.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.next[who] == nil {
+		r.mu.next[who] = map[h.Log]int64{}
+	}
+	r.mu.next[who][h.Log{Topic: rec.Topic, Partition: rec.Partition}] = rec.Offset + 1
+}
+
+// at is how far a consumer by assignment has come.
+func (r *run) at(who string, l h.Log) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.next[who][l]
+}
+
+// execute runs it all and judges. faults is called when everything is at work, and returns when all is healed.
+func execute(t testing.TB, addresses []string, o options, plan []string, faults func(ctx context.Context, r *run)) *judge.Result {
+	t.Helper()
+	r := &run{t: t, o: o, rec: h.New(), net: newNetwork(t, addresses), calm: make(chan struct{})}
+	r.mu.next = map[string]map[h.Log]int64{}
+	for _, name := range plan {
+		r.rec.Add(h.Fact{Kind: h.Plan, Name: name})
+	}
+	r.create()
+	sending, stopSending := context.WithCancel(context.Background())
+	making, stopMaking := context.WithCancel(context.Background())
+	reading, stopReading := context.WithCancel(context.Background())
+	var senders, makers, readers sync.WaitGroup
+	t.Cleanup(func() {
+		stopSending()
+		stopMaking()
+		stopReading()
+		senders.Wait()
+		makers.Wait()
+		readers.Wait()
+	})
+	r.consumers(reading, &readers)
+	r.producers(sending, &senders)
+	r.transformers(making, &makers)
+
+	timed, cancel := context.WithTimeout(context.Background(), o.Length)
+	faults(timed, r)
+	cancel()
+	r.rec.Add(h.Fact{Kind: h.Healed})
+	healed := time.Now()
+	r.probe(healed)
+	stopSending()
+	senders.Wait()
+	close(r.calm)
+	r.processed(healed)
+	stopMaking()
+	makers.Wait()
+	r.settle(healed)
+	r.caughtUp(healed)
+	stopReading()
+	readers.Wait()
+	r.drain(healed)
+	facts := r.rec.Facts()
+	result := judge.Judge(facts)
+	if result.Verdict == judge.False {
+		r.dump(facts, result)
+	}
+	return result
+}
+
+func (r *run) consumers(ctx context.Context, all *sync.WaitGroup) {
+	for i := range r.net.addresses {
+		all.Go(func() { r.observe(ctx, i) })
+	}
+	all.Go(func() { r.assigned(ctx, committedConsumer, kgo.ReadCommitted()) })
+	all.Go(func() { r.assigned(ctx, "assigned-all", kgo.ReadUncommitted()) })
+	all.Go(func() { r.lagging(ctx, "lagging-committed", kgo.ReadCommitted()) })
+	all.Go(func() { r.lagging(ctx, "lagging-all", kgo.ReadUncommitted()) })
+	for i := range 2 {
+		all.Go(func() { r.subscribed(ctx, fmt.Sprintf("subscribed-%d", i)) })
+	}
+	all.Go(func() { r.watchOffsets(ctx) })
+}
+
+// committedConsumer is the one that probes look at.
+const committedConsumer = "assigned-committed"
+
+func (r *run) producers(ctx context.Context, all *sync.WaitGroup) {
+	all.Go(func() { r.plain(ctx, "plain-0", []topic{r.in, r.mixed}, 30*time.Millisecond) })
+	all.Go(func() { r.plain(ctx, "plain-1", []topic{r.in}, 60*time.Millisecond) })
+	all.Go(func() { r.roam(ctx) })
+	if !r.o.Transactions {
+		return
+	}
+	for i := range 3 {
+		m := &mixed{r: r, id: fmt.Sprintf("mixed-%d", i), topics: []topic{r.mixed, r.roams}}
+		m.random = r.random(m.id)
+		r.owners = append(r.owners, m)
+		all.Go(func() { m.run(ctx) })
+	}
+	if r.o.OldClient {
+		m := &mixed{r: r, id: "old-0", topics: []topic{r.mixed, r.roams}, old: true}
+		m.random = r.random(m.id)
+		all.Go(func() { m.run(ctx) })
+	}
+	all.Go(func() { r.byHand(ctx) })
+}
+
+func (r *run) transformers(ctx context.Context, all *sync.WaitGroup) {
+	if !r.o.Transactions {
+		return
+	}
+	for i := range 2 {
+		x := &transform{r: r, id: fmt.Sprintf("transform-%d", i), from: r.in, to: r.out, calm: r.calm}
+		x.random = r.random(x.id)
+		all.Go(func() { x.run(ctx) })
+	}
+}
+
+// create creates the topics.
+func (r *run) create() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	d, err := r.direct("creator", 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer d.close()
+	for _, t := range []struct {
+		at         *topic
+		name       string
+		partitions int32
+	}{{&r.in, "in", 4}, {&r.out, "out", 3}, {&r.mixed, "mixed", 4}, {&r.roams, "roams", 2}} {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.TimeoutMillis = 20_000
+		one := kmsg.NewCreateTopicsRequestTopic()
+		one.Topic, one.NumPartitions, one.ReplicationFactor = t.name, t.partitions, -1
+		req.Topics = append(req.Topics, one)
+		resp, err := d.do(ctx, req)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
+		}
+		if err != nil {
+			r.t.Fatalf("create %s: %v", t.name, err)
+		}
+		*t.at = topic{t.name, resp.(*kmsg.CreateTopicsResponse).Topics[0].TopicID, t.partitions}
+		r.topics = append(r.topics, *t.at)
+	}
+}
+
+// dumps is where histories go that are false; "" is a folder that outlives the test.
+var dumps string
+
+// dump writes the history, and the excerpt of each violation.
+func (r *run) dump(facts []h.Fact, result *judge.Result) {
+	dir := dumps
+	if dir == "" {
+		dir = filepath.Join(os.TempDir(), "wadi-checker")
+	}
+	name := filepath.Join(dir, fmt.Sprintf("%d-%s", r.o.Seed, time.Now().UTC().Format("150405")))
+	write := func(name string, facts []h.Fact) error {
+		f, err := os.Create(name)
+		if err != nil {
+			return err
+		}
+		return errors.Join(h.Dump(f, facts), f.Close())
+	}
+	err := os.MkdirAll(name, 0o700)
+	if err == nil {
+		err = write(filepath.Join(name, "history.jsonl"), facts)
+	}
+	for i, v := range result.Violations {
+		if i == 10 || err != nil {
+			break
+		}
+		err = write(filepath.Join(name, fmt.Sprintf("excerpt-%d-%s.jsonl", i, v.Invariant)), judge.Excerpt(facts, v))
+	}
+	if err != nil {
+		r.t.Errorf("dump: %v", err)
+	}
+	r.t.Logf("the history is in %s", name)
+}
+
+// logger shows what clients log where the test asks for it.
+func (r *run) logger(name string) kgo.Logger {
+	if !*clientLog {
+		return kgo.BasicLogger(os.Stderr, kgo.LogLevelNone, nil)
+	}
+	return kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, func() string { return name + " " })
+}
