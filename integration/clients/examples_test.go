@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +60,66 @@ func TestExamples(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestTransactionExamples runs the examples of transactions on what the example producers wrote, twice: the output has
+// every record one time.
+func TestTransactionExamples(t *testing.T) {
+	t.Parallel()
+	b := oneBroker(t)
+	ctx := b.context(t, 2*time.Minute)
+	b.waitFor(ctx, t, transactionAPIs...)
+	for _, example := range []struct {
+		name, suffix, command string
+		err                   error
+		producer, transaction []string
+	}{
+		{
+			"python", "-metres", venvPython(), python{}.Check(),
+			[]string{"examples/python/producer.py"}, []string{"examples/python/transaction.py"},
+		},
+		{
+			"java", "-checked", "java", checkJava(javaExamples),
+			javaArgs(javaExamples, "ExampleProducer"), javaArgs(javaExamples, "ExampleTransaction"),
+		},
+	} {
+		t.Run(example.name, func(t *testing.T) {
+			t.Parallel()
+			binary.Need(t, example.err)
+			topic := fmt.Sprintf("example-%08x", rand.Uint32())
+			for _, name := range []string{topic, topic + example.suffix} {
+				if err := createTopic(ctx, b.bootstrap, name, 3); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := run(ctx, nil, example.command, append(example.producer, b.bootstrap, topic)...); err != nil {
+				t.Fatal(err)
+			}
+			var carried []int
+			for range 2 {
+				out, err := run(ctx, nil, example.command, append(example.transaction, b.bootstrap, topic)...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum := 0
+				for _, m := range regexp.MustCompile(`(?m)^committed (\d+) \w+$`).FindAllSubmatch(out, -1) {
+					n, err := strconv.Atoi(string(m[1]))
+					if err != nil {
+						t.Fatal(err)
+					}
+					sum += n
+				}
+				carried = append(carried, sum)
+			}
+			if !slices.Equal(carried, []int{exampleRecords, 0}) {
+				t.Errorf("%v records were carried, want %d and then none", carried, exampleRecords)
+			}
+			read, err := python{}.ReadAt(ctx, "read_committed", b.bootstrap, []string{topic + example.suffix})
+			if err != nil || len(read) != exampleRecords {
+				t.Errorf("%d records in the output, %v, want %d", len(read), err, exampleRecords)
+			}
 		})
 	}
 }
