@@ -91,12 +91,12 @@ func TestStanding(t *testing.T) {
 			},
 			"append": func(t *rapid.T) {
 				hit := rapid.SliceOfN(ref, 0, 5).Draw(t, "hit")
-				happens(t, func(r PartitionRef) bool { return slices.Contains(hit, r) }, func() { w.notify(touching(hit...)) })
+				happens(t, func(r PartitionRef) bool { return slices.Contains(hit, r) }, func() { w.notify(touching(hit...), noMarkers) })
 			},
 			"delete": func(t *rapid.T) {
 				topic := rapid.Uint64Range(1, 3).Draw(t, "topic")
 				happens(t, func(r PartitionRef) bool { return r.Topic == topic }, func() {
-					w.notify(&pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}}}})
+					w.notify(&pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}}}}, noMarkers)
 				})
 			},
 			"replace": func(t *rapid.T) { happens(t, func(PartitionRef) bool { return true }, w.notifyAll) },
@@ -139,7 +139,7 @@ func TestStandingReusesNodes(t *testing.T) {
 	s := w.stand()
 	s.Follow([]PartitionRef{{1, 0}, {1, 1}}, []uint32{0, 1})
 	round := func() {
-		w.notify(touching(PartitionRef{1, 0}))
+		w.notify(touching(PartitionRef{1, 0}), noMarkers)
 		s.Unfollow([]uint32{0, 1})
 		s.Follow([]PartitionRef{{1, 0}, {1, 1}}, []uint32{1, 0})
 	}
@@ -168,7 +168,7 @@ func BenchmarkStanding(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				s.Wake(wake)
-				w.notify(e)
+				w.notify(e, noMarkers)
 				s.Wake(nil)
 				dst = s.Take(dst[:0])
 			}

@@ -335,7 +335,7 @@ func (x *effects) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 	}
 	v.inline.archivedTo(v.core.State().ArchivedTo())
 	// Before the observers: a write must be news to fetch sessions before its producer can hear that it is stored.
-	v.waiters.notify(body)
+	v.waiters.notify(body, res)
 	for _, o := range v.cfg.Observers {
 		o.Applied(e, body, res)
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
 )
 
 // PartitionRef names a partition by its topic's number.
@@ -46,8 +47,8 @@ type waiter struct {
 
 func (w *waiters) init() { w.mu.lists = map[uint64]map[int32]*waiter{} }
 
-// Subscribe calls wake, on the view's goroutine, after each entry that appended to one of the partitions, moved its log
-// start or deleted its topic, until cancel is called, once; a call may still be under way then. wake must not block.
+// Subscribe calls wake, on the view's goroutine, after each entry that appended to one of the partitions, ended a
+// transaction there, moved its log start or deleted its topic, until cancel is called, once; a call may still be under way then. wake must not block.
 // refs is not retained.
 //
 // To lose nothing: subscribe first, then read State, then wait.
@@ -140,19 +141,24 @@ func (w *waiters) collectLocked(n *waiter, woken []func()) []func() {
 
 // notify wakes whoever waits for a partition that the entry touched: whatever moves a high watermark, a last stable
 // offset or a log start must be in touched. Rejected batches wake too: harmless.
-func (w *waiters) notify(body *pb.Entry) {
-	for _, wake := range w.touched(body) {
+func (w *waiters) notify(body *pb.Entry, res *state.Results) {
+	for _, wake := range w.touched(body, res) {
 		wake()
 	}
 }
 
-func (w *waiters) touched(body *pb.Entry) (woken []func()) {
+func (w *waiters) touched(body *pb.Entry, res *state.Results) (woken []func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.mu.lists) == 0 {
 		return nil
 	}
 	w.mu.round++
+	for i := range res.Commands { // of transactions that ended; what others touch their commands say
+		for _, p := range res.Commands[i].Touched {
+			woken = w.collectLocked(w.mu.lists[p.Topic][int32(p.Partition)], woken)
+		}
+	}
 	for _, c := range body.GetCommands() {
 		if a := c.GetAppendBatches(); a != nil {
 			for i := range min(len(a.Topics), len(a.Partitions)) {

@@ -7,7 +7,11 @@ import (
 	"pgregory.net/rapid"
 
 	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
 )
+
+// noMarkers are the results of an entry that ended no transaction.
+var noMarkers = &state.Results{}
 
 func touching(refs ...PartitionRef) *pb.Entry {
 	a := &pb.AppendBatches{}
@@ -68,7 +72,7 @@ func TestWaiters(t *testing.T) {
 						TrimPartitions: &pb.TrimPartitions{Topics: a.Topics, Partitions: a.Partitions},
 					}
 				}
-				w.notify(e)
+				w.notify(e, noMarkers)
 				check(func(r PartitionRef) bool {
 					for _, h := range hit {
 						if h == r {
@@ -78,9 +82,21 @@ func TestWaiters(t *testing.T) {
 					return false
 				})
 			},
+			"end of transactions": func(t *rapid.T) {
+				hit := refs.Draw(t, "hit")
+				res := &state.Results{Commands: make([]state.Result, 2)}
+				for i, h := range hit {
+					r := &res.Commands[i%2]
+					r.Touched = append(r.Touched, state.PartRef{Topic: h.Topic, Partition: uint32(h.Partition)})
+				}
+				end := &pb.Command{Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{}}}
+				w.notify(&pb.Entry{Commands: []*pb.Command{end, end}}, res)
+				check(func(r PartitionRef) bool { return slices.Contains(hit, r) })
+			},
 			"delete": func(t *rapid.T) {
 				topic := rapid.Uint64Range(1, 3).Draw(t, "topic")
-				w.notify(&pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}}}})
+				e := &pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}}}}
+				w.notify(e, noMarkers)
 				check(func(r PartitionRef) bool { return r.Topic == topic })
 			},
 			"replace": func(*rapid.T) {
@@ -123,7 +139,10 @@ func BenchmarkSubscribe(b *testing.B) {
 // A command that moves a high watermark, a last stable offset or a log start, or ends a topic, and wakes nobody would
 // leave long polls asleep and fetch sessions with old news. Whoever adds a command decides here.
 func TestEveryCommandIsClassified(t *testing.T) {
+	ended := state.Result{Touched: []state.PartRef{{Topic: 1}}}
 	moves := map[string]*pb.Command{
+		"end_txn":        {Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{}}},
+		"init_producer":  {Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}}, // which ends what was open
 		"append_batches": {Kind: &pb.Command_AppendBatches{AppendBatches: &pb.AppendBatches{Topics: []uint64{1}, Partitions: []uint32{0}}}},
 		"trim_partitions": {Kind: &pb.Command_TrimPartitions{
 			TrimPartitions: &pb.TrimPartitions{Topics: []uint64{1}, Partitions: []uint32{0}},
@@ -132,8 +151,9 @@ func TestEveryCommandIsClassified(t *testing.T) {
 	}
 	// These change nothing that a Fetch of a partition answers. New partitions of a topic have no readers yet.
 	still := []string{
-		"init_cluster", "open_session", "close_session", "create_topic", "init_producer", "mark", "archived", "sweep",
+		"init_cluster", "open_session", "close_session", "create_topic", "mark", "archived", "sweep",
 		"create_partitions", "alter_configs", "update_group", "commit_offsets", "delete_group", "delete_offsets", "expire_offsets",
+		"add_to_txn", "commit_txn_offsets", "expire_txns", "expire_producers",
 	}
 	fields := (&pb.Command{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
 	for i := range fields.Len() {
@@ -147,7 +167,11 @@ func TestEveryCommandIsClassified(t *testing.T) {
 		w.init()
 		woken := 0
 		w.subscribe([]PartitionRef{{1, 0}}, func() { woken++ })
-		if w.notify(&pb.Entry{Commands: []*pb.Command{c}}); woken != 1 {
+		res := &state.Results{Commands: []state.Result{{}}}
+		if name == "end_txn" || name == "init_producer" {
+			res.Commands[0] = ended
+		}
+		if w.notify(&pb.Entry{Commands: []*pb.Command{c}}, res); woken != 1 {
 			t.Errorf("%s wakes %d times", name, woken)
 		}
 	}
