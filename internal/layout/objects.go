@@ -35,8 +35,15 @@ func (o Objects) Flush(s Session, n uint64) string { return o.flush(s, n, ".seg"
 // FlushHedge is the second attempt of the same flush: demo/00000001/3f/flush/694d8f2c1a2b3c4d/0000000000000007.h.seg
 func (o Objects) FlushHedge(s Session, n uint64) string { return o.flush(s, n, ".h.seg") }
 
+// Merged is a segment written by a merge: demo/00000001/a7/merge/694d8f2c1a2b3c4d/0000000000000007.seg
+func (o Objects) Merged(s Session, n uint64) string { return o.spread("merge", s, n, ".seg") }
+
 func (o Objects) flush(s Session, n uint64, suffix string) string {
-	name := fmt.Sprintf("flush/%s/%016x", s, n)
+	return o.spread("flush", s, n, suffix)
+}
+
+func (o Objects) spread(dir string, s Session, n uint64, suffix string) string {
+	name := fmt.Sprintf("%s/%s/%016x", dir, s, n)
 	h := fnv.New32a()
 	h.Write([]byte(name))
 	return fmt.Sprintf("%s%02x/%s%s", o.root, byte(h.Sum32()), name, suffix)
@@ -70,6 +77,31 @@ func (o Objects) ParseFlush(key string) (FlushName, error) {
 		return FlushName{}, bad
 	}
 	return name, nil
+}
+
+// MergedName is a parsed key of a merged segment.
+type MergedName struct {
+	Session Session
+	N       uint64
+}
+
+// ParseMerged is the inverse of Merged.
+func (o Objects) ParseMerged(key string) (MergedName, error) {
+	bad := fmt.Errorf("not a merged object: %q", key)
+	rest, ok := strings.CutPrefix(key, o.root)
+	if !ok || len(rest) < 3 {
+		return MergedName{}, bad
+	}
+	rest, ok = strings.CutPrefix(rest[3:], "merge/")
+	if !ok || len(rest) < 34 || rest[16] != '/' {
+		return MergedName{}, bad
+	}
+	s, err1 := ParseSession(rest[:16])
+	n, err2 := parseHex(rest[17:33])
+	if err1 != nil || err2 != nil || o.Merged(s, n) != key {
+		return MergedName{}, bad
+	}
+	return MergedName{Session: s, N: n}, nil
 }
 
 func (o Objects) flushKey(f FlushName) string {

@@ -115,6 +115,9 @@ type Command struct {
 	//	*Command_EndTxn
 	//	*Command_ExpireTxns
 	//	*Command_ExpireProducers
+	//	*Command_ReplaceRuns
+	//	*Command_ForgetObjects
+	//	*Command_ForgetSessions
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -371,6 +374,33 @@ func (x *Command) GetExpireProducers() *ExpireProducers {
 	return nil
 }
 
+func (x *Command) GetReplaceRuns() *ReplaceRuns {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ReplaceRuns); ok {
+			return x.ReplaceRuns
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetForgetObjects() *ForgetObjects {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ForgetObjects); ok {
+			return x.ForgetObjects
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetForgetSessions() *ForgetSessions {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ForgetSessions); ok {
+			return x.ForgetSessions
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -467,6 +497,18 @@ type Command_ExpireProducers struct {
 	ExpireProducers *ExpireProducers `protobuf:"bytes,24,opt,name=expire_producers,json=expireProducers,proto3,oneof"`
 }
 
+type Command_ReplaceRuns struct {
+	ReplaceRuns *ReplaceRuns `protobuf:"bytes,25,opt,name=replace_runs,json=replaceRuns,proto3,oneof"`
+}
+
+type Command_ForgetObjects struct {
+	ForgetObjects *ForgetObjects `protobuf:"bytes,26,opt,name=forget_objects,json=forgetObjects,proto3,oneof"`
+}
+
+type Command_ForgetSessions struct {
+	ForgetSessions *ForgetSessions `protobuf:"bytes,27,opt,name=forget_sessions,json=forgetSessions,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -512,6 +554,12 @@ func (*Command_EndTxn) isCommand_Kind() {}
 func (*Command_ExpireTxns) isCommand_Kind() {}
 
 func (*Command_ExpireProducers) isCommand_Kind() {}
+
+func (*Command_ReplaceRuns) isCommand_Kind() {}
+
+func (*Command_ForgetObjects) isCommand_Kind() {}
+
+func (*Command_ForgetSessions) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2537,6 +2585,246 @@ func (x *ExpireOffsets) GetPartitions() []uint32 {
 	return nil
 }
 
+// ReplaceRuns puts what lies in a merged object, of the session, in the place of runs of partitions (at most 1,000). Each
+// partition is judged on its own; an object that none of them takes is garbage at once.
+type ReplaceRuns struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`                  // number of the merged object
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`            // its length in bytes
+	Topics        []uint64               `protobuf:"varint,3,rep,packed,name=topics,proto3" json:"topics,omitempty"` // per partition: topic number
+	Partitions    []uint32               `protobuf:"varint,4,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	Versions      []uint64               `protobuf:"varint,5,rep,packed,name=versions,proto3" json:"versions,omitempty"`                                   // likewise: structure version that the proposer saw
+	Bases         []int64                `protobuf:"varint,6,rep,packed,name=bases,proto3" json:"bases,omitempty"`                                         // likewise: first offset of the first run that goes
+	Lasts         []int64                `protobuf:"varint,7,rep,packed,name=lasts,proto3" json:"lasts,omitempty"`                                         // likewise: last offset of the last run that goes
+	Compacted     []bool                 `protobuf:"varint,8,rep,packed,name=compacted,proto3" json:"compacted,omitempty"`                                 // likewise: offsets may be missing within runs; empty when none may
+	Runs          []uint32               `protobuf:"varint,9,rep,packed,name=runs,proto3" json:"runs,omitempty"`                                           // likewise: how many runs come
+	RunCounts     []uint64               `protobuf:"varint,10,rep,packed,name=run_counts,json=runCounts,proto3" json:"run_counts,omitempty"`               // per run: how many offsets it covers; the runs of a partition follow each other
+	MaxTimestamps []int64                `protobuf:"zigzag64,11,rep,packed,name=max_timestamps,json=maxTimestamps,proto3" json:"max_timestamps,omitempty"` // per run: Unix ms, as the difference to at_ms
+	Offsets       []uint64               `protobuf:"varint,12,rep,packed,name=offsets,proto3" json:"offsets,omitempty"`                                    // per run: where its bytes begin in the object
+	Lengths       []uint32               `protobuf:"varint,13,rep,packed,name=lengths,proto3" json:"lengths,omitempty"`                                    // per run
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceRuns) Reset() {
+	*x = ReplaceRuns{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceRuns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceRuns) ProtoMessage() {}
+
+func (x *ReplaceRuns) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceRuns.ProtoReflect.Descriptor instead.
+func (*ReplaceRuns) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ReplaceRuns) GetN() uint64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *ReplaceRuns) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ReplaceRuns) GetTopics() []uint64 {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetPartitions() []uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetVersions() []uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetBases() []int64 {
+	if x != nil {
+		return x.Bases
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetLasts() []int64 {
+	if x != nil {
+		return x.Lasts
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetCompacted() []bool {
+	if x != nil {
+		return x.Compacted
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetRuns() []uint32 {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetRunCounts() []uint64 {
+	if x != nil {
+		return x.RunCounts
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetMaxTimestamps() []int64 {
+	if x != nil {
+		return x.MaxTimestamps
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetOffsets() []uint64 {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+func (x *ReplaceRuns) GetLengths() []uint32 {
+	if x != nil {
+		return x.Lengths
+	}
+	return nil
+}
+
+// ForgetObjects takes objects without references, which are deleted from the store, out of State (at most 1,000).
+type ForgetObjects struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Objects       []uint64               `protobuf:"varint,1,rep,packed,name=objects,proto3" json:"objects,omitempty"` // numbers
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetObjects) Reset() {
+	*x = ForgetObjects{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetObjects) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetObjects) ProtoMessage() {}
+
+func (x *ForgetObjects) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetObjects.ProtoReflect.Descriptor instead.
+func (*ForgetObjects) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ForgetObjects) GetObjects() []uint64 {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+// ForgetSessions takes closed sessions out of State, whose orphans a sweep of the bucket has deleted (at most 1,000).
+type ForgetSessions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Began         int64                  `protobuf:"varint,1,opt,name=began,proto3" json:"began,omitempty"` // position at which the sweep began: sessions closed later stay
+	Sessions      []int64                `protobuf:"varint,2,rep,packed,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetSessions) Reset() {
+	*x = ForgetSessions{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetSessions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetSessions) ProtoMessage() {}
+
+func (x *ForgetSessions) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetSessions.ProtoReflect.Descriptor instead.
+func (*ForgetSessions) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ForgetSessions) GetBegan() int64 {
+	if x != nil {
+		return x.Began
+	}
+	return 0
+}
+
+func (x *ForgetSessions) GetSessions() []int64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
 // Bootstrap is the value of the bootstrap key and, as JSON, the content of cluster.json.
 type Bootstrap struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2549,7 +2837,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2561,7 +2849,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[30]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2574,7 +2862,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{30}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Bootstrap) GetClusterId() string {
@@ -2614,7 +2902,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2914,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[31]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2927,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{31}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SessionInfo) GetEndpoints() []*Endpoint {
@@ -2702,7 +2990,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +3002,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[32]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +3015,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{32}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Endpoint) GetListener() string {
@@ -2762,7 +3050,7 @@ type MarkDigest struct {
 
 func (x *MarkDigest) Reset() {
 	*x = MarkDigest{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2774,7 +3062,7 @@ func (x *MarkDigest) String() string {
 func (*MarkDigest) ProtoMessage() {}
 
 func (x *MarkDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2787,7 +3075,7 @@ func (x *MarkDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkDigest.ProtoReflect.Descriptor instead.
 func (*MarkDigest) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *MarkDigest) GetPosition() int64 {
@@ -2820,7 +3108,7 @@ type Pointer struct {
 
 func (x *Pointer) Reset() {
 	*x = Pointer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +3120,7 @@ func (x *Pointer) String() string {
 func (*Pointer) ProtoMessage() {}
 
 func (x *Pointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +3133,7 @@ func (x *Pointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pointer.ProtoReflect.Descriptor instead.
 func (*Pointer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Pointer) GetPosition() int64 {
@@ -2909,7 +3197,7 @@ type KeptRoot struct {
 
 func (x *KeptRoot) Reset() {
 	*x = KeptRoot{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +3209,7 @@ func (x *KeptRoot) String() string {
 func (*KeptRoot) ProtoMessage() {}
 
 func (x *KeptRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2934,7 +3222,7 @@ func (x *KeptRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptRoot.ProtoReflect.Descriptor instead.
 func (*KeptRoot) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *KeptRoot) GetPosition() int64 {
@@ -2985,7 +3273,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3285,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3298,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Root) GetCluster() string {
@@ -3103,7 +3391,7 @@ type Base struct {
 
 func (x *Base) Reset() {
 	*x = Base{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3403,7 @@ func (x *Base) String() string {
 func (*Base) ProtoMessage() {}
 
 func (x *Base) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3416,7 @@ func (x *Base) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Base.ProtoReflect.Descriptor instead.
 func (*Base) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Base) GetPosition() int64 {
@@ -3180,7 +3468,7 @@ type ArchiveRef struct {
 
 func (x *ArchiveRef) Reset() {
 	*x = ArchiveRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3192,7 +3480,7 @@ func (x *ArchiveRef) String() string {
 func (*ArchiveRef) ProtoMessage() {}
 
 func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3205,7 +3493,7 @@ func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveRef.ProtoReflect.Descriptor instead.
 func (*ArchiveRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ArchiveRef) GetObject() *ObjectRef {
@@ -3261,7 +3549,7 @@ type ObjectRef struct {
 
 func (x *ObjectRef) Reset() {
 	*x = ObjectRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3273,7 +3561,7 @@ func (x *ObjectRef) String() string {
 func (*ObjectRef) ProtoMessage() {}
 
 func (x *ObjectRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3286,7 +3574,7 @@ func (x *ObjectRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectRef.ProtoReflect.Descriptor instead.
 func (*ObjectRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ObjectRef) GetKey() string {
@@ -3335,7 +3623,7 @@ type BaseRecord struct {
 
 func (x *BaseRecord) Reset() {
 	*x = BaseRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3635,7 @@ func (x *BaseRecord) String() string {
 func (*BaseRecord) ProtoMessage() {}
 
 func (x *BaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3360,7 +3648,7 @@ func (x *BaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseRecord.ProtoReflect.Descriptor instead.
 func (*BaseRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BaseRecord) GetKind() isBaseRecord_Kind {
@@ -3593,7 +3881,7 @@ type BaseHeader struct {
 
 func (x *BaseHeader) Reset() {
 	*x = BaseHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3605,7 +3893,7 @@ func (x *BaseHeader) String() string {
 func (*BaseHeader) ProtoMessage() {}
 
 func (x *BaseHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3618,7 +3906,7 @@ func (x *BaseHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseHeader.ProtoReflect.Descriptor instead.
 func (*BaseHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *BaseHeader) GetFormat() uint32 {
@@ -3744,7 +4032,7 @@ type InlineEpoch struct {
 
 func (x *InlineEpoch) Reset() {
 	*x = InlineEpoch{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3756,7 +4044,7 @@ func (x *InlineEpoch) String() string {
 func (*InlineEpoch) ProtoMessage() {}
 
 func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3769,7 +4057,7 @@ func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InlineEpoch.ProtoReflect.Descriptor instead.
 func (*InlineEpoch) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *InlineEpoch) GetTo() int64 {
@@ -3811,7 +4099,7 @@ type BaseTopic struct {
 
 func (x *BaseTopic) Reset() {
 	*x = BaseTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3823,7 +4111,7 @@ func (x *BaseTopic) String() string {
 func (*BaseTopic) ProtoMessage() {}
 
 func (x *BaseTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3836,7 +4124,7 @@ func (x *BaseTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTopic.ProtoReflect.Descriptor instead.
 func (*BaseTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *BaseTopic) GetNumber() uint64 {
@@ -3930,13 +4218,14 @@ type BasePartition struct {
 	AbortedFirst     []int64                `protobuf:"varint,16,rep,packed,name=aborted_first,json=abortedFirst,proto3" json:"aborted_first,omitempty"`             // its first offset
 	AbortedLast      []int64                `protobuf:"varint,17,rep,packed,name=aborted_last,json=abortedLast,proto3" json:"aborted_last,omitempty"`                // its marker's offset
 	AbortedStable    []int64                `protobuf:"varint,18,rep,packed,name=aborted_stable,json=abortedStable,proto3" json:"aborted_stable,omitempty"`          // the last stable offset behind the marker
+	CompactedTo      int64                  `protobuf:"varint,19,opt,name=compacted_to,json=compactedTo,proto3" json:"compacted_to,omitempty"`                       // below it offsets may be missing
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *BasePartition) Reset() {
 	*x = BasePartition{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3948,7 +4237,7 @@ func (x *BasePartition) String() string {
 func (*BasePartition) ProtoMessage() {}
 
 func (x *BasePartition) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3961,7 +4250,7 @@ func (x *BasePartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasePartition.ProtoReflect.Descriptor instead.
 func (*BasePartition) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *BasePartition) GetTopic() uint64 {
@@ -4090,6 +4379,13 @@ func (x *BasePartition) GetAbortedStable() []int64 {
 	return nil
 }
 
+func (x *BasePartition) GetCompactedTo() int64 {
+	if x != nil {
+		return x.CompactedTo
+	}
+	return 0
+}
+
 type BaseSessions struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sessions      []*SessionRecord       `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
@@ -4099,7 +4395,7 @@ type BaseSessions struct {
 
 func (x *BaseSessions) Reset() {
 	*x = BaseSessions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4111,7 +4407,7 @@ func (x *BaseSessions) String() string {
 func (*BaseSessions) ProtoMessage() {}
 
 func (x *BaseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4124,7 +4420,7 @@ func (x *BaseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseSessions.ProtoReflect.Descriptor instead.
 func (*BaseSessions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BaseSessions) GetSessions() []*SessionRecord {
@@ -4144,13 +4440,14 @@ type SessionRecord struct {
 	Closed          int64                  `protobuf:"varint,6,opt,name=closed,proto3" json:"closed,omitempty"`
 	MinFeatureLevel uint32                 `protobuf:"varint,7,opt,name=min_feature_level,json=minFeatureLevel,proto3" json:"min_feature_level,omitempty"`
 	MaxFeatureLevel uint32                 `protobuf:"varint,8,opt,name=max_feature_level,json=maxFeatureLevel,proto3" json:"max_feature_level,omitempty"`
+	LastMerge       uint64                 `protobuf:"varint,9,opt,name=last_merge,json=lastMerge,proto3" json:"last_merge,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4162,7 +4459,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4175,7 +4472,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SessionRecord) GetSession() int64 {
@@ -4234,6 +4531,13 @@ func (x *SessionRecord) GetMaxFeatureLevel() uint32 {
 	return 0
 }
 
+func (x *SessionRecord) GetLastMerge() uint64 {
+	if x != nil {
+		return x.LastMerge
+	}
+	return 0
+}
+
 type BaseObjects struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        []uint64               `protobuf:"varint,1,rep,packed,name=number,proto3" json:"number,omitempty"`
@@ -4250,7 +4554,7 @@ type BaseObjects struct {
 
 func (x *BaseObjects) Reset() {
 	*x = BaseObjects{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4566,7 @@ func (x *BaseObjects) String() string {
 func (*BaseObjects) ProtoMessage() {}
 
 func (x *BaseObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,7 +4579,7 @@ func (x *BaseObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseObjects.ProtoReflect.Descriptor instead.
 func (*BaseObjects) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BaseObjects) GetNumber() []uint64 {
@@ -4345,7 +4649,7 @@ type BaseArchives struct {
 
 func (x *BaseArchives) Reset() {
 	*x = BaseArchives{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4357,7 +4661,7 @@ func (x *BaseArchives) String() string {
 func (*BaseArchives) ProtoMessage() {}
 
 func (x *BaseArchives) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4370,7 +4674,7 @@ func (x *BaseArchives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseArchives.ProtoReflect.Descriptor instead.
 func (*BaseArchives) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BaseArchives) GetFrom() []int64 {
@@ -4405,7 +4709,7 @@ type BaseTrimmed struct {
 
 func (x *BaseTrimmed) Reset() {
 	*x = BaseTrimmed{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4417,7 +4721,7 @@ func (x *BaseTrimmed) String() string {
 func (*BaseTrimmed) ProtoMessage() {}
 
 func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4430,7 +4734,7 @@ func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTrimmed.ProtoReflect.Descriptor instead.
 func (*BaseTrimmed) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *BaseTrimmed) GetTopic() []uint64 {
@@ -4457,7 +4761,7 @@ type BaseConfigs struct {
 
 func (x *BaseConfigs) Reset() {
 	*x = BaseConfigs{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4469,7 +4773,7 @@ func (x *BaseConfigs) String() string {
 func (*BaseConfigs) ProtoMessage() {}
 
 func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4482,7 +4786,7 @@ func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseConfigs.ProtoReflect.Descriptor instead.
 func (*BaseConfigs) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{50}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *BaseConfigs) GetResources() []*ConfigResource {
@@ -4504,7 +4808,7 @@ type ConfigResource struct {
 
 func (x *ConfigResource) Reset() {
 	*x = ConfigResource{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4516,7 +4820,7 @@ func (x *ConfigResource) String() string {
 func (*ConfigResource) ProtoMessage() {}
 
 func (x *ConfigResource) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4529,7 +4833,7 @@ func (x *ConfigResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigResource.ProtoReflect.Descriptor instead.
 func (*ConfigResource) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{51}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ConfigResource) GetType() uint32 {
@@ -4579,7 +4883,7 @@ type BaseGroup struct {
 
 func (x *BaseGroup) Reset() {
 	*x = BaseGroup{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4591,7 +4895,7 @@ func (x *BaseGroup) String() string {
 func (*BaseGroup) ProtoMessage() {}
 
 func (x *BaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4604,7 +4908,7 @@ func (x *BaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseGroup.ProtoReflect.Descriptor instead.
 func (*BaseGroup) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{52}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *BaseGroup) GetNumber() uint64 {
@@ -4693,7 +4997,7 @@ type BaseGroupOffsets struct {
 
 func (x *BaseGroupOffsets) Reset() {
 	*x = BaseGroupOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4705,7 +5009,7 @@ func (x *BaseGroupOffsets) String() string {
 func (*BaseGroupOffsets) ProtoMessage() {}
 
 func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4718,7 +5022,7 @@ func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseGroupOffsets.ProtoReflect.Descriptor instead.
 func (*BaseGroupOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{53}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *BaseGroupOffsets) GetGroup() uint64 {
@@ -4801,7 +5105,7 @@ type BaseTxn struct {
 
 func (x *BaseTxn) Reset() {
 	*x = BaseTxn{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4813,7 +5117,7 @@ func (x *BaseTxn) String() string {
 func (*BaseTxn) ProtoMessage() {}
 
 func (x *BaseTxn) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4826,7 +5130,7 @@ func (x *BaseTxn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTxn.ProtoReflect.Descriptor instead.
 func (*BaseTxn) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{54}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *BaseTxn) GetNumber() uint64 {
@@ -5000,7 +5304,7 @@ type BaseTxnOffsets struct {
 
 func (x *BaseTxnOffsets) Reset() {
 	*x = BaseTxnOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5012,7 +5316,7 @@ func (x *BaseTxnOffsets) String() string {
 func (*BaseTxnOffsets) ProtoMessage() {}
 
 func (x *BaseTxnOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5025,7 +5329,7 @@ func (x *BaseTxnOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTxnOffsets.ProtoReflect.Descriptor instead.
 func (*BaseTxnOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{55}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *BaseTxnOffsets) GetTxn() uint64 {
@@ -5093,7 +5397,7 @@ type BaseEnd struct {
 
 func (x *BaseEnd) Reset() {
 	*x = BaseEnd{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5105,7 +5409,7 @@ func (x *BaseEnd) String() string {
 func (*BaseEnd) ProtoMessage() {}
 
 func (x *BaseEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5118,7 +5422,7 @@ func (x *BaseEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseEnd.ProtoReflect.Descriptor instead.
 func (*BaseEnd) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{56}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *BaseEnd) GetRecords() uint64 {
@@ -5136,7 +5440,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xc9\f\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xa4\x0e\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -5164,7 +5468,10 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\aend_txn\x18\x16 \x01(\v2\x18.wadi.metadata.v1.EndTxnH\x00R\x06endTxn\x12?\n" +
 	"\vexpire_txns\x18\x17 \x01(\v2\x1c.wadi.metadata.v1.ExpireTxnsH\x00R\n" +
 	"expireTxns\x12N\n" +
-	"\x10expire_producers\x18\x18 \x01(\v2!.wadi.metadata.v1.ExpireProducersH\x00R\x0fexpireProducersB\x06\n" +
+	"\x10expire_producers\x18\x18 \x01(\v2!.wadi.metadata.v1.ExpireProducersH\x00R\x0fexpireProducers\x12B\n" +
+	"\freplace_runs\x18\x19 \x01(\v2\x1d.wadi.metadata.v1.ReplaceRunsH\x00R\vreplaceRuns\x12H\n" +
+	"\x0eforget_objects\x18\x1a \x01(\v2\x1f.wadi.metadata.v1.ForgetObjectsH\x00R\rforgetObjects\x12K\n" +
+	"\x0fforget_sessions\x18\x1b \x01(\v2 .wadi.metadata.v1.ForgetSessionsH\x00R\x0eforgetSessionsB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -5352,7 +5659,30 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x06topics\x18\x03 \x03(\x04R\x06topics\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x04 \x03(\rR\n" +
-	"partitions\"f\n" +
+	"partitions\"\xdb\x02\n" +
+	"\vReplaceRuns\x12\f\n" +
+	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
+	"\x06topics\x18\x03 \x03(\x04R\x06topics\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x04 \x03(\rR\n" +
+	"partitions\x12\x1a\n" +
+	"\bversions\x18\x05 \x03(\x04R\bversions\x12\x14\n" +
+	"\x05bases\x18\x06 \x03(\x03R\x05bases\x12\x14\n" +
+	"\x05lasts\x18\a \x03(\x03R\x05lasts\x12\x1c\n" +
+	"\tcompacted\x18\b \x03(\bR\tcompacted\x12\x12\n" +
+	"\x04runs\x18\t \x03(\rR\x04runs\x12\x1d\n" +
+	"\n" +
+	"run_counts\x18\n" +
+	" \x03(\x04R\trunCounts\x12%\n" +
+	"\x0emax_timestamps\x18\v \x03(\x12R\rmaxTimestamps\x12\x18\n" +
+	"\aoffsets\x18\f \x03(\x04R\aoffsets\x12\x18\n" +
+	"\alengths\x18\r \x03(\rR\alengths\")\n" +
+	"\rForgetObjects\x12\x18\n" +
+	"\aobjects\x18\x01 \x03(\x04R\aobjects\"B\n" +
+	"\x0eForgetSessions\x12\x14\n" +
+	"\x05began\x18\x01 \x01(\x03R\x05began\x12\x1a\n" +
+	"\bsessions\x18\x02 \x03(\x03R\bsessions\"f\n" +
 	"\tBootstrap\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
@@ -5479,7 +5809,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"changed_by\x18\b \x01(\x03R\tchangedBy\x12\x18\n" +
 	"\adeleted\x18\t \x01(\x03R\adeleted\x12\x14\n" +
 	"\x05swept\x18\n" +
-	" \x01(\rR\x05swept\"\x94\x04\n" +
+	" \x01(\rR\x05swept\"\xb7\x04\n" +
 	"\rBasePartition\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\x04R\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x12\n" +
@@ -5500,9 +5830,10 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x11aborted_producers\x18\x0f \x03(\x03R\x10abortedProducers\x12#\n" +
 	"\raborted_first\x18\x10 \x03(\x03R\fabortedFirst\x12!\n" +
 	"\faborted_last\x18\x11 \x03(\x03R\vabortedLast\x12%\n" +
-	"\x0eaborted_stable\x18\x12 \x03(\x03R\rabortedStable\"K\n" +
+	"\x0eaborted_stable\x18\x12 \x03(\x03R\rabortedStable\x12!\n" +
+	"\fcompacted_to\x18\x13 \x01(\x03R\vcompactedTo\"K\n" +
 	"\fBaseSessions\x12;\n" +
-	"\bsessions\x18\x01 \x03(\v2\x1f.wadi.metadata.v1.SessionRecordR\bsessions\"\x84\x02\n" +
+	"\bsessions\x18\x01 \x03(\v2\x1f.wadi.metadata.v1.SessionRecordR\bsessions\"\xa3\x02\n" +
 	"\rSessionRecord\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\x12\x19\n" +
 	"\blast_seq\x18\x02 \x01(\x04R\alastSeq\x12\x17\n" +
@@ -5512,7 +5843,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x06opened\x18\x05 \x01(\x03R\x06opened\x12\x16\n" +
 	"\x06closed\x18\x06 \x01(\x03R\x06closed\x12*\n" +
 	"\x11min_feature_level\x18\a \x01(\rR\x0fminFeatureLevel\x12*\n" +
-	"\x11max_feature_level\x18\b \x01(\rR\x0fmaxFeatureLevel\"\xbd\x01\n" +
+	"\x11max_feature_level\x18\b \x01(\rR\x0fmaxFeatureLevel\x12\x1d\n" +
+	"\n" +
+	"last_merge\x18\t \x01(\x04R\tlastMerge\"\xbd\x01\n" +
 	"\vBaseObjects\x12\x16\n" +
 	"\x06number\x18\x01 \x03(\x04R\x06number\x12\x18\n" +
 	"\asession\x18\x02 \x03(\x03R\asession\x12\f\n" +
@@ -5619,7 +5952,7 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
 	(*Command)(nil),          // 1: wadi.metadata.v1.Command
@@ -5651,33 +5984,36 @@ var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*DeleteGroup)(nil),      // 27: wadi.metadata.v1.DeleteGroup
 	(*DeleteOffsets)(nil),    // 28: wadi.metadata.v1.DeleteOffsets
 	(*ExpireOffsets)(nil),    // 29: wadi.metadata.v1.ExpireOffsets
-	(*Bootstrap)(nil),        // 30: wadi.metadata.v1.Bootstrap
-	(*SessionInfo)(nil),      // 31: wadi.metadata.v1.SessionInfo
-	(*Endpoint)(nil),         // 32: wadi.metadata.v1.Endpoint
-	(*MarkDigest)(nil),       // 33: wadi.metadata.v1.MarkDigest
-	(*Pointer)(nil),          // 34: wadi.metadata.v1.Pointer
-	(*KeptRoot)(nil),         // 35: wadi.metadata.v1.KeptRoot
-	(*Root)(nil),             // 36: wadi.metadata.v1.Root
-	(*Base)(nil),             // 37: wadi.metadata.v1.Base
-	(*ArchiveRef)(nil),       // 38: wadi.metadata.v1.ArchiveRef
-	(*ObjectRef)(nil),        // 39: wadi.metadata.v1.ObjectRef
-	(*BaseRecord)(nil),       // 40: wadi.metadata.v1.BaseRecord
-	(*BaseHeader)(nil),       // 41: wadi.metadata.v1.BaseHeader
-	(*InlineEpoch)(nil),      // 42: wadi.metadata.v1.InlineEpoch
-	(*BaseTopic)(nil),        // 43: wadi.metadata.v1.BaseTopic
-	(*BasePartition)(nil),    // 44: wadi.metadata.v1.BasePartition
-	(*BaseSessions)(nil),     // 45: wadi.metadata.v1.BaseSessions
-	(*SessionRecord)(nil),    // 46: wadi.metadata.v1.SessionRecord
-	(*BaseObjects)(nil),      // 47: wadi.metadata.v1.BaseObjects
-	(*BaseArchives)(nil),     // 48: wadi.metadata.v1.BaseArchives
-	(*BaseTrimmed)(nil),      // 49: wadi.metadata.v1.BaseTrimmed
-	(*BaseConfigs)(nil),      // 50: wadi.metadata.v1.BaseConfigs
-	(*ConfigResource)(nil),   // 51: wadi.metadata.v1.ConfigResource
-	(*BaseGroup)(nil),        // 52: wadi.metadata.v1.BaseGroup
-	(*BaseGroupOffsets)(nil), // 53: wadi.metadata.v1.BaseGroupOffsets
-	(*BaseTxn)(nil),          // 54: wadi.metadata.v1.BaseTxn
-	(*BaseTxnOffsets)(nil),   // 55: wadi.metadata.v1.BaseTxnOffsets
-	(*BaseEnd)(nil),          // 56: wadi.metadata.v1.BaseEnd
+	(*ReplaceRuns)(nil),      // 30: wadi.metadata.v1.ReplaceRuns
+	(*ForgetObjects)(nil),    // 31: wadi.metadata.v1.ForgetObjects
+	(*ForgetSessions)(nil),   // 32: wadi.metadata.v1.ForgetSessions
+	(*Bootstrap)(nil),        // 33: wadi.metadata.v1.Bootstrap
+	(*SessionInfo)(nil),      // 34: wadi.metadata.v1.SessionInfo
+	(*Endpoint)(nil),         // 35: wadi.metadata.v1.Endpoint
+	(*MarkDigest)(nil),       // 36: wadi.metadata.v1.MarkDigest
+	(*Pointer)(nil),          // 37: wadi.metadata.v1.Pointer
+	(*KeptRoot)(nil),         // 38: wadi.metadata.v1.KeptRoot
+	(*Root)(nil),             // 39: wadi.metadata.v1.Root
+	(*Base)(nil),             // 40: wadi.metadata.v1.Base
+	(*ArchiveRef)(nil),       // 41: wadi.metadata.v1.ArchiveRef
+	(*ObjectRef)(nil),        // 42: wadi.metadata.v1.ObjectRef
+	(*BaseRecord)(nil),       // 43: wadi.metadata.v1.BaseRecord
+	(*BaseHeader)(nil),       // 44: wadi.metadata.v1.BaseHeader
+	(*InlineEpoch)(nil),      // 45: wadi.metadata.v1.InlineEpoch
+	(*BaseTopic)(nil),        // 46: wadi.metadata.v1.BaseTopic
+	(*BasePartition)(nil),    // 47: wadi.metadata.v1.BasePartition
+	(*BaseSessions)(nil),     // 48: wadi.metadata.v1.BaseSessions
+	(*SessionRecord)(nil),    // 49: wadi.metadata.v1.SessionRecord
+	(*BaseObjects)(nil),      // 50: wadi.metadata.v1.BaseObjects
+	(*BaseArchives)(nil),     // 51: wadi.metadata.v1.BaseArchives
+	(*BaseTrimmed)(nil),      // 52: wadi.metadata.v1.BaseTrimmed
+	(*BaseConfigs)(nil),      // 53: wadi.metadata.v1.BaseConfigs
+	(*ConfigResource)(nil),   // 54: wadi.metadata.v1.ConfigResource
+	(*BaseGroup)(nil),        // 55: wadi.metadata.v1.BaseGroup
+	(*BaseGroupOffsets)(nil), // 56: wadi.metadata.v1.BaseGroupOffsets
+	(*BaseTxn)(nil),          // 57: wadi.metadata.v1.BaseTxn
+	(*BaseTxnOffsets)(nil),   // 58: wadi.metadata.v1.BaseTxnOffsets
+	(*BaseEnd)(nil),          // 59: wadi.metadata.v1.BaseEnd
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -5704,46 +6040,49 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	13, // 21: wadi.metadata.v1.Command.end_txn:type_name -> wadi.metadata.v1.EndTxn
 	14, // 22: wadi.metadata.v1.Command.expire_txns:type_name -> wadi.metadata.v1.ExpireTxns
 	15, // 23: wadi.metadata.v1.Command.expire_producers:type_name -> wadi.metadata.v1.ExpireProducers
-	6,  // 24: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	6,  // 25: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
-	26, // 26: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
-	22, // 27: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	23, // 28: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	24, // 29: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
-	25, // 30: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
-	25, // 31: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
-	25, // 32: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
-	32, // 33: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	35, // 34: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	37, // 35: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	38, // 36: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	39, // 37: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	39, // 38: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	41, // 39: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	43, // 40: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	44, // 41: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	45, // 42: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	47, // 43: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	48, // 44: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	56, // 45: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	49, // 46: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
-	50, // 47: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
-	52, // 48: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
-	53, // 49: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
-	54, // 50: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
-	55, // 51: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
-	42, // 52: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 53: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	46, // 54: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	51, // 55: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
-	6,  // 56: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
-	22, // 57: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	23, // 58: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	30, // 24: wadi.metadata.v1.Command.replace_runs:type_name -> wadi.metadata.v1.ReplaceRuns
+	31, // 25: wadi.metadata.v1.Command.forget_objects:type_name -> wadi.metadata.v1.ForgetObjects
+	32, // 26: wadi.metadata.v1.Command.forget_sessions:type_name -> wadi.metadata.v1.ForgetSessions
+	6,  // 27: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	6,  // 28: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
+	26, // 29: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
+	22, // 30: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 31: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	24, // 32: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
+	25, // 33: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 34: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 35: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
+	35, // 36: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	38, // 37: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	40, // 38: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	41, // 39: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	42, // 40: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	42, // 41: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	44, // 42: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	46, // 43: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	47, // 44: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	48, // 45: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	50, // 46: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	51, // 47: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	59, // 48: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	52, // 49: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	53, // 50: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
+	55, // 51: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
+	56, // 52: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
+	57, // 53: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
+	58, // 54: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
+	45, // 55: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 56: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	49, // 57: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	54, // 58: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
+	6,  // 59: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
+	22, // 60: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 61: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -5775,8 +6114,11 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_EndTxn)(nil),
 		(*Command_ExpireTxns)(nil),
 		(*Command_ExpireProducers)(nil),
+		(*Command_ReplaceRuns)(nil),
+		(*Command_ForgetObjects)(nil),
+		(*Command_ForgetSessions)(nil),
 	}
-	file_metadata_metadatapb_metadata_proto_msgTypes[40].OneofWrappers = []any{
+	file_metadata_metadatapb_metadata_proto_msgTypes[43].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
 		(*BaseRecord_Topic)(nil),
 		(*BaseRecord_Partition)(nil),
@@ -5797,7 +6139,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   57,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -78,9 +78,10 @@ type Results struct {
 type Result struct {
 	Code Code
 	// ID depends on the command: node id (OpenSession), topic number (CreateTopic, DeleteTopic), partitions before it
-	// (CreatePartitions), producer id (InitProducer, EndTxn), position (Mark), topics and partitions waiting (Sweep).
+	// (CreatePartitions), producer id (InitProducer, EndTxn), position (Mark), topics and partitions waiting (Sweep),
+	// object number (ReplaceRuns).
 	ID      int64
-	Batches []BatchResult // AppendBatches, TrimPartitions: one per batch or partition, in the command's order
+	Batches []BatchResult // AppendBatches, TrimPartitions, ReplaceRuns: one per batch or partition, in the command's order
 	Epoch   int16         // InitProducer, EndTxn: the producer's epoch from now on
 	// Touched are the partitions where a transaction ended (InitProducer, EndTxn); Batches has their markers' offsets.
 	Touched []PartRef
@@ -89,7 +90,7 @@ type Result struct {
 // BatchResult is one batch's, or one partition's of TrimPartitions.
 type BatchResult struct {
 	Code Code
-	Base int64 // base offset, the original one of a Duplicate; the log start of a trimmed partition; -1 when rejected
+	Base int64 // base offset, the original one of a Duplicate; the log start of a trimmed partition; the runs that went (ReplaceRuns); -1 when rejected
 	Time int64 // Duplicate: Unix milliseconds at which the original was appended; else -1
 }
 
@@ -217,6 +218,12 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 		res.Code = s.applyDeleteOffsets(c.Base, k.DeleteOffsets)
 	case *pb.Command_ExpireOffsets:
 		res.Code = s.applyExpireOffsets(k.ExpireOffsets, res)
+	case *pb.Command_ReplaceRuns:
+		res.Code = s.applyReplaceRuns(k.ReplaceRuns, res)
+	case *pb.Command_ForgetObjects:
+		res.Code = s.applyForgetObjects(k.ForgetObjects, res)
+	case *pb.Command_ForgetSessions:
+		res.Code = s.applyForgetSessions(k.ForgetSessions, res)
 	case *pb.Command_Sweep:
 		res.Code = s.applySweep(k.Sweep, res)
 	default:

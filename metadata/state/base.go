@@ -70,7 +70,7 @@ func (s *State) encodeSessions(put func(*pb.BaseRecord) error) error {
 		for _, id := range part {
 			v := s.sessions.get(id)
 			r.Sessions = append(r.Sessions, &pb.SessionRecord{
-				Session: int64(id), LastSeq: v.LastSeq, NodeId: v.NodeID, LastFlush: v.LastFlush, Opened: v.Opened,
+				Session: int64(id), LastSeq: v.LastSeq, NodeId: v.NodeID, LastFlush: v.LastFlush, LastMerge: v.LastMerge, Opened: v.Opened,
 				Closed: v.Closed, MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
 			})
 		}
@@ -195,6 +195,6 @@ func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.Base
 
 func newBasePartition(topic uint64, index uint32, p *Partition) *pb.BasePartition {
 	return &pb.BasePartition{
-		Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version,
+		Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version, CompactedTo: p.CompactedTo,
 	}
 }

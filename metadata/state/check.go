@@ -117,6 +117,8 @@ func (c *checker) partition(t *Topic, index int, p *Partition) error {
 		return err
 	case p.LogStart < 0 || p.Next < p.LogStart, next > p.Next, whole && next >= 0 && next != p.Next:
 		return fmt.Errorf("runs end at %d, log goes from %d to %d", next, p.LogStart, p.Next)
+	case p.CompactedTo < 0 || p.CompactedTo > p.Next:
+		return fmt.Errorf("compacted to %d of %d", p.CompactedTo, p.Next)
 	case whole && next >= 0 && p.runs.first().Base > p.LogStart:
 		return fmt.Errorf("runs begin at %d, the log at %d", p.runs.first().Base, p.LogStart)
 	case whole && p.spent() && !p.queued:

@@ -37,9 +37,9 @@ func drawEntry(t *rapid.T, w *twin) Entry {
 	if rarely(t, "other seq") {
 		e.Seq = uint64(max(1, int64(e.Seq)+int64(rapid.IntRange(-2, 2).Draw(t, "seq step"))))
 	}
-	d := drawing{w: w, next: map[producerKey]int32{}, flush: 1}
+	d := drawing{w: w, next: map[producerKey]int32{}, flush: 1, merge: 1}
 	if v != nil {
-		d.flush = v.LastFlush + 1
+		d.flush, d.merge = v.LastFlush+1, v.LastMerge+1
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "commands") {
 		e.Body.Commands = append(e.Body.Commands, d.command(t))
@@ -80,6 +80,7 @@ type drawing struct {
 	w      *twin
 	next   map[producerKey]int32
 	flush  uint64
+	merge  uint64
 	inline uint64
 	stamps bool // a command of the entry may make a topic stamp its records
 }
@@ -93,6 +94,10 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	switch op {
 	case 'G':
 		return d.group(t, base)
+	case 'R':
+		return d.replace(t)
+	case 'f':
+		return d.forget(t)
 	case 'T':
 		return d.txn(t, base)
 	case 'a':
@@ -146,9 +151,10 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: groups, transactions, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
+// commandMix is what commands are drawn from: groups, transactions, replaced runs, forgotten objects
+// and sessions, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
-var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
+var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTRRRRRffkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
 
 // trim mostly moves log starts to where they can be.
 func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {

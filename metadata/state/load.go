@@ -127,7 +127,7 @@ func (l *Loader) sessions(r *pb.BaseSessions) error {
 			return fmt.Errorf("session %x twice: %w", uint64(v.Session), ErrBase)
 		}
 		l.s.sessions.put(uint64(v.Session), Session{
-			LastSeq: v.LastSeq, LastFlush: v.LastFlush, NodeID: v.NodeId, Opened: v.Opened, Closed: v.Closed,
+			LastSeq: v.LastSeq, LastFlush: v.LastFlush, LastMerge: v.LastMerge, NodeID: v.NodeId, Opened: v.Opened, Closed: v.Closed,
 			MinFeatureLevel: v.MinFeatureLevel, MaxFeatureLevel: v.MaxFeatureLevel,
 		}, l.s.gen)
 	}
@@ -205,7 +205,7 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 	if l.more == nil && (p.Next != 0 || p.Version != 0) {
 		return fmt.Errorf("partition %d of topic %d twice: %w", r.Partition, r.Topic, ErrBase)
 	}
-	p.LogStart, p.Next, p.Version = r.LogStart, r.NextOffset, r.Version
+	p.LogStart, p.Next, p.Version, p.CompactedTo = r.LogStart, r.NextOffset, r.Version, r.CompactedTo
 	for i := range r.Base {
 		p.runs.append(Run{
 			Base: r.Base[i], Last: r.Base[i] + int64(r.Count[i]) - 1, MaxTimestamp: r.MaxTimestamp[i],

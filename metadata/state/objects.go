@@ -14,6 +14,7 @@ const (
 	FlushObject ObjectKind = iota + 1
 	FlushHedgeObject
 	ArchiveObject // N = head Version at its end
+	MergedObject
 )
 
 // Object is one object that runs refer to. Its key follows from Kind, Session and N.
@@ -36,6 +37,8 @@ func (o Object) Key(keys layout.Objects) string {
 		return keys.FlushHedge(o.Session, o.N)
 	case ArchiveObject:
 		return keys.Checkpoint(layout.Archive, int64(o.N), o.Session, 0)
+	case MergedObject:
+		return keys.Merged(o.Session, o.N)
 	default:
 		return ""
 	}

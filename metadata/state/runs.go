@@ -10,6 +10,7 @@ const (
 	RunInline uint32 = 1 << iota // the bytes are in the entry at position Place, at Offset of its inline data
 	RunMarker                    // a transaction's marker: no bytes anywhere, Place is the producer id, Offset the epoch
 	RunCommit                    // with RunMarker: it commits
+	RunPlaced                    // the batches carry the offsets that they have in the partition
 )
 
 // Run is a stretch of whole batches of one partition that lie side by side: in the object numbered Place, or inline in
@@ -36,6 +37,10 @@ func (r Run) Marker() bool { return r.Flags&RunMarker != 0 }
 func (r Run) MarkerProducer() (id int64, epoch int16) { return int64(r.Place), int16(r.Offset) }
 func (r Run) MarkerCommits() bool                     { return r.Flags&RunCommit != 0 }
 
+// Placed reports whether the run's batches carry their own offsets, as a merge wrote them: some may be missing between
+// them. Those of any other run follow each other from Base on, whatever they carry.
+func (r Run) Placed() bool { return r.Flags&RunPlaced != 0 }
+
 const (
 	runBytes      = int64(unsafe.Sizeof(Run{}))
 	firstRunChunk = 2
@@ -43,8 +48,8 @@ const (
 )
 
 // runList holds a partition's runs in offset order, in chunks so that growing never copies more than one chunk's worth
-// of pointers. Runs are only appended and dropped at the front, so snapshots share the chunks: what a snapshot's own
-// lengths cover never changes.
+// of pointers. Runs are appended, dropped at the front and replaced by new chunks, so snapshots share the chunks: what a
+// snapshot's own lengths cover never changes.
 type runList struct {
 	chunks [][]Run
 	n      int
@@ -105,6 +110,59 @@ func (l *runList) from(offset int64, maxRuns int, maxBytes int64, dst []Run) []R
 		}
 	}
 	return dst
+}
+
+// place is where a run lies in the list.
+type place struct{ chunk, index int }
+
+// bounds finds the run that begins at base and the one that ends at last, if there are no more than limit from one to
+// the other.
+func (l *runList) bounds(base, last int64, limit int) (from, to place, ok bool) {
+	from.chunk, from.index = l.seek(base)
+	to.chunk, to.index = l.seek(last)
+	if to.chunk == len(l.chunks) || l.at(from).Base != base || l.at(to).Last != last {
+		return from, to, false
+	}
+	n := to.index - from.index + 1
+	for _, chunk := range l.chunks[from.chunk:to.chunk] {
+		n += len(chunk)
+	}
+	return from, to, n <= limit
+}
+
+func (l *runList) at(p place) Run { return l.chunks[p.chunk][p.index] }
+
+// replace puts runs in the place of those from `from` to `to` and returns the latter. Chunks that a snapshot may share
+// stay as they are.
+func (l *runList) replace(from, to place, runs []Run) (old []Run) {
+	head, tail := l.chunks[from.chunk][:from.index], l.chunks[to.chunk][to.index+1:]
+	for c := from.chunk; c <= to.chunk; c++ {
+		chunk := l.chunks[c]
+		if c == to.chunk {
+			chunk = chunk[:to.index+1]
+		}
+		if c == from.chunk {
+			chunk = chunk[from.index:]
+		}
+		old = append(old, chunk...)
+	}
+	chunks := append(make([][]Run, 0, len(l.chunks)+2), l.chunks[:from.chunk]...)
+	middle := make([]Run, 0, len(head)+len(runs)+len(tail))
+	middle = append(append(append(middle, head...), runs...), tail...)
+	for len(middle) > largestChunk {
+		chunks = append(chunks, middle[:largestChunk:largestChunk])
+		middle = middle[largestChunk:]
+	}
+	chunks = append(chunks, middle[:len(middle):len(middle)])
+	l.chunks = append(chunks, l.chunks[to.chunk+1:]...)
+	l.n += len(runs) - len(old)
+	for _, r := range old {
+		l.bytes -= int64(r.Length)
+	}
+	for _, r := range runs {
+		l.bytes += int64(r.Length)
+	}
+	return old
 }
 
 // first is the run at the front; the list is not empty.

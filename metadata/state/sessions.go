@@ -9,6 +9,7 @@ import (
 type Session struct {
 	LastSeq         uint64
 	LastFlush       uint64 // highest flush number introduced
+	LastMerge       uint64 // likewise of merged objects
 	NodeID          int32  // Kafka's broker id, held while the session is open
 	Opened          int64  // position
 	Closed          int64  // position, 0 = open

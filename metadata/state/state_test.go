@@ -76,6 +76,17 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 				if end := e.Body.Commands[i].GetEndTxn(); end != nil && len(c.Touched) > 0 {
 					steps[fmt.Sprintf("transaction ends, commit %v", end.Commit)]++
 				}
+				if e.Body.Commands[i].GetReplaceRuns() != nil {
+					for _, b := range c.Batches {
+						steps[fmt.Sprint("replacement is ", b.Code)]++
+					}
+				}
+				if e.Body.Commands[i].GetForgetObjects() != nil {
+					steps["object forgotten"] += int(c.ID)
+				}
+				if e.Body.Commands[i].GetForgetSessions() != nil {
+					steps["session forgotten"] += int(c.ID)
+				}
 				if e.Body.Commands[i].GetInitProducer() != nil && len(c.Touched) > 0 {
 					steps["transaction is fenced"]++
 				}
@@ -121,6 +132,7 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 	}
 	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost",
 		"partition waits for a sweep", "transaction ends, commit true", "transaction ends, commit false", "transaction is fenced",
+		"replacement is ok", "replacement is conflict", "object forgotten", "session forgotten",
 		"transaction is open", "pending positions", "aborted", "producers expired"} {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)

@@ -38,6 +38,9 @@ type Partition struct {
 	Next     int64  // offset of the next record: the high watermark
 	Version  uint64 // raised when runs are replaced
 
+	// CompactedTo: below it compaction may have left offsets without a record.
+	CompactedTo int64
+
 	gen       uint64
 	runs      runList
 	producers table[producer]

@@ -46,11 +46,16 @@ func (s *State) trim(base int64, topic uint64, partition uint32, offset int64) B
 	}
 	p := s.editPartition(s.editTopic(topic), partition)
 	p.LogStart = offset
+	s.queueSpent(topic, partition, p)
+	return BatchResult{Base: offset, Time: -1}
+}
+
+// queueSpent puts a partition in line for the sweep when its first run lies below its log start.
+func (s *State) queueSpent(topic uint64, partition uint32, p *Partition) {
 	if p.spent() && !p.queued {
 		p.queued = true
 		s.trimmed = append(s.trimmed, trimmed{topic, partition})
 	}
-	return BatchResult{Base: offset, Time: -1}
 }
 
 // spent reports whether the first run ends below the log start.

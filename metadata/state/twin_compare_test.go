@@ -120,14 +120,23 @@ func (w *twin) compareObjects(s *State) error {
 			err = fmt.Errorf("object %d is not known", number)
 			return
 		}
+		if w.objects[number-1].forgotten {
+			err = fmt.Errorf("object %d is forgotten", number)
+		}
 		want := w.objects[number-1].Object
 		want.Refs = w.refs(number)
 		if o != want {
 			err = fmt.Errorf("object %d: %+v, want %+v", number, o, want)
 		}
 	})
-	if err == nil && n != len(w.objects) {
-		err = fmt.Errorf("%d objects, want %d", n, len(w.objects))
+	kept := 0
+	for _, o := range w.objects {
+		if !o.forgotten {
+			kept++
+		}
+	}
+	if err == nil && n != kept {
+		err = fmt.Errorf("%d objects, want %d", n, kept)
 	}
 	for p := range w.position + 2 {
 		if _, number, ok := s.Archive(p); err == nil && (number != w.archiveOf(p) || ok != (number != 0)) {
@@ -176,7 +185,7 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 	runs := w.runs(want)
 	var got []Run
 	p.EachRun(func(r Run) { got = append(got, r) })
-	if p.Next != want.next || p.LogStart != want.start || p.Runs() != len(runs) || !slices.Equal(got, runs) {
+	if p.Next != want.next || p.Version != want.version || p.CompactedTo != want.compactedTo || p.LogStart != want.start || p.Runs() != len(runs) || !slices.Equal(got, runs) {
 		return fmt.Errorf("log from %d to %d, runs %+v, want %d to %d, %+v", p.LogStart, p.Next, got, want.start, want.next, runs)
 	}
 	size := int64(0)

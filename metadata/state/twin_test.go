@@ -46,6 +46,9 @@ type twinPart struct {
 	batches   []twinBatch
 	producers map[int64]*naiveProducer
 	aborted   []AbortedTxn
+	version   uint64
+
+	compactedTo int64
 }
 
 // twinBatch is one accepted batch and where its bytes are.
@@ -56,12 +59,13 @@ type twinBatch struct {
 	section                  int    // tells sections of one position apart
 	offset, length           uint32
 	begins                   bool // it is a transaction's first, and so begins a run
-	marker                   *Run // a transaction's marker, in no object
+	whole                    *Run // a run of its own: a marker, or what a merge wrote
 }
 
 type twinObject struct {
 	Object
-	archive bool
+	archive   bool
+	forgotten bool
 }
 
 type twinArchive struct {
@@ -178,6 +182,12 @@ func (w *twin) command(c *pb.Command, index int) Result {
 		return w.deleteOffsets(c.Base, k.DeleteOffsets)
 	case *pb.Command_ExpireOffsets:
 		return w.expireOffsets(k.ExpireOffsets)
+	case *pb.Command_ReplaceRuns:
+		return w.replaceRuns(k.ReplaceRuns)
+	case *pb.Command_ForgetObjects:
+		return w.forgetObjects(k.ForgetObjects)
+	case *pb.Command_ForgetSessions:
+		return w.forgetSessions(k.ForgetSessions)
 	case *pb.Command_Sweep:
 		return w.sweep(k.Sweep)
 	case *pb.Command_AppendBatches:
@@ -312,10 +322,7 @@ func (w *twin) trim(base int64, k *pb.TrimPartitions) (res Result) {
 			p := t.parts[k.Partitions[i]]
 			p.start = max(p.start, offset)
 			got.Base = p.start
-			x := trimmed{t.Number, k.Partitions[i]}
-			if runs := w.runs(p); len(runs) > 0 && runs[0].Last < p.start && !slices.Contains(w.trimmed, x) {
-				w.trimmed = append(w.trimmed, x)
-			}
+			w.queueSpent(p, trimmed{t.Number, k.Partitions[i]})
 		}
 		res.Batches = append(res.Batches, got)
 	}
@@ -323,6 +330,12 @@ func (w *twin) trim(base int64, k *pb.TrimPartitions) (res Result) {
 }
 
 // waiting are the deleted topics that no sweep has finished, the next one first.
+func (w *twin) queueSpent(p *twinPart, x trimmed) {
+	if runs := w.runs(p); len(runs) > 0 && runs[0].Last < p.start && !slices.Contains(w.trimmed, x) {
+		w.trimmed = append(w.trimmed, x)
+	}
+}
+
 func (w *twin) waiting() []*twinTopic {
 	var list []*twinTopic
 	for _, t := range w.topics {
@@ -392,11 +405,11 @@ func (w *twin) archive(k *pb.Archived) Code {
 func (w *twin) runs(p *twinPart) []Run {
 	var runs []Run
 	for i, b := range p.batches {
-		if b.marker != nil {
-			runs = append(runs, *b.marker)
+		if b.whole != nil {
+			runs = append(runs, *b.whole)
 			continue
 		}
-		if i > 0 && !b.begins && p.batches[i-1].marker == nil {
+		if i > 0 && !b.begins && p.batches[i-1].whole == nil {
 			r, before := &runs[len(runs)-1], p.batches[i-1]
 			if b.position == before.position && b.section == before.section && r.Offset+r.Length == b.offset {
 				r.Last, r.MaxTimestamp, r.Length = b.last, max(r.MaxTimestamp, b.maxTimestamp), r.Length+b.length

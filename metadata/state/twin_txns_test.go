@@ -134,7 +134,7 @@ func (w *twin) finish(x *twinTxn, commit bool, markerEpoch int16, res *Result) {
 				}
 			}
 		}
-		p.batches = append(p.batches, twinBatch{base: p.next, last: p.next, maxTimestamp: w.atMs, position: w.position, marker: &r})
+		p.batches = append(p.batches, twinBatch{base: p.next, last: p.next, maxTimestamp: w.atMs, position: w.position, whole: &r})
 		res.Touched = append(res.Touched, PartRef{key.topic, key.partition})
 		res.Batches = append(res.Batches, BatchResult{Base: p.next, Time: -1})
 		p.next++
@@ -441,12 +441,11 @@ func (w *twin) compareTxns(s *State) error {
 
 // compareStable compares what a partition tells of transactions.
 func (w *twin) compareStable(p *Partition, topic uint64, index int, want *twinPart) error {
-	stable := want.next
+	stable := w.stable(want, topic, index)
 	var open []OpenTxn
 	for _, x := range w.txns.list {
 		if first, ok := x.parts[twinOffsetKey{topic, uint32(index)}]; ok && first >= 0 {
 			open = append(open, OpenTxn{x.pid, first})
-			stable = min(stable, max(first, want.start))
 		}
 	}
 	slices.SortFunc(open, func(a, b OpenTxn) int { return int(a.First - b.First) })
