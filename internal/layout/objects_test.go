@@ -50,7 +50,18 @@ func TestObjectKeysRoundTrip(t *testing.T) {
 		if got, err := o.ParseCheckpoint(name); err != nil || got != cp {
 			t.Fatalf("%s: %+v %v, want %+v", name, got, err, cp)
 		}
-		for _, k := range []string{key, name} {
+		merged := MergedName{Session: s, N: flush.N}
+		third := o.Merged(merged.Session, merged.N)
+		if got, err := o.ParseMerged(third); err != nil || got != merged {
+			t.Fatalf("%s: %+v %v, want %+v", third, got, err, merged)
+		}
+		if _, err := o.ParseFlush(third); err == nil {
+			t.Fatalf("%s passes for a flush object", third)
+		}
+		if _, err := o.ParseMerged(key); err == nil {
+			t.Fatalf("%s passes for a merged object", key)
+		}
+		for _, k := range []string{key, name, third} {
 			if !strings.HasPrefix(k, o.Root()) || !strings.HasPrefix(k, ClusterPrefix(cluster)) {
 				t.Fatalf("%s is outside %s", k, o.Root())
 			}
