@@ -5,14 +5,15 @@ import (
 	"net/http"
 	"strconv"
 
+	"wadi/internal/layout"
 	"wadi/metadata/state"
 )
 
-// located says where a run's bytes lie.
+// located says where a run's bytes lie. Those of a transaction's marker lie nowhere: State alone holds it.
 type located struct {
 	Base     int64  `json:"base"`
 	Last     int64  `json:"last"`
-	Place    string `json:"place"` // "inline" or "object"
+	Place    string `json:"place"` // "inline", "object", "commit" or "abort"
 	Position int64  `json:"position,omitempty"`
 	Key      string `json:"key,omitempty"`
 	Offset   uint32 `json:"offset"`
@@ -43,16 +44,7 @@ func (a *Agent) locate(w http.ResponseWriter, r *http.Request) {
 		}
 		found = true
 		for _, run := range t.Partition(int32(partition)).RunsFrom(offset, maxLocated, 1<<62, nil) {
-			l := located{Base: run.Base, Last: run.Last, Place: "object", Offset: run.Offset, Length: run.Length}
-			if run.Inline() {
-				l.Place, l.Position = "inline", int64(run.Place)
-				if o, _, ok := s.Archive(l.Position); ok {
-					l.Key = o.Key(p.objects)
-				}
-			} else if o, ok := s.Object(run.Place); ok {
-				l.Key = o.Key(p.objects)
-			}
-			runs = append(runs, l)
+			runs = append(runs, locatedIn(s, p.objects, run))
 		}
 	})
 	if !found {
@@ -61,4 +53,25 @@ func (a *Agent) locate(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"runs": runs}) // the reader is gone, or it has it
+}
+
+func locatedIn(s *state.State, objects layout.Objects, run state.Run) located {
+	l := located{Base: run.Base, Last: run.Last, Place: "object", Offset: run.Offset, Length: run.Length}
+	switch {
+	case run.Marker():
+		l.Place, l.Offset, l.Length = "abort", 0, 0
+		if run.MarkerCommits() {
+			l.Place = "commit"
+		}
+	case run.Inline():
+		l.Place, l.Position = "inline", int64(run.Place)
+		if o, _, ok := s.Archive(l.Position); ok {
+			l.Key = o.Key(objects)
+		}
+	default:
+		if o, ok := s.Object(run.Place); ok {
+			l.Key = o.Key(objects)
+		}
+	}
+	return l
 }

@@ -235,6 +235,7 @@ func TestDemo(t *testing.T) {
 	require.Contains(t, text, "demo/x.seg, 99 bytes from 16")
 	require.Equal(t, "journal entry at position 123", place{Place: "inline", Position: 123}.String())
 	require.Equal(t, "journal entry at position 123, archived in a", place{Place: "inline", Position: 123, Key: "a"}.String())
+	require.Equal(t, "a transaction's abort, in the metadata alone", place{Place: "abort"}.String())
 
 	// Equal keys are on one partition.
 	partition := make(map[string]int32)

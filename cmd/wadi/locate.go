@@ -25,7 +25,7 @@ type place struct {
 	Partition int32  `json:"partition"`
 	Base      int64  `json:"base"` // first offset
 	Last      int64  `json:"last"`
-	Place     string `json:"place"` // "inline" or "object"
+	Place     string `json:"place"` // "inline", "object", or "commit" and "abort": a transaction's marker
 
 	Position int64  `json:"position,omitempty"` // inline: of the journal entry
 	Key      string `json:"key,omitempty"`      // object; inline: of the archive that holds the entry by now, if any
@@ -35,6 +35,8 @@ type place struct {
 
 func (p place) String() string {
 	switch {
+	case p.Place == "commit" || p.Place == "abort":
+		return "a transaction's " + p.Place + ", in the metadata alone"
 	case p.Place != "inline":
 		return fmt.Sprintf("%s, %d bytes from %d", p.Key, p.Length, p.Offset)
 	case p.Key != "":

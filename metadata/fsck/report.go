@@ -63,7 +63,8 @@ type Counts struct {
 	Topics     int   `json:"topics"`
 	Partitions int   `json:"partitions"`
 	Runs       int   `json:"runs"`
-	Records    int64 `json:"records"`
+	Markers    int   `json:"markers"` // runs that are ends of transactions
+	Records    int64 `json:"records"` // markers are none
 	Entries    int64 `json:"entries"` // of the journal's tail and of archives
 	Sessions   int   `json:"sessions"`
 	Roots      int   `json:"roots"`

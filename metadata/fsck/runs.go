@@ -26,7 +26,7 @@ type placed struct {
 	of *partition
 }
 
-// homes are the runs by where their bytes lie.
+// homes are the runs by where their bytes lie. Transactions' markers have none: State holds all of them.
 type homes struct {
 	segments map[uint64][]placed // by object number
 	archives map[uint64][]placed // inline runs, by the number of the archive that State names
@@ -49,13 +49,12 @@ func (c *checker) collectRuns() homes {
 			n.Records += p.Next - p.LogStart
 			p.EachRun(func(r state.Run) {
 				n.Runs++
-				x := placed{r, of}
-				if !r.Inline() {
-					h.segments[r.Place] = append(h.segments[r.Place], x)
-				} else if _, number, ok := c.state.Archive(int64(r.Place)); ok {
-					h.archives[number] = append(h.archives[number], x)
+				if r.Marker() {
+					if n.Markers++; r.Base >= p.LogStart {
+						n.Records--
+					}
 				} else {
-					h.journal = append(h.journal, x)
+					c.place(&h, placed{r, of})
 				}
 			})
 		}
@@ -70,10 +69,22 @@ func (c *checker) collectRuns() homes {
 	c.sortInline(h.journal)
 	c.state.EachSession(func(layout.Session, state.Session) { n.Sessions++ })
 	c.count(func(all *Counts) {
-		all.Topics, all.Partitions, all.Runs, all.Records, all.Sessions = n.Topics, n.Partitions, n.Runs, n.Records, n.Sessions
+		all.Topics, all.Partitions, all.Sessions = n.Topics, n.Partitions, n.Sessions
+		all.Runs, all.Markers, all.Records = n.Runs, n.Markers, n.Records
 		all.Segments = len(h.segments)
 	})
 	return h
+}
+
+// place enters a run where its bytes lie.
+func (c *checker) place(h *homes, x placed) {
+	if !x.Inline() {
+		h.segments[x.Place] = append(h.segments[x.Place], x)
+	} else if _, number, ok := c.state.Archive(int64(x.Place)); ok {
+		h.archives[number] = append(h.archives[number], x)
+	} else {
+		h.journal = append(h.journal, x)
+	}
 }
 
 func (c *checker) sortInline(list []placed) {
@@ -84,9 +95,12 @@ func (c *checker) sortInline(list []placed) {
 }
 
 // covers checks that a partition's runs lead from its log start, or from below it, to its next offset without gap or
-// overlap. Deleting records cuts no run, and those wholly below the log start stay until they are swept.
+// overlap. Deleting records cuts no run, and those wholly below the log start stay until they are swept. Where the last
+// stable offset lies in the log, readers of committed records stop: a run begins there.
 func covers(p *state.Partition) error {
 	next, first := p.LogStart, true
+	stable := p.LSO()
+	whole := stable == p.LogStart || stable == p.Next
 	var err error
 	p.EachRun(func(r state.Run) {
 		if err != nil {
@@ -96,7 +110,11 @@ func covers(p *state.Partition) error {
 			err = fmt.Errorf("a run goes from offset %d to %d where one from %d is due", r.Base, r.Last, next)
 		}
 		next, first = r.Last+1, false
+		whole = whole || r.Base == stable
 	})
+	if err == nil && !whole {
+		err = fmt.Errorf("the last stable offset %d lies within a run", stable)
+	}
 	if err == nil && next != p.Next {
 		err = fmt.Errorf("the runs end before offset %d, the log before %d", next, p.Next)
 	}
