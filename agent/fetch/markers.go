@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"slices"
 
 	"wadi/agent/api"
@@ -34,7 +35,8 @@ func (f *fetch) marker(r *state.Run) []byte {
 }
 
 // aborted lists the aborted transactions that overlap what is planned for a part (Semantics line 44): it is of the same
-// State as everything else that the answer says.
+// State as everything else that the answer says. Those that begin first come first: Apache Kafka lists them in the order
+// in which they ended, and promises none, but KafkaJS goes by where they begin and shows aborted records else.
 func (f *fetch) aborted(x *state.Partition, part *api.FetchPart, last int64) {
 	f.overlaps = x.Aborted(part.Offset, last, f.overlaps[:0])
 	if len(f.overlaps) == 0 {
@@ -44,6 +46,7 @@ func (f *fetch) aborted(x *state.Partition, part *api.FetchPart, last int64) {
 	for i, a := range f.overlaps {
 		part.Aborted[i] = api.Aborted{ProducerID: a.ProducerID, FirstOffset: a.First}
 	}
+	slices.SortFunc(part.Aborted, func(a, b api.Aborted) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 }
 
 // onlyRead keeps of a part's aborted transactions those that begin in what was read, as limits may have cut the plan.

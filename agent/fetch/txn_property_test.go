@@ -143,6 +143,7 @@ func (w *twin) fetch(rt *rapid.T, offset int64, limit int, isolation bool) *call
 			aborted = append(aborted, api.Aborted{ProducerID: m.ProducerID(), FirstOffset: m.first})
 		}
 	}
+	slices.SortFunc(aborted, func(a, b api.Aborted) int { return int(a.FirstOffset - b.FirstOffset) })
 	c := w.r.fetch(func(f *api.FetchCall) { f.ReadCommitted = isolation }, at{0, offset, max(limit, 1)})
 	part := c.Parts[0]
 	if part.Err != nil || part.HighWatermark != w.next() || part.LastStable != w.stable() || part.LogStart != w.start {

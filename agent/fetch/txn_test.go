@@ -111,12 +111,12 @@ func TestAborted(t *testing.T) {
 		last   int64
 		want   []api.Aborted
 	}{
-		{0, 1 << 20, 8, []api.Aborted{B1, A, B2}}, // in the order of their markers
+		{0, 1 << 20, 8, []api.Aborted{A, B1, B2}}, // in the order of their beginnings, not of their markers
 		{0, 1, 0, []api.Aborted{A}},
-		{1, 1, 2, []api.Aborted{B1, A}},
-		{2, 1, 2, []api.Aborted{B1, A}}, // begins below the offset
-		{3, 1, 3, []api.Aborted{B1, A}},
-		{4, 1, 4, []api.Aborted{B1, A}}, // the marker itself
+		{1, 1, 2, []api.Aborted{A, B1}},
+		{2, 1, 2, []api.Aborted{A, B1}}, // begins below the offset
+		{3, 1, 3, []api.Aborted{A, B1}},
+		{4, 1, 4, []api.Aborted{A, B1}}, // the marker itself
 		{5, 1, 5, []api.Aborted{A}},
 		{5, batch.MarkerBytes + size, 6, []api.Aborted{A, B2}},
 		{7, 1, 7, []api.Aborted{A, B2}},
