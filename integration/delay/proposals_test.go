@@ -1,0 +1,74 @@
+package delay_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wadi/integration/cluster"
+)
+
+// An agent that has read a request and lost etcd before it could propose it does nothing with it once etcd is back:
+// another agent has coordinated the id since, and the next transaction runs. That holds for clients of TV1 too, as
+// State knows who changed the transactional id after the request had arrived.
+func (s suite) lateProposals(t *testing.T) {
+	for tv := 1; tv <= 2; tv++ {
+		t.Run(map[int]string{1: "TV1", 2: "TV2"}[tv], func(t *testing.T) {
+			p := s.producer(t, tv)
+			if tv == 1 {
+				p.do(p.register(0, 1))
+			}
+			p.do(p.write(p.coordinator, 0, "first 0"), p.write(p.coordinator, 1, "first 1"))
+			away := s.c.Agents[p.coordinator]
+			end := p.end(true)
+			away.ToEtcd.Cut()
+			ctx, giveUp := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			err := p.once(ctx, end)
+			giveUp()
+			require.Error(t, err, "it was answered without etcd")
+
+			was := p.coordinator
+			for deadline := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
+				require.True(t, time.Now().Before(deadline), "nobody took over")
+				if p.coordinator = p.find(s.c); p.coordinator != was {
+					break
+				}
+			}
+			end.agent = p.coordinator
+			p.do(end)
+			if tv == 1 {
+				p.do(p.register(0, 1))
+			}
+			p.do(p.write(p.coordinator, 0, "second 0"))
+			away.ToEtcd.Heal()
+			for deadline := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
+				if ready, _ := away.Ready(); ready && s.takesPart(t, was) {
+					break
+				}
+				require.True(t, time.Now().Before(deadline), "the agent does not come back")
+			}
+			p.coordinator = p.find(s.c)
+			p.do(p.write(p.coordinator, 1, "second 1"), p.end(true))
+			require.Equal(t, []string{"first 0", "second 0"}, p.visible(0))
+			require.Equal(t, []string{"first 1", "second 1"}, p.visible(1))
+		})
+	}
+}
+
+// takesPart reports whether the agent is one of the cluster's again.
+func (s suite) takesPart(t *testing.T, agent int) bool {
+	t.Helper()
+	m, err := cluster.NewRaw(t, s.c.Agents[(agent+1)%len(s.c.Agents)]).Metadata(within(t), "")
+	if err != nil {
+		return false
+	}
+	for _, b := range m.Brokers {
+		if fmt.Sprintf("%s:%d", b.Host, b.Port) == s.c.Agents[agent].Address {
+			return true
+		}
+	}
+	return false
+}
