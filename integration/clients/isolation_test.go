@@ -60,7 +60,8 @@ type isolationReader interface {
 var positioned = []isolationReader{kcat{}, python{}, java{}}
 
 // isolationReaders are all of them. segmentio/kafka-go has isolation levels too, but shows its readers what was aborted,
-// and markers, as records.
+// and markers, as records. KafkaJS takes aborted transactions to be listed in the order in which they begin, as Wadi does;
+// Apache Kafka lists them in the order in which they end.
 var isolationReaders = append(slices.Clone(positioned), franz{}, sarama, sarama.speaking("4.3.1"), kafkaJS{})
 
 func (c goClient) ReadAt(ctx context.Context, isolation, bootstrap string, topics []string) ([]Read, error) {
@@ -115,7 +116,9 @@ func TestIsolation(t *testing.T) {
 	m.plain(0, 1, 2) // the clients without positions look for a last record
 	t.Run("after all have ended", func(t *testing.T) {
 		for _, c := range isolationReaders {
-			m.read(t, c)
+			if c != isolationReader(kafkaJS{}) || b.process != nil {
+				m.read(t, c)
+			}
 		}
 	})
 	marker := m.marker()
