@@ -75,6 +75,7 @@ type parts struct {
 	groups   *group.Coordinator
 	expirer  *group.Expirer
 	txns     *txn.Coordinator
+	keeper   *txn.Keeper
 	archives *checkpoint.Reader
 	job      *checkpoint.Job
 	handlers *api.API
@@ -226,6 +227,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		Session: p.session, Routing: txnRouting{routing}, Tenure: held,
 		OnEnd: func(how string) { m.TransactionsEnded.WithLabelValues(how).Inc() },
 	})
+	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, txnRouting{routing}, held))
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
 		Ingest: p.ingest, Log: p.log, Groups: p.groups, Txns: p.txns,
@@ -321,6 +323,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	run(sessionCtx, p.session.Run)
 	run(sessionCtx, p.job.Run)
 	run(sessionCtx, p.expirer.Run)
+	run(sessionCtx, p.keeper.Run)
 	run(sessionCtx, func(ctx context.Context) error { return closeSessions(ctx, p, a.o.Config.SessionTTL, a.o.Log) })
 	run(sessionCtx, func(ctx context.Context) error {
 		return sweep.Run(ctx, sweep.Options{
@@ -450,10 +453,12 @@ func (a *Agent) measure(ctx context.Context, p *parts) error {
 		evictions = sessions.Evictions
 		a.o.Metrics.Groups.Set(float64(p.groups.Held()))
 		a.o.Metrics.ViewLagSeconds.Set(p.view.Lag().Seconds())
+		a.o.Metrics.TransactionOldest.Set(p.keeper.Oldest().Seconds())
 		var size map[string]int64
 		p.view.Read(func(s *state.State) {
 			size = s.Size()
 			a.o.Metrics.StateUnswept.Set(float64(s.Unswept()))
+			a.o.Metrics.Transactions.Set(float64(s.OpenTxnCount()))
 		})
 		for class, n := range size {
 			a.o.Metrics.StateBytes.WithLabelValues(class).Set(float64(n))

@@ -1,8 +1,14 @@
 package agent
 
 import (
+	"strconv"
+	"time"
+
 	"wadi/agent/api"
+	"wadi/agent/tenure"
+	"wadi/agent/txn"
 	"wadi/internal/config"
+	"wadi/metadata/state"
 )
 
 // txnRouting implements txn.Routing.
@@ -29,5 +35,24 @@ func txnConfigs(c config.Txns) map[string]int {
 		"producer.id.expiration.ms":                                   c.ProducerIDExpirationMs,
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": c.AbortIntervalMs,
 		"transaction.remove.expired.transaction.cleanup.interval.ms":  c.RemoveIntervalMs,
+	}
+}
+
+func keeperOptions(o Options, p *parts, routing txn.Routing, held *tenure.Tenure) txn.KeeperOptions {
+	c := o.Config.Kafka.Txns
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	every := ms(c.AbortIntervalMs)
+	return txn.KeeperOptions{
+		View: p.view, Session: p.session, Routing: routing, Tenure: held, Date: o.Store.Date, Log: o.Log,
+		Janitor: txn.DefaultJanitor(o.Config.SessionTTL, every), Every: every,
+		ForgetEvery: ms(c.RemoveIntervalMs), IDExpiration: ms(c.IDExpirationMs),
+		ProducerExpiration: func(s *state.State) time.Duration {
+			text, set := s.Configs(state.BrokerConfigs, "").Config("producer.id.expiration.ms")
+			if n, err := strconv.Atoi(text); set && err == nil { // checked when it was set
+				return ms(n)
+			}
+			return ms(c.ProducerIDExpirationMs)
+		},
+		OnOverdue: func() { o.Metrics.TransactionsEnded.WithLabelValues("overdue").Inc() },
 	}
 }

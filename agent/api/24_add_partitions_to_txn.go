@@ -66,22 +66,21 @@ func (a *API) addPartitions(ctx context.Context, version int16, x *addition) []k
 		missing = x.find(s)
 		return missing
 	})
-	each := func(int) error { return kerr.OperationNotAttempted }
-	if missing {
-		each = func(i int) error {
-			if x.unknown[i] {
-				return either(stale, ErrUnknownTopic)
-			}
+	var in []bool
+	var err error
+	if !missing {
+		in, err = a.addOrVerify(ctx, x)
+	}
+	each := func(i int) error {
+		switch {
+		case missing && x.unknown[i]:
+			return either(stale, ErrUnknownTopic)
+		case missing:
 			return kerr.OperationNotAttempted
+		case err == nil && in != nil && !in[i]:
+			return errAbortTxn
 		}
-	} else {
-		in, err := a.addOrVerify(ctx, x)
-		each = func(i int) error {
-			if err == nil && in != nil && !in[i] {
-				return errAbortTxn
-			}
-			return err
-		}
+		return err
 	}
 	out, n := make([]kmsg.AddPartitionsToTxnResponseTransactionTopic, len(x.topics)), 0
 	for i, t := range x.topics {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"wadi/agent/wallclock"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -37,8 +38,6 @@ const (
 	expireStep = 200
 	// idleGroup is how long a group without members and offsets is kept: there is nothing in it to come back to.
 	idleGroup = 10 * time.Minute
-	// maxSkew is how far this machine's clock may be from the store's.
-	maxSkew = 60 * time.Second
 )
 
 // Run looks once a minute until ctx ends.
@@ -59,7 +58,7 @@ func (x *Expirer) Run(ctx context.Context) error {
 
 // round goes through all groups in steps. A step that found as much as it may is taken again.
 func (x *Expirer) round(ctx context.Context) error {
-	clock := clockCheck{date: x.o.Date}
+	clock := wallclock.New(x.o.Date)
 	for next, first := uint64(0), true; first || next != 0; first = false {
 		from := next
 		var found []expiry
@@ -72,7 +71,7 @@ func (x *Expirer) round(ctx context.Context) error {
 				continue
 			}
 			if e.timed {
-				if err := clock.check(ctx); err != nil {
+				if _, err := clock.Now(ctx); err != nil {
 					return err
 				}
 			}
@@ -122,29 +121,4 @@ func dueOffsets(s *state.State, after uint64, now time.Time, retention time.Dura
 		}})
 	})
 	return found, full, next
-}
-
-// clockCheck compares this machine's clock with the store's, once.
-type clockCheck struct {
-	date func(context.Context) (time.Time, error)
-	done bool
-	err  error
-}
-
-func (c *clockCheck) check(ctx context.Context) error {
-	if c.done {
-		return c.err
-	}
-	c.done = true
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	there, err := c.date(ctx)
-	if err != nil {
-		c.err = fmt.Errorf("the store's clock: %w", err)
-		return c.err
-	}
-	if skew := time.Since(there).Abs(); skew > maxSkew {
-		c.err = fmt.Errorf("this machine's clock is %v from the store's", skew.Round(time.Second))
-	}
-	return c.err
 }

@@ -29,7 +29,7 @@ func TestHolds(t *testing.T) {
 		require.False(t, x.Holds())
 		time.Sleep(Settle - 1)
 		require.False(t, x.Holds())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.True(t, x.Holds())
 		l.dead = true
 		require.False(t, x.Holds(), "the lease may be over")
