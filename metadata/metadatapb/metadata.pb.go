@@ -1474,12 +1474,15 @@ func (x *ExpireTxns) GetProducerIds() []int64 {
 	return nil
 }
 
-// ExpireProducers forgets what partitions know of producers that have appended nothing since.
+// ExpireProducers forgets what partitions know of the named producers (at most 1,000), where they have appended nothing
+// since.
 type ExpireProducers struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	BeforeMs      int64                  `protobuf:"varint,1,opt,name=before_ms,json=beforeMs,proto3" json:"before_ms,omitempty"` // Unix milliseconds
 	Topics        []uint64               `protobuf:"varint,2,rep,packed,name=topics,proto3" json:"topics,omitempty"`              // per partition: topic number
 	Partitions    []uint32               `protobuf:"varint,3,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	Counts        []uint32               `protobuf:"varint,4,rep,packed,name=counts,proto3" json:"counts,omitempty"` // per partition: how many of the producer ids are about it
+	ProducerIds   []int64                `protobuf:"varint,5,rep,packed,name=producer_ids,json=producerIds,proto3" json:"producer_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1531,6 +1534,20 @@ func (x *ExpireProducers) GetTopics() []uint64 {
 func (x *ExpireProducers) GetPartitions() []uint32 {
 	if x != nil {
 		return x.Partitions
+	}
+	return nil
+}
+
+func (x *ExpireProducers) GetCounts() []uint32 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *ExpireProducers) GetProducerIds() []int64 {
+	if x != nil {
+		return x.ProducerIds
 	}
 	return nil
 }
@@ -5553,13 +5570,15 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\n" +
 	"ExpireTxns\x12\x1b\n" +
 	"\tbefore_ms\x18\x01 \x01(\x03R\bbeforeMs\x12!\n" +
-	"\fproducer_ids\x18\x02 \x03(\x03R\vproducerIds\"f\n" +
+	"\fproducer_ids\x18\x02 \x03(\x03R\vproducerIds\"\xa1\x01\n" +
 	"\x0fExpireProducers\x12\x1b\n" +
 	"\tbefore_ms\x18\x01 \x01(\x03R\bbeforeMs\x12\x16\n" +
 	"\x06topics\x18\x02 \x03(\x04R\x06topics\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x03 \x03(\rR\n" +
-	"partitions\"\x06\n" +
+	"partitions\x12\x16\n" +
+	"\x06counts\x18\x04 \x03(\rR\x06counts\x12!\n" +
+	"\fproducer_ids\x18\x05 \x03(\x03R\vproducerIds\"\x06\n" +
 	"\x04Mark\"p\n" +
 	"\bArchived\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +

@@ -112,6 +112,22 @@ func (t *table[V]) each(visit func(key uint64, value *V)) {
 	}
 }
 
+// some visits the items of buckets from index from on, until about limit were visited, and returns the index of the next
+// bucket; 0 when it has come to the end. The order is this table's own: another replica's is not the same.
+func (t *table[V]) some(from, limit int, visit func(key uint64, value *V)) (next int) {
+	for i := from; i < len(t.buckets); i++ {
+		if limit <= 0 {
+			return i
+		}
+		b := t.buckets[i]
+		limit -= 1 + len(b.items)
+		for j := range b.items {
+			visit(b.items[j].key, &b.items[j].value)
+		}
+	}
+	return 0
+}
+
 // share is a copy whose buckets are shared; both sides must edit with a gen above that of every bucket.
 func (t *table[V]) share() table[V] {
 	return table[V]{buckets: append([]*bucket[V](nil), t.buckets...), n: t.n}

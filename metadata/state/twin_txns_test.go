@@ -197,6 +197,9 @@ func (w *twin) endTxn(base int64, k *pb.EndTxn) Result {
 	if _, code := w.act(base, k.ProducerId, k.ProducerEpoch); code != OK {
 		return told(code)
 	}
+	if k.Fence && x.began > base {
+		return told(Conflict)
+	}
 	if x.status != TxnOngoing && !(k.Bump && !k.Commit && !k.Fence) {
 		return told(InvalidTxnState)
 	}
@@ -372,21 +375,30 @@ func (w *twin) expireTxns(k *pb.ExpireTxns) Result {
 }
 
 func (w *twin) expireProducers(k *pb.ExpireProducers) Result {
-	if len(k.Topics) != len(k.Partitions) {
+	if len(k.Topics) != len(k.Partitions) || len(k.Counts) != len(k.Topics) {
+		return Result{Code: Invalid}
+	}
+	at := map[int]int{} // id's index: partition's
+	for i, n := range k.Counts {
+		for range n {
+			at[len(at)] = i
+		}
+	}
+	if len(at) != len(k.ProducerIds) {
 		return Result{Code: Invalid}
 	}
 	n := int64(0)
-	for i := range k.Topics {
+	for index, id := range k.ProducerIds {
+		i := at[index]
 		t := w.live(k.Topics[i])
 		if t == nil || int(k.Partitions[i]) >= len(t.parts) {
 			continue
 		}
-		for id, p := range t.parts[k.Partitions[i]].producers {
-			if p.sent[len(p.sent)-1].ms <= k.BeforeMs && w.txnOf(id) == nil {
-				delete(t.parts[k.Partitions[i]].producers, id)
-				w.expired = max(w.expired, id)
-				n++
-			}
+		p := t.parts[k.Partitions[i]].producers[id]
+		if p != nil && p.sent[len(p.sent)-1].ms <= k.BeforeMs && w.txnOf(id) == nil {
+			delete(t.parts[k.Partitions[i]].producers, id)
+			w.expired = max(w.expired, id)
+			n++
 		}
 	}
 	return Result{ID: n}
@@ -521,6 +533,21 @@ func (d *drawing) txn(t *rapid.T, base int64) *pb.Command {
 	default:
 		k := &pb.ExpireProducers{BeforeMs: 1_700_000_000_000 + rapid.Int64Range(-100_000, 100_000).Draw(t, "before")}
 		k.Topics, k.Partitions = d.positions(t)
+		for i := range k.Partitions {
+			n := 0
+			if live := d.w.live(k.Topics[i]); live != nil && int(k.Partitions[i]) < len(live.parts) {
+				for _, id := range slices.Sorted(maps.Keys(live.parts[k.Partitions[i]].producers)) {
+					if rapid.IntRange(0, 3).Draw(t, "named") > 0 {
+						k.ProducerIds = append(k.ProducerIds, id)
+						n++
+					}
+				}
+			}
+			k.Counts = append(k.Counts, uint32(n))
+		}
+		if rarely(t, "counts") && len(k.Counts) > 0 {
+			k.Counts[0]++
+		}
 		return &pb.Command{Kind: &pb.Command_ExpireProducers{ExpireProducers: k}}
 	}
 }

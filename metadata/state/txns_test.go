@@ -160,6 +160,21 @@ func TestEndTxnAgain(t *testing.T) {
 	}
 }
 
+// What was found to be overdue is aborted, and not what its client has begun since, whoever proposes.
+func TestFenceMeetsOneTransactionAlone(t *testing.T) {
+	j, topic, pid := ready(t)
+	j.must(alice, addToTxn(j.position, pid, 0, []PartRef{{topic, 0}}))
+	seen := j.position
+	j.must(alice, endTxn(j.position, pid, 0, true, plainly))
+	j.must(alice, addToTxn(j.position, pid, 0, []PartRef{{topic, 1}}))
+	if r := j.result(alice, 0, endTxn(seen, pid, 0, false, fencing)); r.Code != Conflict || j.s.Txn("t").Status != TxnOngoing {
+		t.Errorf("%+v", r)
+	}
+	if r := j.result(alice, 0, endTxn(j.position, pid, 0, false, fencing)); r.Code != OK || r.Epoch != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A request that was overtaken by one of another session undoes nothing: a late end of transaction k does not end k+1.
 func TestLateEndTxn(t *testing.T) {
 	j, topic, pid := ready(t)
