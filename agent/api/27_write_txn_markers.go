@@ -80,9 +80,9 @@ func (m *marker) find(s *state.State, barrier error) (missing bool) {
 
 // abortFor ends a transaction for an administrator, who may ask any agent.
 func (a *API) abortFor(ctx context.Context, command *pb.Command) error {
-	_, err := a.judged(a.d.Txns.Do(ctx, txn.Ask{Command: command, Check: func() error { return nil }}))
+	_, err := a.judged(a.d.Txns.Do(ctx, txn.Ask{Command: command, Once: true, Check: func() error { return nil }}))
 	switch {
-	case isRefused(err, state.InvalidTxnState): // it has ended meanwhile
+	case isRefused(err, state.InvalidTxnState), isRefused(err, state.Conflict): // it has ended meanwhile
 		return nil
 	case isRefused(err, state.ProducerFenced):
 		return errMarkerEpoch

@@ -77,6 +77,8 @@ type Ask struct {
 	Check func() error
 	// Command carries as its base the position of State when the request had arrived. It is not changed from now on.
 	Command *pb.Command
+	// Once asks for no second judgement: the command means what was there at its base, and nothing else.
+	Once bool
 }
 
 // Do proposes a command and waits for State's verdict. A command that met a change made after its base did nothing, and
@@ -87,7 +89,7 @@ func (c *Coordinator) Do(ctx context.Context, a Ask) (state.Result, error) {
 	command := a.Command
 	for try := 0; ; try++ {
 		r, position, err := c.once(ctx, a.Check, command)
-		if err != nil || r.Code != state.Conflict || try == maxConflicts || ctx.Err() != nil {
+		if err != nil || r.Code != state.Conflict || a.Once || try == maxConflicts || ctx.Err() != nil {
 			if err == nil && r.Code == state.OK {
 				c.ended(command.GetEndTxn())
 			}

@@ -48,15 +48,11 @@ func (k *Keeper) forgetIDs(ctx context.Context) error {
 	return nil
 }
 
-// producersStep is how many producers, partitions and topics are looked at while State is held; a partition is not
-// looked at by halves.
-const producersStep = 10_000
-
-// silentPartitions are those of a step of topics in which somebody has been silent for long.
-type silentPartitions struct {
-	topics     []uint64
-	partitions []uint32
-}
+// Bounds of one look through partitions while State is held, and of what one command names.
+const (
+	producersStep  = 10_000
+	namedProducers = state.MaxSweep * 9 / 10
+)
 
 // forgetProducers proposes to forget what partitions know of producers that have been silent for long. One agent does it
 // for all partitions: any, but the same for everybody who sees the same agents.
@@ -68,58 +64,57 @@ func (k *Keeper) forgetProducers(ctx context.Context) error {
 		return err
 	}
 	for at := (place{}); !at.end && ctx.Err() == nil; {
-		var found silentPartitions
-		k.o.View.Read(func(s *state.State) { found, at = silent(s, at, before) })
-		for len(found.topics) > 0 {
-			n := min(len(found.topics), state.MaxExpirePartitions)
-			if err := k.expire(ctx, before, found.topics[:n], found.partitions[:n]); err != nil {
-				return err
-			}
-			found.topics, found.partitions = found.topics[n:], found.partitions[n:]
+		var c *pb.ExpireProducers
+		k.o.View.Read(func(s *state.State) { c, at = silent(s, at, before) })
+		if len(c.ProducerIds) == 0 {
+			continue
 		}
-	}
-	return nil
-}
-
-// expire proposes until State has forgotten all that is due in the partitions, as many as one command may at a time.
-func (k *Keeper) expire(ctx context.Context, before int64, topics []uint64, partitions []uint32) error {
-	for forgotten := int64(state.MaxSweep); forgotten >= state.MaxSweep && ctx.Err() == nil; k.pause(ctx) {
-		err := k.propose(ctx, &pb.Command{Kind: &pb.Command_ExpireProducers{ExpireProducers: &pb.ExpireProducers{
-			BeforeMs: before, Topics: topics, Partitions: partitions,
-		}}}, func(r session.Outcome) { forgotten = r.Result.ID })
+		err := k.propose(ctx, &pb.Command{Kind: &pb.Command_ExpireProducers{ExpireProducers: c}}, func(session.Outcome) {})
 		if err != nil {
-			return fmt.Errorf("producers of %d partitions: %w", len(topics), err)
+			return fmt.Errorf("producers of %d partitions: %w", len(c.Topics), err)
 		}
+		k.pause(ctx)
 	}
 	return nil
 }
 
-// place is where a walk over all partitions has come to: topics up to after are done, and those partitions of the next
-// one that are below partition.
+// place is where a walk over all partitions has come to: topics up to after are done, and of the next one the partitions
+// below partition, and of that what State.SilentProducers says.
 type place struct {
 	after     uint64
 	partition int
+	from      int
 	end       bool
 }
 
-// silent looks through some partitions, from a place on.
-func silent(s *state.State, at place, before int64) (found silentPartitions, _ place) {
-	for left := producersStep; left > 0 && !at.end; left-- {
+// silent looks through some partitions, from a place on, and names who has been silent there.
+func silent(s *state.State, at place, before int64) (c *pb.ExpireProducers, _ place) {
+	c = &pb.ExpireProducers{BeforeMs: before}
+	for left := producersStep; left > 0; left-- {
 		var t *state.Topic
 		next := s.SomeTopics(at.after, 1, func(x *state.Topic) { t = x })
-		for ; t != nil && at.partition < t.Partitions(); at.partition++ {
-			if left <= 0 {
-				return found, at
+		for t != nil && at.partition < t.Partitions() {
+			room := namedProducers - len(c.ProducerIds)
+			if left <= 0 || room <= 0 || len(c.Topics) == state.MaxExpirePartitions {
+				return c, at
 			}
-			p := t.Partition(int32(at.partition))
-			left -= 1 + p.ProducerCount()
-			if s.HasExpiredProducers(p, before) {
-				found.topics, found.partitions = append(found.topics, t.Number), append(found.partitions, uint32(at.partition))
+			p, named := t.Partition(int32(at.partition)), len(c.ProducerIds)
+			left -= 1 + min(room, p.ProducerCount())
+			c.ProducerIds, at.from = s.SilentProducers(p, before, at.from, room, c.ProducerIds)
+			c.ProducerIds = c.ProducerIds[:min(len(c.ProducerIds), state.MaxSweep)] // others are found the next time
+			if n := len(c.ProducerIds) - named; n > 0 {
+				c.Topics, c.Partitions = append(c.Topics, t.Number), append(c.Partitions, uint32(at.partition))
+				c.Counts = append(c.Counts, uint32(n))
+			}
+			if at.from == 0 {
+				at.partition++
 			}
 		}
-		at = place{after: next, end: next == 0}
+		if at = (place{after: next, end: next == 0}); at.end {
+			break
+		}
 	}
-	return found, at
+	return c, at
 }
 
 // before is the time, in Unix milliseconds, up to which what happened is that long ago.
