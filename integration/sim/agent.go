@@ -9,6 +9,7 @@ import (
 	"wadi/agent/group"
 	"wadi/agent/ingest"
 	"wadi/agent/sweep"
+	"wadi/agent/txn"
 	"wadi/internal/layout"
 	"wadi/metadata/bootstrap"
 	"wadi/metadata/checkpoint"
@@ -61,6 +62,7 @@ type agent struct {
 	groupFx    []func()
 	groupWake  time.Duration // when a tick is planned; 0 = none is
 	commits    []*commit     // on their way
+	janitor    *txn.Janitor
 	adopted    time.Duration // when it looked for groups that are its own, and for which list of agents
 	adoptedFor []api.Broker
 
@@ -196,6 +198,8 @@ func (a *agent) assemble(id bootstrap.Identity) {
 	})
 	a.steps.Follow(jobView{a})
 	a.startGroups()
+	a.janitor = txn.NewJanitor(txn.DefaultJanitor(ttl, janitorEvery))
+	a.tick(janitorEvery, a.endOverdue)
 	a.view.Start(a.mono())
 	a.sessStep(func(c *session.Core) { c.Start(a.instant()) })
 	a.tick(25*time.Millisecond, func() { a.sessStep(func(c *session.Core) { c.Tick(a.instant()) }) })

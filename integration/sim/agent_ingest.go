@@ -7,7 +7,6 @@ import (
 	"wadi/agent/ingest"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
-	"wadi/metadata/state"
 	"wadi/objstore"
 	"wadi/objstore/segment"
 )
@@ -139,12 +138,12 @@ func (a *agent) forget(r *ingest.Request, c *rpc) {
 // produce takes a request of a connection. An agent that is not ready, or does not know the topic, refuses it.
 func (a *agent) produce(c *rpc) {
 	w := a.w
-	var topic *state.Topic
-	if a.ing != nil && a.caughtUp && a.opened {
-		topic = a.view.State().TopicByNumber(w.orders)
+	known := a.ing != nil && a.caughtUp && a.opened
+	if known {
+		s := a.view.State()
+		known = s.TopicByNumber(w.orders) != nil && s.TopicByNumber(w.feed) != nil
 	}
-	r := &ingest.Request{Conn: c.conn.id, Items: make([]ingest.Item, len(c.attempts))}
-	if topic == nil {
+	if !known {
 		results := make([]ingest.Result, len(c.attempts))
 		for i, at := range c.attempts {
 			results[i] = ingest.Result{Err: ingest.ErrNoSession, Base: -1}
@@ -153,11 +152,15 @@ func (a *agent) produce(c *rpc) {
 		c.conn.reply(c, results)
 		return
 	}
+	r := &ingest.Request{Conn: c.conn.id, Items: make([]ingest.Item, len(c.attempts))}
+	if p := c.conn.p.of; p != nil {
+		r.JoinsTxn = p.t.v2
+	}
 	r.Deadline = a.mono() + c.timeout
 	for i, at := range c.attempts {
+		place := w.place(at.batch.stream.log)
 		r.Items[i] = ingest.Item{
-			Partition: ingest.Partition{Topic: topic.Number, Index: at.batch.stream.partition}, TopicID: topic.ID,
-			Data: append([]byte(nil), at.data...),
+			Partition: place, TopicID: a.view.State().TopicByNumber(place.Topic).ID, Data: append([]byte(nil), at.data...),
 		}
 		if at.data.ProducerID() >= 0 {
 			r.Items[i].Turn = ingest.TurnIn(a.view.State(), r.Items[i].Partition, at.data.ProducerID(), at.data.ProducerEpoch())

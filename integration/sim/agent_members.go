@@ -136,3 +136,15 @@ func (a *agent) coordinatorOf(group string) *agent {
 	}
 	return a.w.agents[b.Port]
 }
+
+// coordinatorOfTxn is the same for a transactional id.
+func (a *agent) coordinatorOfTxn(id string) *agent {
+	if a.groups == nil || !a.caughtUp || !a.opened {
+		return nil
+	}
+	b, ok := api.TxnCoordinator(id, a.brokers())
+	if !ok {
+		return nil
+	}
+	return a.w.agents[b.Port]
+}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"wadi/internal/layout"
@@ -80,6 +81,19 @@ func (w *World) stuck() string {
 	if open != len(w.agents) {
 		return "a dead session is open"
 	}
+	for _, t := range w.tellers {
+		if t.copies == nil && len(t.procs) > 0 {
+			return t.name + " has not retired"
+		}
+	}
+	for log := range int32(logs) {
+		if stable, end := w.oracle.txns.stable[log], w.oracle.end(log); stable < end {
+			return fmt.Sprintf("log %d is stable up to %d, its end is %d", log, stable, end)
+		}
+	}
+	if s := w.uncopied(); s != "" {
+		return s
+	}
 	for _, g := range w.groups {
 		if s := g.unsettled(); s != "" {
 			return s
@@ -126,6 +140,7 @@ func (w *World) final() {
 		}
 	}
 	w.oracle.groups.check(w.oracle.st)
+	w.oracle.txns.copies()
 	for _, fresh := range []bool{false, true} {
 		if fresh {
 			generations := w.generations()
@@ -147,7 +162,7 @@ func (w *World) final() {
 		}
 		for _, a := range w.agents {
 			clear(a.inline)
-			for i := range int32(partitions) {
+			for i := range int32(logs) {
 				w.readAll(a, i)
 			}
 		}
@@ -164,7 +179,11 @@ func (w *World) readAll(a *agent, partition int32) {
 	done := false
 	var err error
 	a.spawn(func() {
-		err = a.read(partition, true, 1<<30)
+		if err = a.read(partition, true, 1<<30); err == nil {
+			if p := a.partition(partition); p != nil {
+				_, err = a.readCommitted(partition, p.LogStart, true, 1<<30, nil)
+			}
+		}
 		done = true
 	})
 	if !w.until(60*time.Second, func() bool { return done }) || done && err != nil {

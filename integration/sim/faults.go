@@ -1,6 +1,9 @@
 package sim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // faults are the probabilities of what happens to a single call or batch. Each run enables some kinds only: rare
 // combinations show when the rest is quiet.
@@ -10,13 +13,14 @@ type faults struct {
 	bucketSlow, bucketError, bucketLost         float64
 	replyLost                                   float64 // of an agent to its client
 	ambush                                      float64 // at places where a lost lease hurts most
+	held, copied                                float64 // requests of transactions: not there in time, there once more, late
 }
 
 // drawFaults decides which faults a run has, and how often.
 func (w *World) drawFaults() (f faults) {
 	for _, p := range []*float64{
 		&f.late, &f.requestLost, &f.answerLost, &f.watchLost, &f.watchRepeat, &f.watchLate, &f.watchCut,
-		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush,
+		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush, &f.held, &f.copied,
 	} {
 		switch n := w.rng.IntN(20); {
 		case n < 5:
@@ -27,6 +31,7 @@ func (w *World) drawFaults() (f faults) {
 			*p = 0.2
 		}
 	}
+	w.exposes = w.chance(0.15)
 	return f
 }
 
@@ -165,6 +170,11 @@ func (w *World) heal() {
 	for _, g := range w.groups {
 		for _, m := range g.members {
 			m.resume()
+		}
+	}
+	for _, t := range w.tellers {
+		for _, p := range slices.Clone(t.procs) {
+			p.wake()
 		}
 	}
 }

@@ -47,6 +47,9 @@ type member struct {
 	inGroup    bool
 	leads      bool
 
+	teller  *teller // of one that copies
+	reading bool
+
 	// modern
 	epoch       int32
 	full        bool // the next heartbeat says everything
@@ -109,6 +112,10 @@ func (m *member) start() {
 		m.id = fmt.Sprintf("member-%d", w.ids)
 	}
 	w.note("member=%s/%d starts id=%q", m.name, m.n, m.id)
+	m.reading = false
+	if m.teller != nil {
+		m.teller.start()
+	}
 	m.tick(m.life)
 }
 
@@ -126,6 +133,9 @@ func (m *member) planFates() {
 				m.startLater()
 			case 1:
 				m.paused = true
+				if p := m.worker(); p != nil {
+					p.paused = true
+				}
 				w.note("member=%s/%d pauses", m.name, m.n)
 				w.after(w.between(200*time.Millisecond, 2*m.session), m.resume)
 			case 2:
@@ -152,6 +162,9 @@ func (m *member) end(how string) {
 	m.alive, m.paused, m.backlog = false, false, nil
 	m.life++
 	m.forget()
+	if p := m.worker(); p != nil {
+		p.end(how)
+	}
 }
 
 func (m *member) resume() {
@@ -163,6 +176,11 @@ func (m *member) resume() {
 	backlog := m.backlog
 	m.backlog = nil
 	life := m.life
+	if p := m.worker(); p != nil && m.w.chance(0.5) {
+		p.wake()
+	} else if p != nil {
+		defer p.wake() // its member has heard first what has become of it
+	}
 	for _, f := range backlog {
 		if life == m.life {
 			f()

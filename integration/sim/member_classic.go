@@ -110,7 +110,7 @@ func (m *member) plan(a *agent, j group.Joined) map[string][]byte {
 // width is how many partitions an agent's metadata says that there are.
 func (m *member) width(a *agent) int {
 	if a.view != nil {
-		if t := a.view.State().TopicByNumber(m.w.orders); t != nil {
+		if t := a.view.State().TopicByNumber(m.source()); t != nil {
 			return t.Partitions()
 		}
 	}
@@ -119,7 +119,7 @@ func (m *member) width(a *agent) int {
 
 func (m *member) decode(assignment []byte) (list []slot) {
 	for ; len(assignment) >= 4; assignment = assignment[4:] {
-		list = append(list, slot{m.w.orders, binary.BigEndian.Uint32(assignment)})
+		list = append(list, slot{m.source(), binary.BigEndian.Uint32(assignment)})
 	}
 	return list
 }

@@ -19,11 +19,12 @@ type position struct {
 func (m *member) take(owned []slot) {
 	for _, s := range m.owned {
 		if !slices.Contains(owned, s) {
+			m.doom()
 			delete(m.positions, s)
 		}
 	}
 	for _, s := range owned {
-		if m.positions[s] == nil && s.topic == m.w.orders {
+		if m.positions[s] == nil && s.topic == m.source() {
 			m.positions[s] = &position{}
 		}
 	}
@@ -31,7 +32,18 @@ func (m *member) take(owned []slot) {
 	m.w.note("member=%s/%d id=%q owns %v", m.name, m.n, m.id, owned)
 }
 
-func (m *member) forget() { m.owned, m.positions = nil, map[slot]*position{} }
+func (m *member) forget() {
+	m.doom()
+	m.owned, m.positions = nil, map[slot]*position{}
+}
+
+// source is the topic whose partitions it works on.
+func (g *consumers) source() uint64 {
+	if g.topics[0] == "feed" {
+		return g.w.feed
+	}
+	return g.w.orders
+}
 
 // dirty are the partitions with a position that no acknowledged commit has.
 func (m *member) dirty() (list []slot) {
@@ -52,14 +64,14 @@ func (m *member) work() {
 		case p == nil:
 		case !p.fetched:
 			fetch = true
-		case w.now < w.opts.Active && w.chance(0.5):
+		case m.teller == nil && w.now < w.opts.Active && w.chance(0.5):
 			p.at += 1 + w.rng.Int64N(5)
 		}
 	}
 	if fetch && !m.fetching && m.coordinator != nil {
 		m.fetch()
 	}
-	if !m.committing && m.coordinator != nil && (w.chance(0.7) || w.now >= w.opts.Active) {
+	if m.teller == nil && !m.committing && m.coordinator != nil && (w.chance(0.7) || w.now >= w.opts.Active) {
 		m.commit()
 	}
 }
@@ -118,7 +130,7 @@ func (m *member) fetch() {
 			if a.groups == nil {
 				return
 			}
-			before := g.known(m.name, list)
+			before, pending := g.known(m.name, list), m.w.oracle.txns.pending(m.name, list)
 			if err := a.passWithin(memberTimeout); err != nil || !a.coordinates(m.name) {
 				reply(func() { m.fetching, m.coordinator = false, nil })
 				return
@@ -127,12 +139,18 @@ func (m *member) fetch() {
 			for i, s := range list {
 				offsets[i] = -1
 				if x := a.view.State().Group(m.name); x != nil {
+					if a.view.State().OffsetPending(x, s.topic, int32(s.partition)) { // UNSTABLE_OFFSET_COMMIT
+						m.w.stats.Waits++
+						reply(func() { m.fetching = false })
+						return
+					}
 					if o, ok := x.Offset(s.topic, int32(s.partition)); ok {
 						offsets[i] = o.Offset
 					}
 				}
 			}
 			g.fetched(a, m.name, list, before, offsets)
+			m.w.oracle.txns.waited(m.name, list, pending)
 			reply(func() {
 				m.fetching = false
 				for i, p := range wanted {

@@ -31,26 +31,29 @@ type oracle struct {
 	needed  map[string]bool // the objects of the roots that the pointer keeps
 	objects layout.Objects
 
-	logs     [partitions][]logged
+	logs     [logs][]logged
 	attempts []*attempt
 	pids     map[int64]bool
 	orders   map[connPartition]int // the attempts of a connection and partition, and the last one that the log holds
 	landed   map[connPartition]int
-	lastSeq  map[pidPartition]int32
-	ackedTo  [partitions]int64 // next offset after the highest that was acknowledged
+	lastSeq  map[producerLog]int32
+	ackedTo  [logs]int64 // next offset after the highest that was acknowledged
 
-	starts    [partitions]int64 // where the logs begin
-	toldStart [partitions]int64 // the highest that a client was told
-	grown     int64             // position at which the topic last got partitions
+	starts    [logs]int64 // where the logs begin
+	toldStart [logs]int64 // the highest that a client was told
+	grown     int64       // position at which the topic last got partitions
 
 	groups *groupsOracle
+	txns   *txnsOracle
 }
 
-// logged is one batch of a partition's log.
+// logged is one batch of a log, or the marker that ends a transaction there.
 type logged struct {
 	base, last int64
-	attempt    *attempt
+	attempt    *attempt // nil = a marker
 	position   int64
+	txn        *opened // nil = of no transaction
+	epoch      int16   // of a marker
 }
 
 type connPartition struct {
@@ -58,17 +61,17 @@ type connPartition struct {
 	partition int32
 }
 
-type pidPartition struct {
-	pid       int64
-	partition int32
+type producerLog struct {
+	grant
+	log int32
 }
 
 func newOracle(w *World) *oracle {
 	return &oracle{
 		w: w, next: 1, st: state.New(), digests: map[int64]state.Digest{}, places: map[string]int64{},
 		frozen: map[int64]*state.State{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
-		orders: map[connPartition]int{}, landed: map[connPartition]int{}, lastSeq: map[pidPartition]int32{},
-		groups: newGroupsOracle(w),
+		orders: map[connPartition]int{}, landed: map[connPartition]int{}, lastSeq: map[producerLog]int32{},
+		groups: newGroupsOracle(w), txns: newTxnsOracle(w),
 	}
 }
 
@@ -137,6 +140,14 @@ func (o *oracle) apply(e journal.Entry) {
 			o.groups.updated(e, c.GetUpdateGroup())
 		case c.GetCommitOffsets() != nil && r.Code == state.OK:
 			o.groups.commits(e, c.GetCommitOffsets())
+		case c.GetInitProducer().GetTransactionalId() != "" && r.Code == state.OK:
+			o.txns.initialized(e, c.GetInitProducer(), r)
+		case c.GetAddToTxn() != nil && r.Code == state.OK:
+			o.txns.added(e, c.GetAddToTxn())
+		case c.GetCommitTxnOffsets() != nil && r.Code == state.OK:
+			o.txns.held(e, c.GetCommitTxnOffsets())
+		case c.GetEndTxn() != nil && r.Code == state.OK:
+			o.txns.ended(e, c.GetEndTxn(), r)
 		case c.GetMark() != nil && r.Code == state.OK:
 			o.frozen[e.Position] = o.st.Freeze()
 			if err := o.st.Check(); err != nil {
@@ -144,6 +155,7 @@ func (o *oracle) apply(e journal.Entry) {
 			}
 		}
 	}
+	o.txns.look()
 }
 
 // appended goes through the batches of a command: each must lie where the command says, and what State accepted extends
@@ -164,8 +176,9 @@ func (o *oracle) appended(e journal.Entry, c *pb.AppendBatches, inline []byte, r
 			for k := c.Batches[run]; k > 0; k-- {
 				data := batch.Batch(source[at : at+uint64(c.Bytes[n])])
 				at += uint64(c.Bytes[n])
-				if c.Topics[s] == o.w.orders {
-					o.judged(e, int32(c.Partitions[s]), data, results[n])
+				if log, ok := o.w.logOf(c.Topics[s], c.Partitions[s]); ok {
+					o.judged(e, log, data, results[n])
+					o.txns.labelled(e, data, c.Transactional, run)
 				} else if data.ComputeCRC() != data.CRC() {
 					o.w.violated("position %d holds bytes that nobody sent", e.Position)
 				}
@@ -176,29 +189,24 @@ func (o *oracle) appended(e journal.Entry, c *pb.AppendBatches, inline []byte, r
 }
 
 // judged checks State's verdict on one batch.
-func (o *oracle) judged(e journal.Entry, partition int32, data batch.Batch, r state.BatchResult) {
+func (o *oracle) judged(e journal.Entry, log int32, data batch.Batch, r state.BatchResult) {
 	w := o.w
-	id := data.BaseTimestamp() - epochMs
-	if data.ComputeCRC() != data.CRC() || id < 0 || id >= int64(len(o.attempts)) || string(o.attempts[id].data) != string(data) {
+	at := o.attemptOf(data)
+	if at == nil {
 		w.violated("position %d holds bytes that nobody sent", e.Position)
 		return
 	}
-	at := o.attempts[id]
-	b := at.batch
-	w.note("batch attempt=%d partition=%d seq=%d: %s base=%d", id, partition, b.seq, r.Code, r.Base)
+	id, b := at.id, at.batch
+	w.note("batch attempt=%d log=%d seq=%d: %s base=%d", id, log, b.seq, r.Code, r.Base)
 	if r.Code != state.OK {
 		return
 	}
-	log := &o.logs[partition]
-	next := int64(0)
-	if n := len(*log); n > 0 {
-		next = (*log)[n-1].last + 1
-	}
+	next := o.end(log)
 	switch {
-	case b.stream.partition != partition:
-		w.violated("attempt %d for partition %d landed in %d", id, b.stream.partition, partition)
+	case b.stream.log != log:
+		w.violated("attempt %d for log %d landed in %d", id, b.stream.log, log)
 	case r.Base != next:
-		w.violated("partition %d: base offset %d behind %d", partition, r.Base, next-1)
+		w.violated("log %d: base offset %d behind %d", log, r.Base, next-1)
 	case at.logged:
 		w.violated("attempt %d landed twice, at offsets %d and %d", id, at.base, r.Base)
 	case at.forbidden:
@@ -206,25 +214,44 @@ func (o *oracle) judged(e journal.Entry, partition int32, data batch.Batch, r st
 	case b.stream.p.idempotent && b.logged != nil:
 		w.violated("batch %d of producer %d is doubled: attempts %d and %d", b.n, b.stream.p.id, b.logged.id, id)
 	}
-	k := connPartition{at.conn, partition}
+	k := connPartition{at.conn, log}
 	// An idempotent producer's retry may pass its own later batches that wait for it: sequences keep their order.
 	if at.order <= o.landed[k] && !b.stream.p.idempotent {
-		w.violated("connection %d partition %d: attempt %d landed after a later one", at.conn, partition, id)
+		w.violated("connection %d log %d: attempt %d landed after a later one", at.conn, log, id)
 	}
 	o.landed[k] = at.order
-	if p := b.stream.p; p.idempotent {
-		k := pidPartition{p.pid, partition}
+	if b.stream.p.idempotent {
+		k := producerLog{at.by, log}
 		if want, ok := o.lastSeq[k]; ok && b.seq != want || !ok && b.seq != 0 {
-			w.violated("producer %d partition %d: sequence %d, expected %d", p.id, partition, b.seq, want)
+			w.violated("producer %d log %d: sequence %d, expected %d", at.by.id, log, b.seq, want)
 		}
 		o.lastSeq[k] = b.seq + b.records
 	}
 	at.logged, at.base, b.logged = true, r.Base, at
-	*log = append(*log, logged{r.Base, r.Base + int64(b.records) - 1, at, e.Position})
+	o.logs[log] = append(o.logs[log], logged{
+		base: r.Base, last: r.Base + int64(b.records) - 1, attempt: at, position: e.Position, txn: o.txns.joined(e, at),
+	})
+}
+
+// attemptOf finds out which attempt some bytes are, nil when they are none.
+func (o *oracle) attemptOf(data batch.Batch) *attempt {
+	id := data.BaseTimestamp() - epochMs
+	if data.ComputeCRC() != data.CRC() || id < 0 || id >= int64(len(o.attempts)) || string(o.attempts[id].data) != string(data) {
+		return nil
+	}
+	return o.attempts[id]
+}
+
+// end is the offset that comes next in a log.
+func (o *oracle) end(log int32) int64 {
+	if n := len(o.logs[log]); n > 0 {
+		return o.logs[log][n-1].last + 1
+	}
+	return 0
 }
 
 func (o *oracle) newAttempt(b *sent, conn uint64) *attempt {
-	k := connPartition{conn, b.stream.partition}
+	k := connPartition{conn, b.stream.log}
 	o.orders[k]++
 	at := &attempt{id: int64(len(o.attempts)), batch: b, conn: conn, order: o.orders[k], base: -1}
 	o.attempts = append(o.attempts, at)
@@ -264,7 +291,7 @@ func (o *oracle) answered(at *attempt, r ingest.Result) {
 }
 
 func (o *oracle) acked(b *sent) {
-	p := b.stream.partition
+	p := b.stream.log
 	o.ackedTo[p] = max(o.ackedTo[p], b.base+int64(b.records))
 }
 

@@ -11,8 +11,6 @@ import (
 	"wadi/metadata/state"
 )
 
-const partitions = 3
-
 // producer is one Kafka producer: idempotent, with up to five batches of a partition in flight and retries, or plain,
 // without retries.
 type producer struct {
@@ -22,6 +20,8 @@ type producer struct {
 	spread     bool  // sends to all agents at once instead of one
 	home       int   // the agent it sends to
 	pid        int64 // -1 = not known yet
+	epoch      int16
+	of         *process // nil = of no transactional id
 	asking     bool
 	streams    []*stream
 	conns      [3]*conn
@@ -31,14 +31,14 @@ type producer struct {
 
 // stream is a producer's batches of one partition.
 type stream struct {
-	p         *producer
-	partition int32
-	nextN     int
-	nextSeq   int32
-	unacked   []*sent // in order
-	failed    bool    // nothing more goes out before everything in flight is answered; then all goes again
-	tries     int
-	retryAt   time.Duration
+	p       *producer
+	log     int32
+	nextN   int
+	nextSeq int32
+	unacked []*sent // in order
+	failed  bool    // nothing more goes out before everything in flight is answered; then all goes again
+	tries   int
+	retryAt time.Duration
 }
 
 // sent is one batch of a producer, however often it is sent.
@@ -49,6 +49,9 @@ type sent struct {
 	records  int32
 	inFlight int
 	acked    bool
+	dropped  bool // its transaction is over
+	txn      *transaction
+	source   *attempt // what it is a copy of, nil = none
 	base     int64
 	logged   *attempt // the one that the log holds
 }
@@ -58,6 +61,7 @@ type attempt struct {
 	id        int64
 	batch     *sent
 	conn      uint64
+	by        grant
 	order     int // counts the attempts of its connection and partition
 	data      batch.Batch
 	forbidden bool // it was answered that it will not land
@@ -74,40 +78,20 @@ func (w *World) startClients() {
 		}
 		for k := range int32(partitions) {
 			if k == 0 || w.chance(0.6) {
-				p.streams = append(p.streams, &stream{p: p, partition: k})
+				p.streams = append(p.streams, &stream{p: p, log: k})
 			}
 		}
 		w.producers = append(w.producers, p)
 		w.after(w.between(0, time.Second), p.tick)
 	}
-	w.createTopic()
+	w.createTopic("orders", partitions, &w.orders)
+	w.createTopic("feed", feeds, &w.feed)
 	w.startReaders()
 	w.scrap()
 	w.trims()
 	w.startGroups()
-}
-
-// createTopic asks random agents until the topic is there: only one creation may win.
-func (w *World) createTopic() {
-	if w.orders != 0 {
-		return
-	}
-	if a := w.anyAgent(); a.up && a.opened {
-		a.deliver(func() {
-			a.propose(&pb.Command{Base: a.view.State().Position(), Kind: &pb.Command_CreateTopic{
-				CreateTopic: &pb.CreateTopic{Name: "orders", Partitions: partitions},
-			}}, func(o session.Outcome) {
-				if o.Err == nil && (o.Result.Code == state.OK || o.Result.Code == state.TopicExists) {
-					if n := uint64(o.Result.ID); w.orders != 0 && w.orders != n {
-						w.violated("two topics of one name: %d and %d", w.orders, n)
-					} else {
-						w.orders = n
-					}
-				}
-			})
-		})
-	}
-	w.after(w.between(time.Millisecond, 100*time.Millisecond), w.createTopic)
+	w.startTellers()
+	w.startCopiers()
 }
 
 func (a *agent) propose(cmd *pb.Command, done func(session.Outcome)) {
@@ -124,7 +108,7 @@ func (p *producer) tick() {
 		if w.chance(0.02) {
 			p.home = w.rng.IntN(3) // a client that heard of another leader
 		}
-		if w.orders != 0 && (!p.idempotent || p.pid >= 0) {
+		if w.ready() && (!p.idempotent || p.pid >= 0) {
 			s := p.streams[w.rng.IntN(len(p.streams))]
 			if len(s.unacked) == 0 || s.nextN-s.unacked[0].n < 5 { // what State remembers
 				s.add(int32(1 + w.rng.IntN(3)))
@@ -167,7 +151,16 @@ func (p *producer) ask() {
 	})
 }
 
-func (s *stream) add(records int32) {
+// deliver runs f in the producer's process.
+func (p *producer) deliver(f func()) {
+	if p.of == nil {
+		f()
+		return
+	}
+	p.of.deliver(f)
+}
+
+func (s *stream) add(records int32) *sent {
 	b := &sent{stream: s, n: s.nextN, seq: -1, records: records, base: -1}
 	s.nextN++
 	if s.p.idempotent {
@@ -175,6 +168,7 @@ func (s *stream) add(records int32) {
 		s.nextSeq += records
 	}
 	s.unacked = append(s.unacked, b)
+	return b
 }
 
 // pump sends what may be sent: one request for each agent, with at most one batch of a partition.
@@ -244,7 +238,7 @@ func (s *stream) flying() bool {
 
 func (p *producer) attempt(c *conn, b *sent, first bool) *attempt {
 	at := p.w.oracle.newAttempt(b, c.id)
-	at.first = first
+	at.first, at.by = first, grant{p.pid, p.epoch}
 	b.inFlight++
 	at.data = p.build(at)
 	return at
@@ -255,7 +249,8 @@ func (p *producer) build(at *attempt) batch.Batch {
 	var w batch.Builder
 	opts := batch.NoProducer(batch.None)
 	if p.idempotent {
-		opts.ProducerID, opts.ProducerEpoch, opts.BaseSequence = p.pid, 0, at.batch.seq
+		opts.ProducerID, opts.ProducerEpoch, opts.BaseSequence = at.by.id, at.by.epoch, at.batch.seq
+		opts.Transactional = p.of != nil
 	}
 	w.Reset(opts)
 	size := 20
@@ -285,7 +280,7 @@ func (p *producer) result(at *attempt, r ingest.Result) {
 	w, b := p.w, at.batch
 	s := b.stream
 	b.inFlight--
-	if b.acked {
+	if b.acked || b.dropped {
 		return
 	}
 	ok := r.Err == nil && (r.Code == state.OK || r.Code == state.Duplicate)
@@ -295,14 +290,17 @@ func (p *producer) result(at *attempt, r ingest.Result) {
 		w.stats.Acked++
 		w.oracle.acked(b)
 	case !p.idempotent:
+	case p.of != nil && r.Err == nil && r.Code != state.OutOfOrderSequence:
+		p.of.refused(at, r.Code)
+		return
 	case r.Err == nil && at.first:
 		w.violated("producer %d partition %d batch %d seq %d attempt %d: %s although everything before it was acknowledged",
-			p.id, s.partition, b.n, b.seq, at.id, r.Code)
+			p.id, s.log, b.n, b.seq, at.id, r.Code)
 	default:
 		s.failed = true
 		s.tries++
 		s.retryAt = w.now + w.between(5*time.Millisecond, 100*time.Millisecond)
-		w.after(s.retryAt-w.now, p.pump)
+		w.after(s.retryAt-w.now, func() { p.deliver(p.pump) })
 	}
 	n := 0
 	for _, x := range s.unacked {

@@ -13,9 +13,17 @@ import (
 // startReaders lets reads begin, each at a random agent and place.
 func (w *World) startReaders() {
 	w.after(w.between(100*time.Millisecond, 300*time.Millisecond), func() {
-		if a := w.anyAgent(); a.up && a.caughtUp && w.orders != 0 {
-			partition := int32(w.rng.IntN(partitions))
-			a.deliver(func() { a.spawn(func() { a.read(partition, w.chance(0.5), 30) }) })
+		if a := w.anyAgent(); a.up && a.caughtUp && w.ready() {
+			partition := int32(w.rng.IntN(logs))
+			a.deliver(func() {
+				a.spawn(func() {
+					if w.chance(0.5) {
+						a.read(partition, w.chance(0.5), 30)
+					} else {
+						_, _ = a.readCommitted(partition, -1, w.chance(0.5), 1+w.rng.IntN(30), nil) // what does not answer is read again
+					}
+				})
+			})
 		}
 		if w.now < w.opts.Active {
 			w.startReaders()
@@ -61,14 +69,11 @@ func (a *agent) read(partition int32, sure bool, maxRuns int) error {
 	return nil
 }
 
-func (a *agent) partition(i int32) *state.Partition {
-	if t := a.view.State().TopicByNumber(a.w.orders); t != nil {
-		return t.Partition(i)
-	}
-	return nil
-}
-
 func (a *agent) readRun(partition int32, r state.Run) error {
+	if r.Marker() {
+		a.readMarker(partition, r)
+		return nil
+	}
 	data, err := a.fetch(r)
 	if errors.Is(err, objstore.ErrNotFound) {
 		// As fetches do: a barrier, and one more look.
@@ -89,7 +94,7 @@ func (a *agent) readRun(partition int32, r state.Run) error {
 	i := find(log, r.Base)
 	for next := r.Base; next <= r.Last; i++ {
 		b, rest, err := batch.Split(data)
-		if err != nil || i >= len(log) || log[i].base != next || string(b) != string(log[i].attempt.data) {
+		if err != nil || i >= len(log) || log[i].base != next || log[i].attempt == nil || string(b) != string(log[i].attempt.data) {
 			a.w.violated("agent %d: partition %d offset %d reads other bytes than were written (%v)", a.id, partition, next, err)
 			return err
 		}
@@ -99,6 +104,23 @@ func (a *agent) readRun(partition int32, r state.Run) error {
 		a.w.violated("agent %d: partition %d: run from %d has %d bytes too many", a.id, partition, r.Base, len(data))
 	}
 	return nil
+}
+
+// readMarker compares the end of a transaction, as fetches make it, with the log.
+func (a *agent) readMarker(log int32, r state.Run) {
+	list := a.w.oracle.logs[log]
+	i := find(list, r.Base)
+	if i == len(list) || list[i].base != r.Base || list[i].attempt != nil || r.Last != r.Base || r.Length != batch.MarkerBytes {
+		a.w.violated("agent %d: log %d: a marker at offset %d", a.id, log, r.Base)
+		return
+	}
+	id, epoch := r.MarkerProducer()
+	data := batch.Batch(batch.AppendMarker(nil, r.Base, id, epoch, r.MaxTimestamp, r.MarkerCommits()))
+	x := list[i]
+	if data.BaseOffset() != x.base || data.ProducerID() != x.txn.by.id || data.ProducerEpoch() != x.epoch || !data.Control() ||
+		!data.Transactional() || r.MarkerCommits() != (x.txn.fate == committed) {
+		a.w.violated("agent %d: log %d: the marker at offset %d is %v %d/%d, it must be %+v", a.id, log, r.Base, r.MarkerCommits(), id, epoch, x)
+	}
 }
 
 // find is the index of the batch that starts at an offset.

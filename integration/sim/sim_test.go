@@ -80,6 +80,15 @@ func (s *Stats) add(o Stats) {
 	s.Fenced += o.Fenced
 	s.Takeovers += o.Takeovers
 	s.Fates += o.Fates
+	s.Begun += o.Begun
+	s.Committed += o.Committed
+	s.Aborted += o.Aborted
+	s.Overdue += o.Overdue
+	s.Shut += o.Shut
+	s.Taken += o.Taken
+	s.Waits += o.Waits
+	s.Copied += o.Copied
+	s.Late += o.Late
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n

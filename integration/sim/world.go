@@ -43,7 +43,10 @@ type World struct {
 	producers []*producer
 	groups    []*consumers
 	oracle    *oracle
-	orders    uint64 // number of the topic that is produced to
+	tellers   []*teller
+	exposes   bool   // requests of old transactions may come into later ones of the same epoch
+	orders    uint64 // numbers of the topics that are checked
+	feed      uint64
 	nextConn  uint64
 	ids       int                    // given to members
 	owners    map[layout.Session]int // agents, by the sessions they tried to register
@@ -57,6 +60,7 @@ type World struct {
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
+	Begun, Committed, Aborted, Overdue, Shut, Taken, Waits, Copied, Late                                       int    // of transactions
 	Disasters                                                                                                  [8]int // by kind
 	Virtual                                                                                                    time.Duration
 }
