@@ -5,6 +5,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,6 +23,7 @@ func (a *API) txnOffsetCommit(ctx context.Context, req *server.Request) (kmsg.Re
 	ctx, cancel := context.WithTimeout(ctx, txnTimeout)
 	defer cancel()
 	c := &txnCommitting{api: a, version: req.Version, body: req.Body.(*kmsg.TxnOffsetCommitRequest)}
+	c.body.Topics = slices.DeleteFunc(c.body.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 }) // left out, as in Kafka
 	a.twice(ctx, c.find)
 	if c.left > 0 {
 		c.commit(ctx)

@@ -74,9 +74,10 @@ func newTxnFilter(body *kmsg.ListTransactionsRequest, now time.Time) (*txnFilter
 	}
 	if p := body.TransactionalIDPattern; p != nil && *p != "" {
 		var err error
-		if f.pattern, err = regexp.Compile(`^(?:` + *p + `)$`); err != nil {
+		if f.pattern, err = regexp.Compile(*p); err != nil {
 			return nil, refuse(kerr.InvalidRegularExpression, "the pattern of transactional ids: %v", err)
 		}
+		f.pattern.Longest()
 	}
 	return f, nil
 }
@@ -88,5 +89,12 @@ func (f *txnFilter) takes(t *state.Txn) bool {
 		(f.before == 0 || began(t) < f.before)
 }
 
-// matches judges what may take long, when State is not held.
-func (f *txnFilter) matches(id string) bool { return f.pattern == nil || f.pattern.MatchString(id) }
+// matches judges what may take long, when State is not held. The pattern matches whole names: where it does, the leftmost
+// longest match is the name. Anchors around it would not hold for one with an open \Q.
+func (f *txnFilter) matches(id string) bool {
+	if f.pattern == nil {
+		return true
+	}
+	at := f.pattern.FindStringIndex(id)
+	return at != nil && at[0] == 0 && at[1] == len(id)
+}
