@@ -52,7 +52,7 @@ func (w *twin) unfoldReplace(k *pb.ReplaceRuns) (runs [][]Run, ok bool) {
 		var list []Run
 		next := k.Bases[i]
 		for range k.Runs[i] {
-			if at == len(k.RunCounts) || k.RunCounts[at] == 0 || k.RunCounts[at] > 1000 || k.Lengths[at] == 0 || k.Offsets[at] > k.Size || k.Offsets[at]+uint64(k.Lengths[at]) > k.Size {
+			if at == len(k.RunCounts) || k.RunCounts[at] == 0 || next > k.Lasts[i] || k.RunCounts[at] > uint64(k.Lasts[i]-next+1) || k.Lengths[at] == 0 || k.Offsets[at] > k.Size || k.Offsets[at]+uint64(k.Lengths[at]) > k.Size {
 				return nil, false
 			}
 			list = append(list, Run{
