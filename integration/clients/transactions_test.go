@@ -33,7 +33,7 @@ type stage struct {
 // TestTransactions: what becomes of transactions of each client, and what the client shows when they fail.
 func TestTransactions(t *testing.T) {
 	t.Parallel()
-	b := oneBroker(t)
+	b := oneBroker(t, "WADI_KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS=500")
 	ctx := b.context(t, 3*time.Minute)
 	b.waitFor(ctx, t, transactionAPIs...)
 	for _, c := range transactionals {
