@@ -134,11 +134,15 @@ type sent struct {
 
 // send starts a produce call of one batch.
 func (w *world) send(conn uint64, partition int32, size int) *sent {
+	return w.sendBatch(conn, partition, records(w.t, size), false)
+}
+
+func (w *world) sendBatch(conn uint64, partition int32, data []byte, joins bool) *sent {
 	s := &sent{done: make(chan struct{})}
 	s.ProduceCall = &api.ProduceCall{
-		Conn: conn, Acks: -1, Timeout: time.Minute,
+		Conn: conn, Acks: -1, Timeout: time.Minute, JoinsTxn: joins,
 		Parts: []api.ProducePart{{
-			Topic: w.topic, Partition: partition, Records: records(w.t, size), Config: kafkaconfig.Defaults,
+			Topic: w.topic, Partition: partition, Records: data, Config: kafkaconfig.Defaults,
 		}},
 		Done: func() {
 			if s.times.Add(1) == 1 {
