@@ -17,10 +17,14 @@ func (s *State) applyExpireTxns(c *pb.ExpireTxns, res *Result) Code {
 	return OK
 }
 
+// MaxExpirePartitions bounds the partitions of one ExpireProducers.
+const MaxExpirePartitions = 100
+
 // applyExpireProducers forgets what partitions know of producers that have been silent for long. Those that have a
 // transactional id stay as long as it. ID tells how many went.
 func (s *State) applyExpireProducers(c *pb.ExpireProducers, res *Result) Code {
-	if !offsetColumns(c.Topics, c.Partitions) || len(c.Counts) != len(c.Topics) || len(c.ProducerIds) > MaxSweep {
+	if !offsetColumns(c.Topics, c.Partitions) || len(c.Counts) != len(c.Topics) || len(c.Topics) > MaxExpirePartitions ||
+		len(c.ProducerIds) > MaxSweep {
 		return Invalid
 	}
 	named := uint64(0)
@@ -71,12 +75,3 @@ func (s *State) SilentProducers(p *Partition, beforeMs int64, from, limit int, d
 	})
 	return dst, next
 }
-
-// HasExpiredProducers reports whether SilentProducers finds any.
-func (s *State) HasExpiredProducers(p *Partition, beforeMs int64) bool {
-	ids, _ := s.SilentProducers(p, beforeMs, 0, p.producers.len()+1, nil)
-	return len(ids) > 0
-}
-
-// MaxExpirePartitions bounds the partitions of one ExpireProducers.
-const MaxExpirePartitions = 100
