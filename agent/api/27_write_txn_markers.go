@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,7 +29,7 @@ func (a *API) writeTxnMarkers(ctx context.Context, req *server.Request) (kmsg.Re
 		a.twice(ctx, m.find)
 		err := m.err
 		if m.end != nil {
-			err = a.abortFor(ctx, m.end)
+			err = a.abortFor(ctx, m)
 		}
 		resp.Markers = append(resp.Markers, m.answer(err))
 	}
@@ -66,6 +67,7 @@ func (m *marker) find(s *state.State, barrier error) (missing bool) {
 	switch epoch := m.in.ProducerEpoch; {
 	case t == nil:
 	case t.ProducerID != m.in.ProducerID: // it was given another id, so nothing of the old one is open
+	case !m.in.Committed && epoch+1 == t.Epoch && t.Status == state.TxnAborted: // it comes again, or for another partition
 	case epoch < t.Epoch, epoch > t.Epoch+1: // Kafka's coordinators send the epoch after the one that they end
 		m.err = errMarkerEpoch
 	case open && m.in.Committed:
@@ -78,16 +80,19 @@ func (m *marker) find(s *state.State, barrier error) (missing bool) {
 	return len(m.unknown) > 0 || t == nil // another agent may have made it a moment ago
 }
 
-// abortFor ends a transaction for an administrator, who may ask any agent.
-func (a *API) abortFor(ctx context.Context, command *pb.Command) error {
-	_, err := a.judged(a.d.Txns.Do(ctx, txn.Ask{Command: command, Once: true, Check: func() error { return nil }}))
-	switch {
-	case isRefused(err, state.InvalidTxnState), isRefused(err, state.Conflict): // it has ended meanwhile
-		return nil
-	case isRefused(err, state.ProducerFenced):
-		return errMarkerEpoch
+// abortFor ends a transaction for an administrator, who may ask any agent, and several at once: the marker of each
+// partition goes to its leader. Who comes too late looks again what there is.
+func (a *API) abortFor(ctx context.Context, m *marker) error {
+	_, err := a.judged(a.d.Txns.Do(ctx, txn.Ask{Command: m.end, Once: true, Check: func() error { return nil }}))
+	var refused *Refused
+	if !errors.As(err, &refused) {
+		return err
 	}
-	return err
+	a.d.View.Read(func(s *state.State) { m.find(s, nil) })
+	if m.end != nil {
+		return err // another one is open by now
+	}
+	return m.err
 }
 
 func (m *marker) answer(err error) kmsg.WriteTxnMarkersResponseMarker {

@@ -125,7 +125,8 @@ func TestWriteTxnMarkers(t *testing.T) {
 		require.Equal(t, state.TxnAborted, status)
 		require.Equal(t, p.epoch+1, epoch)
 		require.Equal(t, kerr.ProducerFenced.Code, p.end(4, true).ErrorCode)
-		require.Equal(t, []int16{47}, ask(markers(version, p.id, p.epoch, false, "a", 0)), "the epoch is over")
+		require.Equal(t, []int16{0}, ask(markers(version, p.id, p.epoch, false, "a", 1)), "that is done")
+		require.Equal(t, []int16{47}, ask(markers(version, p.id, p.epoch, true, "a", 1)), "the epoch is over")
 	}
 	require.Equal(t, []int16{0}, ask(markers(1, 1<<40, 0, false, "a", 0)), "nobody has that producer id")
 }
@@ -160,4 +161,24 @@ func TestDescribeProducersOfTransactions(t *testing.T) {
 	require.Equal(t, [2]int64{0, -1}, [2]int64{int64(ask().CoordinatorEpoch), ask().CurrentTxnStartOffset})
 	write(3)
 	require.Equal(t, int64(4), ask().CurrentTxnStartOffset)
+}
+
+// The markers of a transaction's partitions go to several agents at once: who comes second is told that it is done.
+func TestMarkersAtTwoAgents(t *testing.T) {
+	c := newCluster(t)
+	c.topic("a", 2)
+	k := c.dial()
+	p := newTxnProducer(t, k, "t")
+	require.Equal(t, []int16{0, 0}, p.add(3, map[string][]int32{"a": {0, 1}}, "a"))
+	c.set(func() {
+		c.before = func() {
+			c.before = nil
+			c.applyFrom(9, &pb.Command{Base: c.position, Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{
+				ProducerId: p.id, ProducerEpoch: int32(p.epoch), Fence: true,
+			}}})
+		}
+	})
+	r := k.ask(markers(1, p.id, p.epoch, false, "a", 1)).(*kmsg.WriteTxnMarkersResponse)
+	require.Zero(t, r.Markers[0].Topics[0].Partitions[0].ErrorCode)
+	require.Equal(t, int16(0), p.end(5, false).ErrorCode, "the producer aborts and goes on")
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -98,9 +97,4 @@ func began(t *state.Txn) int64 {
 		return -1
 	}
 	return t.BeganMs
-}
-
-func isRefused(err error, c state.Code) bool {
-	var refused *Refused
-	return errors.As(err, &refused) && refused.Code == c
 }

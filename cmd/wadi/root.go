@@ -89,6 +89,7 @@ func (a *app) root() *cobra.Command {
 		a.demoCommand(),
 		a.topicCommand(),
 		a.groupCommand(),
+		a.txnCommand(),
 		a.configCommand(),
 		a.produceCommand(),
 		a.consumeCommand(),
