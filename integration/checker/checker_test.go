@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wadi/integration/binary"
+	"wadi/integration/checker/history"
 	"wadi/integration/checker/judge"
 	"wadi/integration/kafka"
 )
@@ -73,4 +74,23 @@ func TestApacheKafka(t *testing.T) {
 		r.disturbed(ctx)
 	})
 	want(t, r, judge.True)
+}
+
+var dumped = flag.String("history", "", "judge the history in this file again")
+
+// TestHistory judges a history that a run has written.
+func TestHistory(t *testing.T) {
+	if *dumped == "" {
+		t.Skip("opt in with -history")
+	}
+	f, err := os.Open(*dumped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	facts, err := history.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, judge.Judge(facts), judge.True)
 }

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -74,7 +75,11 @@ func (s *sender) record(txn int64, topic string, partition int32, source string)
 		Headers:   []kgo.RecordHeader{{Key: "n", Value: []byte{byte(s.n)}}},
 	}
 	if s.large > 0 && s.random.IntN(s.large) == 0 {
-		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: "pad", Value: make([]byte, 6<<10)})
+		pad := make([]byte, 0, 6<<10) // nothing that compresses
+		for len(pad) < cap(pad) {
+			pad = binary.LittleEndian.AppendUint64(pad, s.random.Uint64())
+		}
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: "pad", Value: pad})
 	}
 	s.r.rec.Add(h.Fact{
 		Kind: h.Attempt, Who: s.who, Txn: txn, Topic: topic, Partition: partition, Value: string(rec.Value), Sum: sum(rec),

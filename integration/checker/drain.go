@@ -73,7 +73,7 @@ func (r *run) processed(healed time.Time) {
 	if !r.o.Transactions {
 		return
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(budget))
+	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(budget/2))
 	defer cancel()
 	var last error
 	for ctx.Err() == nil {
@@ -198,7 +198,8 @@ func (r *run) caughtUp(healed time.Time) {
 
 // drain reads everything through every broker, with both isolations.
 func (r *run) drain(healed time.Time) {
-	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(budget))
+	left := max(time.Until(healed.Add(budget)), budget/5) // whatever was stuck before
+	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	var all sync.WaitGroup
 	for i := range r.net.addresses {

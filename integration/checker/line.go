@@ -35,7 +35,8 @@ func newNetwork(t testing.TB, addresses []string) *network {
 	return n
 }
 
-// move sends new connections for one broker to another one until the result is called: their clients do not know.
+// move sends new connections for one broker to another one until the result is called: their clients do not know. Then
+// those connections end, as no client would be sent to the wrong broker for ever.
 func (n *network) move(from, to int) (back func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -44,6 +45,9 @@ func (n *network) move(from, to int) (back func()) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		delete(n.mu.moved, from)
+		for l := range n.mu.lines {
+			l.astray(from)
+		}
 	}
 }
 
@@ -84,13 +88,13 @@ type line struct {
 	mu struct {
 		sync.Mutex
 		cut   bool
-		conns map[net.Conn]struct{}
+		conns map[net.Conn]int // the broker that the client takes it for, where it is another one, else -1
 	}
 }
 
 func (n *network) line() *line {
 	l := &line{net: n, roams: true}
-	l.mu.conns = map[net.Conn]struct{}{}
+	l.mu.conns = map[net.Conn]int{}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mu.lines[l] = struct{}{}
@@ -101,7 +105,7 @@ var errCut = errors.New("the client has crashed")
 
 // dial is kgo's dialer.
 func (l *line) dial(ctx context.Context, network, host string) (net.Conn, error) {
-	proxy, err := l.target(host)
+	proxy, takenFor, err := l.target(host)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +120,12 @@ func (l *line) dial(ctx context.Context, network, host string) (net.Conn, error)
 		c.Close()
 		return nil, errCut
 	}
-	l.mu.conns[c] = struct{}{}
+	l.mu.conns[c] = takenFor
 	return kept{c, l}, nil
 }
 
-func (l *line) target(host string) (string, error) {
+// target is the proxy that a connection goes to, and the broker whose place that takes, -1 for none.
+func (l *line) target(host string) (proxy string, takenFor int, err error) {
 	l.net.mu.Lock()
 	defer l.net.mu.Unlock()
 	for i, a := range l.net.addresses {
@@ -128,11 +133,11 @@ func (l *line) target(host string) (string, error) {
 			continue
 		}
 		if to, ok := l.net.mu.moved[i]; ok && l.roams {
-			i = to
+			return l.net.proxies[to].Address(), i, nil
 		}
-		return l.net.proxies[i].Address(), nil
+		return l.net.proxies[i].Address(), -1, nil
 	}
-	return "", fmt.Errorf("no broker at %s", host)
+	return "", -1, fmt.Errorf("no broker at %s", host)
 }
 
 // cut ends the client's life on the network: its connections are closed and it gets no new ones.
@@ -144,6 +149,17 @@ func (l *line) cut() {
 	l.net.mu.Lock()
 	defer l.net.mu.Unlock()
 	delete(l.net.mu.lines, l)
+}
+
+// astray closes connections that the client takes for those of a broker that they do not lead to.
+func (l *line) astray(broker int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, takenFor := range l.mu.conns {
+		if takenFor == broker {
+			c.Close()
+		}
+	}
 }
 
 // reset closes the connections of the moment.

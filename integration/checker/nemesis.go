@@ -61,7 +61,7 @@ func (n *nemesis) one(ctx context.Context, fault string) {
 	agents := append([]*agent(nil), n.w.agents...)
 	n.random.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
 	who := agents[0].name
-	n.r.start(fault, who)
+	n.r.rec.Add(h.Fact{Kind: h.Start, Name: fault, Who: who, Broker: who})
 	fired := false
 	switch fault {
 	case killOne:
@@ -87,7 +87,11 @@ func (n *nemesis) one(ctx context.Context, fault string) {
 	case noEtcd:
 		fired = n.startWithoutEtcd(agents[0])
 	}
-	n.r.stop(fault, who, fired, "")
+	f := h.Fact{Kind: h.Stop, Name: fault, Who: who, Broker: who, Outcome: h.Unknown}
+	if fired {
+		f.Outcome = h.OK
+	}
+	n.r.rec.Add(f)
 }
 
 // kill ends agents, and starts them again after a moment.

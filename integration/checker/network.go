@@ -16,6 +16,7 @@ import (
 	"wadi/integration/delay"
 
 	h "wadi/integration/checker/history"
+	"wadi/integration/checker/judge"
 )
 
 // The faults of the network, as they are planned, recorded and counted.
@@ -70,7 +71,7 @@ func invariants(o options, agents bool) []string {
 		list = append(list, "I5", "I6", "I7", "I9", "I14", "I15")
 	}
 	if agents {
-		list = append(list, "L4")
+		list = append(list, "L4", judge.OneStep)
 	}
 	return list
 }

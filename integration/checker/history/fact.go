@@ -62,7 +62,8 @@ const (
 const (
 	// Plan: fault or invariant Name is to be shown by this run.
 	Plan Kind = "plan"
-	// Start and Stop: fault Name, against Who. Outcome OK of Stop means that it was seen to have happened.
+	// Start and Stop: fault Name, against Who, which is down or cut off meanwhile where Broker is given. Outcome OK of Stop
+	// means that it was seen to have happened.
 	Start Kind = "fault-start"
 	Stop  Kind = "fault-stop"
 	// Healed: no fault is on from here to the end.

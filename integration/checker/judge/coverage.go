@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	h "wadi/integration/checker/history"
 )
@@ -23,6 +24,9 @@ var works = []struct {
 	{"commit of offsets", func(f *h.Fact) bool { return f.Kind == h.CommitReply && f.Outcome == h.OK }},
 }
 
+// aftermath is how long after a fault something must go well: groups take a session's timeout to notice who is gone.
+const aftermath = 12 * time.Second
+
 // coverage says what a run cannot tell.
 func coverage(x *index, r *Result) {
 	windows := map[string][][2]int64{}
@@ -32,14 +36,16 @@ func coverage(x *index, r *Result) {
 		f := &x.facts[i]
 		switch f.Kind {
 		case h.Plan:
-			plans = append(plans, f.Name)
+			if f.Name != OneStep {
+				plans = append(plans, f.Name)
+			}
 		case h.Start:
 			r.fault(f.Name).Started++
 			open[[2]string{f.Name, f.Who}] = f.At
 		case h.Stop:
 			if f.Outcome == h.OK {
 				r.fault(f.Name).Fired++
-				windows[f.Name] = append(windows[f.Name], [2]int64{open[[2]string{f.Name, f.Who}], f.At + int64(Grace)})
+				windows[f.Name] = append(windows[f.Name], [2]int64{open[[2]string{f.Name, f.Who}], f.At + int64(aftermath)})
 			}
 		}
 	}

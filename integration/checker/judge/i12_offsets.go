@@ -2,6 +2,7 @@ package judge
 
 import (
 	"math"
+	"slices"
 
 	h "wadi/integration/checker/history"
 )
@@ -20,6 +21,7 @@ const never = math.MaxInt64
 // only where somebody committed a lower one. With require_stable nothing is told while a transaction holds an offset.
 func groupOffsets(x *index, r *Result) {
 	commits, replies := x.commits()
+	oneStep := x.planned(OneStep)
 	asks := map[int64]*h.Fact{}
 	told := map[groupLog][]*h.Fact{}
 	for i := range x.facts {
@@ -32,7 +34,12 @@ func groupOffsets(x *index, r *Result) {
 		}
 		r.judged("I12", 1)
 		k := groupLog{f.Name, f.Log()}
-		legal(commits[k], told[k], f, r)
+		strict := oneStep || f.Committed
+		before := told[k]
+		if strict && !oneStep {
+			before = slices.DeleteFunc(slices.Clone(before), func(t *h.Fact) bool { return !t.Committed })
+		}
+		legal(commits[k], before, f, strict, r)
 		told[k] = append(told[k], f)
 		if f.Committed {
 			pending(x, replies, f, r)
@@ -40,12 +47,26 @@ func groupOffsets(x *index, r *Result) {
 	}
 }
 
-// legal holds an answer against what took effect and what was told before the question.
-func legal(commits []commit, told []*h.Fact, f *h.Fact, r *Result) {
+// OneStep is a plan for clusters where what a transaction commits is there when its end is acknowledged. On others only
+// who asks with require_stable is safe from what was before.
+const OneStep = "transactions end in one step"
+
+func (x *index) planned(name string) bool {
+	for i := range x.facts {
+		if x.facts[i].Kind == h.Plan && x.facts[i].Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// legal holds an answer against what took effect and what was told before the question. strict also counts transactions
+// by the acknowledgement of their end.
+func legal(commits []commit, told []*h.Fact, f *h.Fact, strict bool, r *Result) {
 	// What ended before began is overwritten for sure.
 	began, by := int64(0), f
 	for _, c := range commits {
-		if c.acked && c.done < f.Ref && c.offset != f.Offset && c.start > began {
+		if c.acked && (strict || c.fact.Txn == 0) && c.done < f.Ref && c.offset != f.Offset && c.start > began {
 			began, by = c.start, c.fact
 		}
 	}
@@ -58,7 +79,7 @@ func legal(commits []commit, told []*h.Fact, f *h.Fact, r *Result) {
 		return
 	}
 	for _, c := range commits {
-		if c.offset == f.Offset && c.start < f.N && c.done >= began {
+		if c.offset == f.Offset && c.start < f.N && (c.done >= began || !strict && c.fact.Txn != 0) {
 			return
 		}
 	}

@@ -77,7 +77,7 @@ func good(edit func(at string, s *story)) []h.Fact {
 	if edit == nil {
 		edit = func(string, *story) {}
 	}
-	for _, name := range []string{"F1", "I1", "I7", "I12", "I14", "I15", "L1", "L3"} {
+	for _, name := range []string{OneStep, "F1", "I1", "I7", "I12", "I14", "I15", "L1", "L3"} {
 		s.add(h.Fact{Kind: h.Plan, Name: name})
 	}
 	s.add(h.Fact{Kind: h.Seek, Who: "live", Topic: "in", Name: Live})
@@ -275,6 +275,7 @@ func TestEachAnomalyIsFound(t *testing.T) {
 			s.offsets(0, 3, 1, h.OK)
 			s.told(0, false)
 		})},
+		{"offset of before the end of a transaction", "I12", "offset 1", at("done", func(s *story) { s.told(1, false) })},
 		{"offset forgotten", "I12", "offset -1", at("done", func(s *story) { s.told(-1, false) })},
 		{"offset of an aborted transaction", "I12", "offset 2", at("replaced", func(s *story) { s.told(2, false) })},
 		{"answers disagree", "I12", "offset 1", at("done", func(s *story) {
@@ -389,6 +390,9 @@ func TestAllowed(t *testing.T) {
 			s.offsets(0, 0, 1, h.Unknown)
 			s.told(0, false)
 		}),
+		"an offset is there after the end of its transaction, where that takes two steps": without(at("done", func(s *story) {
+			s.told(1, false)
+		}), func(f h.Fact) bool { return f.Name == OneStep }),
 		"a late commit is refused": at("done", func(s *story) {
 			s.add(h.Fact{Kind: h.Own, Name: "g", Topic: "in", Generation: 2, Member: "a"})
 			s.offsets(0, 9, 1, h.Refused)

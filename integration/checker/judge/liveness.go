@@ -57,7 +57,7 @@ const (
 )
 
 // noStall: L2. A consumer by assignment gets what another one of its isolation got, within Stall of time in which no
-// fault was on, as long as it runs: its end is its last seek.
+// fault of a broker was on, as long as it runs: its end is its last seek.
 func noStall(x *index, r *Result) {
 	quiet := quietTime(x)
 	type known struct {
@@ -132,7 +132,7 @@ func (r *reader) last() int64 {
 	return at
 }
 
-// quietTime measures the time between two moments in which no fault was on.
+// quietTime measures the time between two moments in which no fault of a broker was on.
 func quietTime(x *index) func(from, to int64) time.Duration {
 	type edge struct {
 		at int64
@@ -140,7 +140,11 @@ func quietTime(x *index) func(from, to int64) time.Duration {
 	}
 	var edges []edge
 	for i := range x.facts {
-		switch f := &x.facts[i]; f.Kind {
+		f := &x.facts[i]
+		if f.Broker == "" {
+			continue // a fault of one client, or of one connection
+		}
+		switch f.Kind {
 		case h.Start:
 			edges = append(edges, edge{f.At, 1})
 		case h.Stop:
