@@ -20,10 +20,16 @@ var rewrite = flag.Bool("rewrite", false, "write the recorded configs anew")
 
 const record = "../../internal/kafkaconfig/recorded/kafka-4.3.1.txt"
 
+// One broker answers for both, as its start takes most of the time.
+func TestConfigsAndMarkers(t *testing.T) {
+	b := Start(t)
+	t.Run("Configs", func(t *testing.T) { recordedConfigs(t, b) })
+	t.Run("Markers", func(t *testing.T) { markers(t, b) })
+}
+
 // The catalogue of internal/kafkaconfig is held against what a real broker answered once; this holds that record against
 // the real broker. `go test ./integration/kafka -run Configs -rewrite` records again, for another version of Kafka.
-func TestRecordedConfigs(t *testing.T) {
-	b := Start(t)
+func recordedConfigs(t *testing.T, b *Broker) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Address))
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 // Package recorded holds what an Apache Kafka broker answered when it was asked for all its configs, for tests that
-// compare with it. TestRecordedConfigs of integration/kafka writes it, and says how.
+// compare with it. TestConfigsAndMarkers of integration/kafka writes it, and says how.
 package recorded
 
 import (
