@@ -25,6 +25,9 @@ func (a *API) writeTxnMarkers(ctx context.Context, req *server.Request) (kmsg.Re
 	ctx, cancel := context.WithTimeout(ctx, txnTimeout)
 	defer cancel()
 	for i := range body.Markers {
+		if len(body.Markers[i].Topics) == 0 {
+			continue // left out, as in Kafka
+		}
 		m := &marker{in: &body.Markers[i]}
 		a.twice(ctx, m.find)
 		err := m.err

@@ -129,6 +129,9 @@ func TestWriteTxnMarkers(t *testing.T) {
 		require.Equal(t, []int16{47}, ask(markers(version, p.id, p.epoch, true, "a", 1)), "the epoch is over")
 	}
 	require.Equal(t, []int16{0}, ask(markers(1, 1<<40, 0, false, "a", 0)), "nobody has that producer id")
+	r := markers(1, 1, 0, false, "a", 0)
+	r.Markers[0].Topics = nil
+	require.Empty(t, k.ask(r).(*kmsg.WriteTxnMarkersResponse).Markers, "left out, as in Kafka")
 }
 
 // KIP-664: the producers of a partition, with what they have open there.
