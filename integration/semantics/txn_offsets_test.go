@@ -128,3 +128,37 @@ func TestLine83WhoMayCommit(t *testing.T) {
 	joining()
 	again()
 }
+
+// Semantics line 66: what else happens to a group while a transaction holds positions of it. They are not lost on the way,
+// except with the group, and take their place when the transaction ends: a plain commit counts at once and is overtaken
+// (Apache Kafka keeps the one that was sent last).
+func TestLine66WhileATransactionIsOpen(t *testing.T) {
+	t.Parallel()
+	n := shared(t)
+	to := create(dial(t, n), "line66-open", 2)
+	bothVersions(t, func(t *testing.T, tv int) {
+		c := dial(t, n)
+		x := transactorOf(t, n, tv, t.Name())
+		group := t.Name() + " commits"
+		x.moves(group, to, 0, 7)
+		require.Zero(t, commit(c, 9, commitRequest(group, to, 0, 3)))
+		require.EqualValues(t, 3, committed(c, group, to, 0).Offset)
+		x.ends(true)
+		require.EqualValues(t, 7, committed(c, group, to, 0).Offset)
+
+		group = t.Name() + " is deleted"
+		require.Zero(t, commit(c, 9, commitRequest(group, to, 1, 3)))
+		x.moves(group, to, 0, 8)
+		req := kmsg.NewPtrDeleteGroupsRequest()
+		req.Groups = []string{group}
+		require.Zero(t, ask[*kmsg.DeleteGroupsResponse](c, 2, req).Groups[0].ErrorCode)
+		gone := func() {
+			t.Helper()
+			require.EqualValues(t, -1, committed(c, group, to, 0).Offset)
+			require.EqualValues(t, -1, committed(c, group, to, 1).Offset)
+		}
+		gone()
+		x.ends(true)
+		gone()
+	})
+}
