@@ -432,6 +432,13 @@ func (w *twin) compareTxns(s *State) error {
 	}
 	var open []uint64
 	s.EachOpenTxn(func(x *Txn) { open = append(open, x.Number) })
+	var stepped []uint64
+	for next, first := 0, true; first || next != 0; first = false {
+		next = s.SomeOpenTxns(next, 1, func(x *Txn) { stepped = append(stepped, x.Number) })
+	}
+	if slices.Sort(stepped); !slices.Equal(stepped, open) {
+		return fmt.Errorf("open in steps %v, in order %v", stepped, open)
+	}
 	if !slices.Equal(some, numbers) || !slices.Equal(open, openNumbers) || s.Txns() != len(numbers) || s.OpenTxnCount() != len(open) {
 		return fmt.Errorf("transactional ids %v, open %v, want %v and %v", some, open, numbers, openNumbers)
 	}

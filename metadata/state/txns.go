@@ -150,6 +150,12 @@ func (s *State) EachOpenTxn(visit func(*Txn)) {
 	}
 }
 
+// SomeOpenTxns visits about limit of the transactional ids that have an open transaction, from a place on, 0 at first, and
+// returns where to go on; 0 when it has come to the end. What changes in between may be seen twice or not at all.
+func (s *State) SomeOpenTxns(from, limit int, visit func(*Txn)) (next int) {
+	return s.openTxns.some(from, limit, func(n uint64, _ *struct{}) { visit(*s.txns.get(n)) })
+}
+
 // EachPartition visits the partitions of the open transaction, sorted by topic number and partition.
 func (t *Txn) EachPartition(visit func(topic uint64, partition int32)) {
 	for _, p := range t.parts {
