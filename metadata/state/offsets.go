@@ -134,7 +134,7 @@ func offsetColumns(topics []uint64, partitions []uint32) bool {
 	return true
 }
 
-// applyDeleteOffsets forgets positions. Which topics the members are subscribed to was judged by the proposer, so the
+// applyDeleteOffsets forgets positions, also those that wait for the end of a transaction. Which topics the members are subscribed to was judged by the proposer, so the
 // group must still be as it was.
 func (s *State) applyDeleteOffsets(base int64, c *pb.DeleteOffsets) Code {
 	g := s.Group(c.Group)
@@ -149,9 +149,31 @@ func (s *State) applyDeleteOffsets(base int64, c *pb.DeleteOffsets) Code {
 	g = s.editGroup(c.Group)
 	g.commits.touch(s.position, s.session)
 	for i, topic := range c.Topics {
-		s.dropOffset(g, offsetKey(topic, c.Partitions[i]))
+		key := offsetKey(topic, c.Partitions[i])
+		s.dropOffset(g, key)
+		s.dropPending(g, key)
 	}
 	return OK
+}
+
+// dropPending forgets what open transactions hold for a partition of the group.
+func (s *State) dropPending(g *Group, key uint64) {
+	kept := make([]uint64, 0, len(g.pending)) // a snapshot may hold the old one
+	for _, n := range g.pending {
+		t := *s.txns.get(n)
+		i, _ := t.findGroup(g.Name)
+		if o := t.groups[i].offsets.get(key); o != nil {
+			t = s.editTxn(n)
+			s.growTxn(t, -int64(len(o.Metadata))-offsetInTxn)
+			t.groups[i].offsets.remove(key, s.gen)
+			t.offsets--
+			s.pendingOffsets--
+		}
+		if t.groups[i].offsets.len() > 0 {
+			kept = append(kept, n)
+		}
+	}
+	g.pending = kept
 }
 
 // applyExpireOffsets forgets the named positions whose topic is gone or whose time is over, and the group when nothing

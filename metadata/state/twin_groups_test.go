@@ -246,7 +246,11 @@ func (w *twin) deleteOffsets(base int64, k *pb.DeleteOffsets) Result {
 	}
 	g.writes = append(g.writes, twinWrite{w.position, w.session})
 	for i := range k.Topics {
-		delete(g.offsets, twinOffsetKey{k.Topics[i], k.Partitions[i]})
+		key := twinOffsetKey{k.Topics[i], k.Partitions[i]}
+		delete(g.offsets, key)
+		for _, x := range w.txns.list {
+			delete(x.groups[k.Group], key)
+		}
 	}
 	return Result{}
 }
