@@ -60,7 +60,7 @@ type look struct {
 	due    []Open
 }
 
-// watched is a transaction that was open at the last look.
+// watched is a transaction that was open at the last look, or the one before.
 type watched struct {
 	began   int64 // another transaction of the id has another one
 	since   time.Duration
@@ -85,13 +85,16 @@ func (j *Janitor) Look(now time.Duration, wall time.Time) {
 	j.looked, j.last = true, now
 }
 
-// See takes an open transaction. Each id comes once in a look.
+// See takes an open transaction. It may come twice in a look, and be missed by one now and then.
 func (j *Janitor) See(o Open) {
 	l := &j.look
 	w := j.open[o.Number]
 	if w == nil || w.began != o.Began {
 		w = &watched{began: o.Began, since: l.now, found: l.gap, next: l.now}
 		j.open[o.Number] = w
+	}
+	if w.round == l.round {
+		return
 	}
 	w.round = l.round
 	l.oldest = max(l.oldest, w.age(l, o))
@@ -126,7 +129,7 @@ func (w *watched) age(l *look, o Open) time.Duration {
 func (j *Janitor) Due() (due []Open, more bool) {
 	l := &j.look
 	for n, w := range j.open {
-		if w.round != l.round && !w.pending {
+		if w.round+1 < l.round && !w.pending { // missed twice: it has ended
 			delete(j.open, n)
 		}
 	}

@@ -60,6 +60,20 @@ func TestSeenToBegin(t *testing.T) {
 	require.Zero(t, j.Oldest())
 }
 
+// A look may come past a transaction twice, or miss it: neither is a reason to end it twice, or to time it anew.
+func TestSeenTwiceOrNotAtAll(t *testing.T) {
+	j := NewJanitor(limits)
+	j.seen(0, false)
+	o := opened(1, 10, 10*sec, 60*sec)
+	require.Empty(t, j.seen(10*sec, false, o, o))
+	require.Empty(t, j.seen(20*sec, false))
+	require.Equal(t, []uint64{1}, j.seen(70*sec, false, o, o))
+	j.Done(70*sec, o)
+	require.Empty(t, j.seen(80*sec, false))
+	require.Empty(t, j.seen(90*sec, false))
+	require.Empty(t, j.open)
+}
+
 // One that was open when the agent came is overdue by the time of day too, with a margin; without a clock it has its
 // whole time again.
 func TestFoundOpen(t *testing.T) {

@@ -55,7 +55,7 @@ type Keeper struct {
 func NewKeeper(o KeeperOptions) *Keeper { return &Keeper{o: o, clock: wallclock.New(o.Date)} }
 
 const (
-	// lookStep is how many transactional ids are looked at while State is held.
+	// lookStep is how many transactional ids, or open transactions, are looked at while State is held.
 	lookStep = 1000
 	// proposeTimeout bounds one proposal.
 	proposeTimeout = 5 * time.Second
@@ -140,17 +140,15 @@ func (k *Keeper) sweep(ctx context.Context, j *Janitor, began time.Time) (more b
 
 // look shows the janitor every open transaction.
 func (k *Keeper) look(ctx context.Context, j *Janitor) {
-	for next, first := uint64(0), true; (first || next != 0) && ctx.Err() == nil; first = false {
+	for next, first := 0, true; (first || next != 0) && ctx.Err() == nil; first = false {
 		var seen []Open
 		k.o.View.Read(func(s *state.State) {
-			next = s.SomeTxns(next, lookStep, func(t *state.Txn) {
-				if t.Status == state.TxnOngoing {
-					seen = append(seen, Open{
-						Number: t.Number, ID: t.Name, ProducerID: t.ProducerID, Epoch: t.Epoch, Began: t.Began,
-						BeganAt: time.UnixMilli(t.BeganMs), Timeout: time.Duration(t.TimeoutMs) * time.Millisecond,
-						Base: s.Position(),
-					})
-				}
+			next = s.SomeOpenTxns(next, lookStep, func(t *state.Txn) {
+				seen = append(seen, Open{
+					Number: t.Number, ID: t.Name, ProducerID: t.ProducerID, Epoch: t.Epoch, Began: t.Began,
+					BeganAt: time.UnixMilli(t.BeganMs), Timeout: time.Duration(t.TimeoutMs) * time.Millisecond,
+					Base: s.Position(),
+				})
 			})
 		})
 		for _, o := range seen {
