@@ -98,3 +98,26 @@ func BenchmarkPatch(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTransactions reads 500 transactions of a record each, every other one aborted: as many runs as markers.
+func BenchmarkTransactions(b *testing.B) {
+	r := newRig(b, 1, 64<<20)
+	p := r.producer("id")
+	for i := range 500 {
+		r.write(p, 0, 1, 1_000_000, true)
+		r.end(p, i%2 == 0)
+	}
+	parts := []api.FetchPart{{Topic: 1, MaxBytes: 2 << 20}}
+	b.ReportAllocs()
+	for b.Loop() {
+		done := make(chan struct{})
+		r.log.Fetch(context.Background(), &api.FetchCall{
+			MinBytes: 1, MaxBytes: 50 << 20, ReadCommitted: true, Drain: context.Background(), Parts: parts, Done: func() { close(done) },
+		})
+		<-done
+	}
+	if n := len(parts[0].Records); n != 1000 {
+		b.Fatalf("%d batches", n)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*500), "ns/transaction")
+}

@@ -84,7 +84,7 @@ func malformed() []struct {
 		{"delta behind", delta(-1), 87},
 		{"delta ahead", delta(100), 87},
 		{"sequence below 0", header(func(b *kmsg.RecordBatch) { b.ProducerID, b.ProducerEpoch = 5, 0 }), 87},
-		{"control batch of a transaction", header(func(b *kmsg.RecordBatch) { b.Attributes = 1<<5 | 1<<4; b.ProducerID = 5 }), 87},
+		{"control batch of a transaction, without its id", header(func(b *kmsg.RecordBatch) { b.Attributes = 1<<5 | 1<<4; b.ProducerID = 5 }), 53},
 		{"control batch", header(func(b *kmsg.RecordBatch) { b.Attributes = 1 << 5 }), 87},
 		{"bytes behind the records", header(func(b *kmsg.RecordBatch) { b.Records = append(b.Records, 0) }), 87},
 	}
