@@ -43,12 +43,12 @@ func TestJudgedAgain(t *testing.T) {
 	w.begin("t")
 	abort := w.end("t", false)
 	w.init("t", time.Minute) // between the request and its proposal
-	w.proposed = nil
+	w.set(func() { w.proposed = nil })
 	r, err = c.Do(t.Context(), c.ask("t", abort))
 	require.NoError(t, err)
 	require.Equal(t, state.ProducerFenced, r.Code)
 
-	w.proposed = nil
+	w.set(func() { w.proposed = nil })
 	var again func()
 	again = func() { w.init("t", time.Minute); w.before = again }
 	w.before = again
@@ -74,7 +74,7 @@ func TestSessionLostInBetween(t *testing.T) {
 	check := ask.Check
 	ask.Check = func() error {
 		err := check()
-		w.id = 9
+		w.set(func() { w.id = 9 })
 		return err
 	}
 	_, err := c.Do(t.Context(), ask)
@@ -91,7 +91,7 @@ func TestSilentEtcd(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ran := make(chan error, 1)
 		go func() { ran <- c.Run(ctx) }()
-		w.silent = true
+		w.set(func() { w.silent = true })
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := c.Do(short, c.ask("t", w.end("t", true)))
@@ -105,12 +105,12 @@ func TestSilentEtcd(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		require.Empty(t, answer)
-		w.dead = true
+		w.set(func() { w.dead = true })
 		require.ErrorIs(t, <-answer, session.ErrUnknown)
 		require.LessOrEqual(t, time.Since(began), 3*time.Second+watchEvery)
 		_, err = c.Do(t.Context(), c.ask("t", w.end("t", true)))
 		require.ErrorIs(t, err, ErrNotCoordinator)
-		w.dead = false
+		w.set(func() { w.dead = false })
 		require.NoError(t, c.Check("t"))
 		stop()
 		require.NoError(t, <-ran)

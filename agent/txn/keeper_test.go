@@ -36,7 +36,8 @@ func (w *world) keep(do func(k *Keeper, overdue *int)) {
 }
 
 // sleep lets virtual time pass, the Keeper's goroutine resting at its end.
-func sleep(d time.Duration) {
+func (w *world) sleep(d time.Duration) {
+	w.set(func() {})
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -51,11 +52,11 @@ func TestKeeperAborts(t *testing.T) {
 				w.init(id, map[string]time.Duration{"short": 30 * time.Second, "long": time.Hour, "other": 30 * time.Second}[id])
 				w.begin(id)
 			}
-			w.rank["other"] = 1
+			w.set(func() { w.rank["other"] = 1 })
 			late := w.end("short", true)
-			sleep(30 * time.Second)
+			w.sleep(30 * time.Second)
 			require.Equal(t, state.TxnOngoing, w.status("short"))
-			sleep(15 * time.Second)
+			w.sleep(15 * time.Second)
 			require.Equal(t, state.TxnAborted, w.status("short"))
 			require.Equal(t, int16(1), w.s.Txn("short").Epoch)
 			require.Equal(t, state.TxnOngoing, w.status("long"))
@@ -63,11 +64,11 @@ func TestKeeperAborts(t *testing.T) {
 			require.Equal(t, 1, *overdue)
 			late.Base = w.position
 			require.Equal(t, state.ProducerFenced, w.apply(9, late).Commands[0].Code)
-			sleep(30 * time.Second)
+			w.sleep(30 * time.Second)
 			require.Equal(t, state.TxnAborted, w.status("other"), "its coordinator did not")
 			require.InDelta(t, 70*time.Second, k.Oldest(), float64(15*time.Second))
 			w.begin("short")
-			sleep(20 * time.Second)
+			w.sleep(20 * time.Second)
 			require.Equal(t, state.TxnOngoing, w.status("short"), "each transaction has its own time")
 		})
 	})
@@ -82,24 +83,24 @@ func TestKeeperFindsOpenOnes(t *testing.T) {
 			w.init(id, 30*time.Second)
 			w.begin(id)
 		}
-		sleep(40 * time.Second)
-		w.skew = wallclock.MaxSkew + time.Second
+		w.sleep(40 * time.Second)
+		w.set(func() { w.skew = wallclock.MaxSkew + time.Second })
 		w.keep(func(*Keeper, *int) {
 			require.Equal(t, state.TxnOngoing, w.status("a"))
-			sleep(25 * time.Second)
+			w.sleep(25 * time.Second)
 			require.Equal(t, state.TxnOngoing, w.status("a"))
-			sleep(15 * time.Second)
+			w.sleep(15 * time.Second)
 			require.Equal(t, state.TxnAborted, w.status("a"))
 			w.begin("b")
 		})
-		w.skew = 0
-		sleep(40 * time.Second)
-		w.dead = true
+		w.set(func() { w.skew = 0 })
+		w.sleep(40 * time.Second)
+		w.set(func() { w.dead = true })
 		w.keep(func(*Keeper, *int) {
-			sleep(time.Minute)
+			w.sleep(time.Minute)
 			require.Equal(t, state.TxnOngoing, w.status("b"))
-			w.dead = false
-			sleep(time.Second)
+			w.set(func() { w.dead = false })
+			w.sleep(time.Second)
 			require.Equal(t, state.TxnAborted, w.status("b"))
 		})
 	})
@@ -114,12 +115,12 @@ func TestKeeperEndsMany(t *testing.T) {
 			w.init(id, time.Second)
 			w.begin(id)
 		}
-		sleep(time.Minute)
+		w.sleep(time.Minute)
 		w.keep(func(k *Keeper, overdue *int) {
 			require.Equal(t, 200, *overdue)
-			sleep(2 * pace)
+			w.sleep(2 * pace)
 			require.Equal(t, 450, *overdue)
-			sleep(time.Minute)
+			w.sleep(time.Minute)
 			require.Zero(t, k.Oldest())
 		})
 	})
@@ -133,12 +134,12 @@ func TestKeeperForgetsIDs(t *testing.T) {
 			w.init(id, 1<<30*time.Millisecond)
 		}
 		w.begin("open")
-		w.rank["other"] = 1
+		w.set(func() { w.rank["other"] = 1 })
 		w.keep(func(*Keeper, *int) {
-			sleep(6 * 24 * time.Hour)
+			w.sleep(6 * 24 * time.Hour)
 			w.init("used", time.Minute)
 			require.NotNil(t, w.s.Txn("idle"))
-			sleep(25 * time.Hour)
+			w.sleep(25 * time.Hour)
 			require.Nil(t, w.s.Txn("idle"))
 			for _, id := range []string{"open", "used", "other"} {
 				require.NotNil(t, w.s.Txn(id), id)
@@ -179,14 +180,14 @@ func TestKeeperForgetsProducers(t *testing.T) {
 		write(3, 0, idle)
 		write(3, 0, txn)
 		w.keep(func(*Keeper, *int) {
-			sleep(23 * time.Hour)
+			w.sleep(23 * time.Hour)
 			write(3, 0, busy)
 			require.Equal(t, 133, known())
-			w.proposed = nil
-			sleep(75 * time.Minute)
+			w.set(func() { w.proposed = nil })
+			w.sleep(75 * time.Minute)
 			require.Equal(t, 2, known())
 			require.Len(t, w.proposed, 2, "of 100 partitions at most")
-			sleep(24 * time.Hour)
+			w.sleep(24 * time.Hour)
 			require.Equal(t, 1, known())
 		})
 	})

@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 // world is a State with one agent's session and another's. Proposals are applied at once, unless etcd is silent.
 type world struct {
+	mu       sync.Mutex // the test's changes are seen by what runs beside it
 	t        *testing.T
 	s        *state.State
 	position int64
@@ -40,8 +42,17 @@ func opening() *pb.Command {
 	return &pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}}
 }
 
+// set changes how the world behaves.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
 func (w *world) apply(id layout.Session, commands ...*pb.Command) *state.Results {
 	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.position += 2
 	w.seq[id]++
 	r := w.s.Apply(state.Entry{Position: w.position, Session: id, Seq: w.seq[id], Body: &pb.Entry{
@@ -60,29 +71,49 @@ func (w *world) must(c *pb.Command) state.Result {
 	return r
 }
 
-func (w *world) Read(f func(*state.State)) { f(w.s) }
+func (w *world) Read(f func(*state.State)) { w.set(func() { f(w.s) }) }
 
-func (w *world) Alive() bool                            { return !w.dead }
-func (w *world) Current() (layout.Session, int32, bool) { return w.id, 0, true }
-func (w *world) Rank(id string) int                     { return w.rank[id] }
+func (w *world) Alive() (alive bool) {
+	w.set(func() { alive = !w.dead })
+	return alive
+}
 
-func (w *world) Date(context.Context) (time.Time, error) { return time.Now().Add(w.skew), nil }
+func (w *world) Current() (id layout.Session, _ int32, _ bool) {
+	w.set(func() { id = w.id })
+	return id, 0, true
+}
+
+func (w *world) Rank(id string) (rank int) {
+	w.set(func() { rank = w.rank[id] })
+	return rank
+}
+
+func (w *world) Date(context.Context) (now time.Time, _ error) {
+	w.set(func() { now = time.Now().Add(w.skew) })
+	return now, nil
+}
 
 func (w *world) Propose(p *session.Proposal) {
-	w.proposed = append(w.proposed, p.Command)
-	if w.silent {
+	var f func()
+	var silent bool
+	var id layout.Session
+	w.set(func() {
+		w.proposed = append(w.proposed, p.Command)
+		f, silent, w.before = w.before, w.silent, nil
+	})
+	if silent {
 		return
 	}
-	if f := w.before; f != nil {
-		w.before = nil
+	if f != nil {
 		f()
 	}
-	if p.Session != 0 && p.Session != w.id {
+	w.set(func() { id = w.id })
+	if p.Session != 0 && p.Session != id {
 		p.Done(session.Outcome{Err: session.ErrNotProposed})
 		return
 	}
 	r := w.apply(7, p.Command)
-	p.Done(session.Outcome{Position: w.position, Result: &r.Commands[0]})
+	p.Done(session.Outcome{Position: r.Position, Result: &r.Commands[0]})
 }
 
 func (w *world) Do(_ context.Context, c *pb.Command, take func(session.Outcome)) error {
