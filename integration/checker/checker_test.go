@@ -55,7 +55,7 @@ func against(t *testing.T, path string, o options) *judge.Result {
 
 // TestRun is one run against three agents with every fault on.
 func TestRun(t *testing.T) {
-	o := options{Seed: pickSeed(t), Length: *runLength, Transactions: *transactions, Late: true}
+	o := options{Seed: pickSeed(t), Length: *runLength, Transactions: *transactions, OldClient: true, Late: true}
 	want(t, against(t, mustBuild(t), o), judge.True)
 }
 

@@ -13,9 +13,10 @@ import (
 	"wadi/integration/checker/judge"
 )
 
+// budget is how long after the healing everything must have been read.
+const budget = 200 * time.Second
+
 const (
-	// budget is how long after the healing everything must have been read.
-	budget = 200 * time.Second
 	// soon is how long after the healing everything must go on (L1).
 	soon = 30 * time.Second
 	// slack is what the cluster may take beyond the timeout of an open transaction to end it.
@@ -73,7 +74,7 @@ func (r *run) processed(healed time.Time) {
 	if !r.o.Transactions {
 		return
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(budget/2))
+	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(r.o.Budget/2))
 	defer cancel()
 	var last error
 	for ctx.Err() == nil {
@@ -169,7 +170,7 @@ func (r *run) caughtUp(healed time.Time) {
 		return
 	}
 	defer d.close()
-	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(budget))
+	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(r.o.Budget))
 	defer cancel()
 	for _, t := range r.topics {
 		for p := range t.partitions {
@@ -188,7 +189,7 @@ func (r *run) caughtUp(healed time.Time) {
 			}
 			for ctx.Err() == nil && r.at(committedConsumer, h.Log{Topic: t.name, Partition: p}) <= last {
 				pause(ctx, 20*time.Millisecond)
-				if time.Since(healed) > budget-judge.Stall {
+				if time.Since(healed) > r.o.Budget-judge.Stall {
 					return // long enough to be judged a stall
 				}
 			}
@@ -198,7 +199,7 @@ func (r *run) caughtUp(healed time.Time) {
 
 // drain reads everything through every broker, with both isolations.
 func (r *run) drain(healed time.Time) {
-	left := max(time.Until(healed.Add(budget)), budget/5) // whatever was stuck before
+	left := max(time.Until(healed.Add(r.o.Budget)), r.o.Budget/5) // whatever was stuck before
 	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	var all sync.WaitGroup

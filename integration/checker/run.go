@@ -28,6 +28,7 @@ type options struct {
 	Transactions bool
 	// OldClient adds a client of transaction version 1, whose requests are never held back.
 	OldClient bool
+	Budget    time.Duration // of the drain; 0 means budget
 	// Late holds requests back until they are late.
 	Late bool
 }
@@ -95,6 +96,9 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	t.Helper()
 	r := &run{t: t, o: o, rec: h.New(), net: newNetwork(t, addresses), calm: make(chan struct{})}
 	r.mu.next = map[string]map[h.Log]int64{}
+	if r.o.Budget == 0 {
+		r.o.Budget = budget
+	}
 	for _, name := range plan {
 		r.rec.Add(h.Fact{Kind: h.Plan, Name: name})
 	}
