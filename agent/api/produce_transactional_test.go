@@ -35,7 +35,7 @@ func TestProduceTransactional(t *testing.T) {
 		require.Equal(t, state.OK, r[0].Code)
 		return r[0].ID, r[0].Epoch
 	}
-	id, _ := init("id")
+	init("id")
 	id, epoch := init("id")
 	other, _ := init("other")
 	free := c.apply(nil, &pb.Command{Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{}}})[0].ID
