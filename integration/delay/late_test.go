@@ -105,6 +105,7 @@ func TestTransactions(t *testing.T) {
 	t.Run("late requests of TV1", s.lateTV1)
 	t.Run("lost replies", s.lostReplies)
 	t.Run("a client", s.client)
+	t.Run("late uploads", s.lateUploads)
 	t.Run("late proposals", s.lateProposals) // last: it takes an agent away for a while
 }
 

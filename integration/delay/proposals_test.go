@@ -3,12 +3,14 @@ package delay_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"wadi/integration/cluster"
+	"wadi/integration/rawbatch"
 )
 
 // An agent that has read a request and lost etcd before it could propose it does nothing with it once etcd is back:
@@ -71,4 +73,53 @@ func (s suite) takesPart(t *testing.T, agent int) bool {
 		}
 	}
 	return false
+}
+
+// lateUploads: an agent that has read a batch and cannot upload it has it appended when the store is back, whatever has
+// become of its transaction. By then the epoch of a client of TV2 is another. One of TV1 that has given the write up and
+// goes on under its epoch is exposed as to a request that is late on the network.
+func (s suite) lateUploads(t *testing.T) {
+	for tv := 1; tv <= 2; tv++ {
+		t.Run(map[int]string{1: "TV1", 2: "TV2"}[tv], func(t *testing.T) {
+			p := s.producer(t, tv)
+			other := (p.coordinator + 1) % len(p.agents)
+			begin := func() {
+				if tv == 1 {
+					p.do(p.register(0, 1))
+				}
+			}
+			begin()
+			p.do(p.write(p.coordinator, 0, "first 0"))
+			large := "first 1" + strings.Repeat(".", 20<<10) // not inline
+			away := s.c.Agents[other]
+			away.ToStore.Cut()
+			ctx, giveUp := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			err := p.once(ctx, p.write(other, 1, large))
+			giveUp()
+			require.Error(t, err, "it was answered without the store")
+			p.do(p.end(false))
+			begin()
+			p.do(p.write(p.coordinator, 0, "second 0"))
+			away.ToStore.Heal()
+			s.flushed(t, p, other)
+			p.do(p.write(p.coordinator, 1, "second 1"), p.end(true))
+			require.Equal(t, []string{"second 0"}, p.visible(0))
+			if tv == 1 {
+				require.Equal(t, []string{large}, p.visible(1), "an aborted write is read in place of the one that was acknowledged")
+			} else {
+				require.Equal(t, []string{"second 1"}, p.visible(1))
+			}
+		})
+	}
+}
+
+// flushed waits until an agent has proposed what it had read: commits keep the order in which flushes closed.
+func (s suite) flushed(t *testing.T, p *producer, agent int) {
+	t.Helper()
+	raw := cluster.NewRaw(t, s.c.Agents[agent])
+	topic, err := raw.Create(within(t), p.id+".flushed", 1)
+	require.NoError(t, err)
+	plain := rawbatch.Of(time.Now().UnixMilli(), nil, rawbatch.Values(strings.Repeat(".", 20<<10))...)
+	_, err = raw.Produce(within(t), topic, 0, plain, patience)
+	require.NoError(t, err)
 }
