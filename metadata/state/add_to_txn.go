@@ -189,6 +189,8 @@ func (s *State) judgeTxnOffsets(base int64, c *pb.CommitTxnOffsets) (*Txn, Code)
 	_, in := t.findGroup(k.Group)
 	n := len(k.Topics)
 	switch g := s.Group(k.Group); {
+	case !c.Implicit && t.Began > base:
+		return nil, Conflict // positions of an earlier one, under an epoch that does not tell them apart
 	case !c.Implicit && (!in || t.Status != TxnOngoing):
 		return nil, InvalidTxnState
 	case g == nil && k.Generation >= 0:

@@ -103,8 +103,10 @@ func (s *State) applyEndTxn(base int64, c *pb.EndTxn, res *Result) Code {
 	switch {
 	case repeat || code != OK:
 		return code
-	case c.Fence && t.Began > base:
-		return Conflict // not the one that was found to be overdue
+	case !(c.Bump && !c.Fence) && t.Began > base:
+		// It is about an earlier one: the one that was found to be overdue, or that of a client whose epoch does not tell
+		// its transactions apart (KAFKA-17754).
+		return Conflict
 	case t.Status != TxnOngoing && (c.Commit || !c.Bump || c.Fence):
 		return InvalidTxnState // an empty abort is a way to a new epoch (KIP-890), nothing else is
 	}

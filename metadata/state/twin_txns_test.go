@@ -197,7 +197,7 @@ func (w *twin) endTxn(base int64, k *pb.EndTxn) Result {
 	if _, code := w.act(base, k.ProducerId, k.ProducerEpoch); code != OK {
 		return told(code)
 	}
-	if k.Fence && x.began > base {
+	if (k.Fence || !k.Bump) && x.began > base {
 		return told(Conflict)
 	}
 	if x.status != TxnOngoing && !(k.Bump && !k.Commit && !k.Fence) {
@@ -273,6 +273,9 @@ func (w *twin) commitTxnOffsets(base int64, c *pb.CommitTxnOffsets) Result {
 	x, code := w.act(base, c.ProducerId, c.ProducerEpoch)
 	if code != OK {
 		return Result{Code: code}
+	}
+	if !c.Implicit && x.began > base {
+		return Result{Code: Conflict}
 	}
 	if !c.Implicit && (x.status != TxnOngoing || !has(x.groups, k.Group)) {
 		return Result{Code: InvalidTxnState}

@@ -160,6 +160,26 @@ func TestEndTxnAgain(t *testing.T) {
 	}
 }
 
+// Likewise when the late command is of the session that ended k, or arrived between the end of k and the beginning of
+// k+1: the epoch does not tell the two apart, their beginnings do.
+func TestLateCommandsMeetNoLaterTransaction(t *testing.T) {
+	j, topic, pid := ready(t)
+	j.must(alice, addToTxn(j.position, pid, 0, []PartRef{{topic, 0}}))
+	before := j.position
+	j.must(alice, endTxn(before, pid, 0, true, plainly))
+	between := j.position
+	j.must(bob, addToTxn(j.position, pid, 0, []PartRef{{topic, 1}}, "g"))
+	for _, base := range []int64{before, between} {
+		position := txnOffset(base, pid, 0, "g", topic, 0, 1)
+		position.GetCommitTxnOffsets().Implicit = false
+		for _, c := range []*pb.Command{position, endTxn(base, pid, 0, true, plainly), endTxn(base, pid, 0, false, plainly)} {
+			if r := j.result(alice, 0, c); r.Code != Conflict || j.s.Txn("t").Status != TxnOngoing {
+				t.Errorf("%v: %v", c, r.Code)
+			}
+		}
+	}
+}
+
 // What was found to be overdue is aborted, and not what its client has begun since, whoever proposes.
 func TestFenceMeetsOneTransactionAlone(t *testing.T) {
 	j, topic, pid := ready(t)
