@@ -68,6 +68,13 @@ func apis() []apiCases {
 		offsetDeleteCases(),
 		consumerGroupHeartbeatCases(),
 		consumerGroupDescribeCases(),
+		addPartitionsToTxnCases(),
+		addOffsetsToTxnCases(),
+		endTxnCases(),
+		writeTxnMarkersCases(),
+		txnOffsetCommitCases(),
+		describeTransactionsCases(),
+		listTransactionsCases(),
 	}
 }
 

@@ -93,7 +93,7 @@ func produceCases() apiCases {
 	cases = append(cases, produceRecordCases()...)
 	cases = append(cases, produceTimestampCases()...)
 	cases = append(cases, produceIdempotentCases()...)
-	return apiCases{0, sample, cases}
+	return apiCases{0, sample, append(cases, produceTransactionalCases()...)}
 }
 
 func produceCodecCases() []Case {

@@ -12,7 +12,7 @@ import (
 
 func fetchCases() apiCases {
 	sample := func() kmsg.Request { return fetch(topic{"not a name!", unknownID(1)}, place{0, 0}) }
-	return apiCases{1, sample, []Case{
+	return apiCases{1, sample, append(fetchCommittedCases(), []Case{
 		{Name: "from every offset", Run: func(s *Script) {
 			t := s.Topic("a", 1)
 			s.Stored(t, 0, plain("0", "1", "2"))
@@ -175,7 +175,7 @@ func fetchCases() apiCases {
 			s.Ask(fetch(again, place{0, 0}))
 			s.Ask(fetch(again, place{0, 2}))
 		}},
-	}}
+	}...)}
 }
 
 // fetchLimits compares which partitions get records at all: KIP-74 leaves room in how many batches fit.

@@ -12,7 +12,7 @@ import (
 func listOffsetsCases() apiCases {
 	sample := func() kmsg.Request { return listOffsets("not a name!", -1, 1) }
 	special := []int64{-1, -2, -3, -4, -5, -6, -7, -100, math.MinInt64}
-	return apiCases{2, sample, []Case{
+	return apiCases{2, sample, append(listOffsetsCommittedCases(), []Case{
 		{Name: "special timestamps", Run: func(s *Script) {
 			t := s.Topic("a", 3)
 			s.Stored(t, 0, at(0, "0"))
@@ -113,5 +113,5 @@ func listOffsetsCases() apiCases {
 				s.Ask(req)
 			}
 		}},
-	}}
+	}...)}
 }

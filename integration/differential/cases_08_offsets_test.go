@@ -122,6 +122,17 @@ func offsetFetchCases() apiCases {
 			req := offsetFetch(g, t, 0)
 			req.RequireStable = true
 			s.Ask(req)
+			w := s.Writer("x")
+			s.Do(3, addOffsets(w, g))
+			s.Ask(req) // nothing is pending yet
+			s.Do(offsetsTV1, txnOffsetCommit(w, g, t, place{0, 7}))
+			s.Ask(req)
+			s.Ask(offsetFetch(g, t, 0))
+			everything := offsetFetch(g, topic{})
+			everything.RequireStable = true
+			s.Ask(everything)
+			s.Ended(w, true)
+			s.Ask(req)
 		}},
 		{Name: "several groups", From: 8, Run: func(s *Script) {
 			t, a, b := s.Topic("t", 1), s.Group("a"), s.Group("b")

@@ -6,20 +6,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-func deleteRecordsCases() apiCases {
-	ask := func(topic string, places ...place) *kmsg.DeleteRecordsRequest {
-		req := kmsg.NewPtrDeleteRecordsRequest()
-		req.TimeoutMillis = 10_000
-		in := kmsg.NewDeleteRecordsRequestTopic()
-		in.Topic = topic
-		for _, p := range places {
-			one := kmsg.NewDeleteRecordsRequestTopicPartition()
-			one.Partition, one.Offset = p.partition, p.offset
-			in.Partitions = append(in.Partitions, one)
-		}
-		req.Topics = append(req.Topics, in)
-		return req
+func deleteRecords(topic string, places ...place) *kmsg.DeleteRecordsRequest {
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.TimeoutMillis = 10_000
+	in := kmsg.NewDeleteRecordsRequestTopic()
+	in.Topic = topic
+	for _, p := range places {
+		one := kmsg.NewDeleteRecordsRequestTopicPartition()
+		one.Partition, one.Offset = p.partition, p.offset
+		in.Partitions = append(in.Partitions, one)
 	}
+	req.Topics = append(req.Topics, in)
+	return req
+}
+
+func deleteRecordsCases() apiCases {
+	ask := deleteRecords
 	filled := func(s *Script, configs ...string) topic {
 		t := s.Topic("a", 2, configs...)
 		s.Stored(t, 0, plain("0", "1", "2"))

@@ -17,7 +17,7 @@ func initProducerIDCases() apiCases {
 		}
 		s.note("InitProducerId", resp)
 	}
-	return apiCases{22, func() kmsg.Request { return ask(-1, -1, 60_000) }, []Case{
+	return apiCases{22, func() kmsg.Request { return ask(-1, -1, 60_000) }, append(initTransactionalCases(), []Case{
 		{Name: "without a transaction", Run: func(s *Script) {
 			fresh(s, ask(-1, -1, 60_000))
 			fresh(s, ask(-1, -1, 60_000))
@@ -41,5 +41,5 @@ func initProducerIDCases() apiCases {
 			req.TransactionalID = kmsg.StringPtr("")
 			s.Ask(req)
 		}},
-	}}
+	}...)}
 }

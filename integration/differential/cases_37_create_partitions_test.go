@@ -37,8 +37,10 @@ func createPartitionsCases() apiCases {
 			for _, count := range []int32{0, -1, -2, 1, 2, -2147483648} {
 				s.AskFor(fmt.Sprint(count), ask(in(t.name, count)))
 			}
-			s.AskFor("too many", ask(in(t.name, 2147483647)))
 			s.AskFor("after", ask(in(t.name, 3)))
+		}},
+		{Name: "too many", From: newest(37), Run: func(s *Script) { // which takes Apache Kafka seconds
+			s.Ask(ask(in(s.Topic("a", 2).name, 2147483647)))
 		}},
 		{Name: "unknown topics", Run: func(s *Script) {
 			s.Ask(ask(in(s.Unused("x"), 2), in("", 2), in("a b", 2)))

@@ -26,13 +26,7 @@ func describeClusterCases() apiCases {
 }
 
 func describeProducersCases() apiCases {
-	ask := func(topic string, partitions ...int32) *kmsg.DescribeProducersRequest {
-		req := kmsg.NewPtrDescribeProducersRequest()
-		t := kmsg.NewDescribeProducersRequestTopic()
-		t.Topic, t.Partitions = topic, partitions
-		req.Topics = append(req.Topics, t)
-		return req
-	}
+	ask := describeProducers
 	return apiCases{61, func() kmsg.Request { return ask("not a name!", 0) }, []Case{
 		{Name: "producers", Run: func(s *Script) {
 			t := s.Topic("a", 2)
@@ -43,6 +37,25 @@ func describeProducersCases() apiCases {
 			s.Stored(t, 0, plain("4"))
 			s.Ask(ask(t.name, 0, 1))
 			s.Stored(t, 0, idempotent(b, 1, 0, "5"))
+			s.Ask(ask(t.name, 0))
+		}},
+		{Name: "transactions", Run: func(s *Script) {
+			t, w, v := s.Topic("a", 1), s.Writer("x"), s.Writer("y")
+			s.Sent(w, t, 0, "0", "1")
+			s.Ask(ask(t.name, 0))
+			s.Sent(v, t, 0, "2")
+			s.Sent(w, t, 0, "3")
+			s.Ask(ask(t.name, 0))
+			s.Ended(w, true)
+			s.Ask(ask(t.name, 0))
+			s.Sent(w, t, 0, "4")
+			s.Ask(ask(t.name, 0))
+			s.EndedTV2(v, false)
+			s.EndedTV2(w, true)
+			s.Ask(ask(t.name, 0))
+			s.Registered(w, t, 0)
+			s.Ask(ask(t.name, 0))
+			s.Ended(w, true)
 			s.Ask(ask(t.name, 0))
 		}},
 		{Name: "unknown topics", Run: func(s *Script) {

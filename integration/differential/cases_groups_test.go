@@ -97,12 +97,14 @@ func (s *Script) leave(group, member string) {
 	s.Do(2, req)
 }
 
+func describeGroups(groups ...string) *kmsg.DescribeGroupsRequest {
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = groups
+	return req
+}
+
 func describeGroupsCases() apiCases {
-	ask := func(groups ...string) *kmsg.DescribeGroupsRequest {
-		req := kmsg.NewPtrDescribeGroupsRequest()
-		req.Groups = groups
-		return req
-	}
+	ask := describeGroups
 	return apiCases{15, func() kmsg.Request { return ask("nobody") }, []Case{
 		{Name: "states", Run: func(s *Script) {
 			g := s.Group("g")
@@ -171,12 +173,14 @@ func listGroupsCases() apiCases {
 	}}
 }
 
+func deleteGroups(groups ...string) *kmsg.DeleteGroupsRequest {
+	req := kmsg.NewPtrDeleteGroupsRequest()
+	req.Groups = groups
+	return req
+}
+
 func deleteGroupsCases() apiCases {
-	ask := func(groups ...string) *kmsg.DeleteGroupsRequest {
-		req := kmsg.NewPtrDeleteGroupsRequest()
-		req.Groups = groups
-		return req
-	}
+	ask := deleteGroups
 	return apiCases{42, func() kmsg.Request { return ask("nobody") }, []Case{
 		{Name: "delete", Run: func(s *Script) {
 			t := s.Topic("a", 1)

@@ -25,7 +25,7 @@ type findings struct {
 // excusedAnywhere: somebody explained a difference.
 func excusedAnywhere(key int16, name string, d versioned) bool {
 	covers := func(a excuse) bool { return a.covers(key, name, d) }
-	return slices.ContainsFunc(allowed, covers) || slices.ContainsFunc(open, covers)
+	return slices.ContainsFunc(allowed, covers) || slices.ContainsFunc(sometimes, covers) || slices.ContainsFunc(open, covers)
 }
 
 // judge sorts out what is allowed and describes the rest, steps and versions that differ alike together.
@@ -43,6 +43,9 @@ func (f *findings) judge(key int16, name string, diffs []versioned) []string {
 	for _, d := range diffs {
 		if i := slices.IndexFunc(allowed, func(a excuse) bool { return a.covers(key, name, d) }); i >= 0 {
 			f.used[i] = true
+			continue
+		}
+		if slices.ContainsFunc(sometimes, func(a excuse) bool { return a.covers(key, name, d) }) {
 			continue
 		}
 		if i := slices.IndexFunc(open, func(a excuse) bool { return a.covers(key, name, d) }); i >= 0 {

@@ -34,13 +34,14 @@ type broker struct {
 	port    int32
 	node    int32 // its node id
 
-	settling *settling     // nil: what was answered is in force
+	twoSteps bool          // ends transactions in two steps, which shows; see txn_test.go
+	settle   func() error  // nil: what was answered is in force
 	output   func() string // the end of its log
 	troubles atomic.Int64  // conversations that came to no end
 }
 
-// parallel runs of one case, of different versions, are under way at once.
-const parallel = 6
+// parallel runs of one case, of different versions, are under way at once: enough for those that mostly wait.
+const parallel = 14
 
 // KIP-35 and all that Wadi serves: Apache Kafka and Wadi answer alike, but for what allowed_test.go explains.
 func TestAgainstKafka(t *testing.T) {
@@ -55,7 +56,7 @@ func TestAgainstKafka(t *testing.T) {
 	})
 	jvm := kafka.Start(t)
 	apache := newBroker(t, "Kafka", jvm.Address, jvm.Tail)
-	apache.settling = newSettling(apache)
+	apache.settle, apache.twoSteps = jvm.Settle, true
 	agent := startWadi(t)
 	wadi := newBroker(t, "Wadi", agent.address, agent.Output)
 	for _, a := range apis() {
@@ -100,7 +101,10 @@ func hold(t *testing.T, apache, wadi *broker, a apiCases, c Case) []versioned {
 		gates <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-gates }()
-			list, err := holdOnce(apache, wadi, a.key, c, v)
+			list, again, err := holdOnce(apache, wadi, a.key, c, v)
+			for _, why := range again {
+				t.Logf("v%d: Kafka was asked again: %s", v, why)
+			}
 			if err != nil {
 				t.Errorf("v%d: %v", v, err)
 			}
@@ -111,8 +115,9 @@ func hold(t *testing.T, apache, wadi *broker, a apiCases, c Case) []versioned {
 	return slices.Concat(all...)
 }
 
-// holdOnce holds one conversation with both; with Kafka again while there is a difference that nobody explained.
-func holdOnce(apache, wadi *broker, key int16, c Case, version int16) ([]versioned, error) {
+// holdOnce holds one conversation with both; with Kafka again while there is a difference that nobody explained. It returns
+// why it did so.
+func holdOnce(apache, wadi *broker, key int16, c Case, version int16) (list []versioned, again []string, err error) {
 	var (
 		scripts [2]*Script
 		errs    [2]error
@@ -123,20 +128,30 @@ func holdOnce(apache, wadi *broker, key int16, c Case, version int16) ([]version
 	}
 	wg.Wait()
 	if errs[1] != nil {
-		return nil, errors.Join(errs[:]...)
+		wadi.troubles.Add(1)
+		return nil, nil, errors.Join(errs[:]...)
 	}
 	for attempt := 1; ; attempt++ {
-		var list []versioned
-		err := errs[0]
+		list, err = nil, errs[0]
 		if err == nil {
 			list, err = differences(scripts[0].said, scripts[1].said, version)
 		}
-		if err == nil && !slices.ContainsFunc(list, func(d versioned) bool { return !excusedAnywhere(key, c.Name, d) }) {
-			return list, nil
+		why := ""
+		if err != nil {
+			why = err.Error()
+		} else if i := slices.IndexFunc(list, func(d versioned) bool { return !excusedAnywhere(key, c.Name, d) }); i >= 0 {
+			why = fmt.Sprintf("%s: %s: Kafka %s, Wadi %s", list[i].step, list[i].path, list[i].kafka, list[i].wadi)
+		}
+		if why == "" {
+			return list, again, nil
 		}
 		if attempt == attempts {
-			return list, err
+			if errs[0] != nil {
+				apache.troubles.Add(1)
+			}
+			return list, again, err
 		}
+		again = append(again, why)
 		scripts[0], errs[0] = apache.hold(c, version, prefixOf(key, c, version, attempt))
 	}
 }
@@ -144,11 +159,7 @@ func holdOnce(apache, wadi *broker, key int16, c Case, version int16) ([]version
 // hold holds a conversation with one broker.
 func (b *broker) hold(c Case, version int16, prefix string) (*Script, error) {
 	s := &Script{Version: version, broker: b, names: newNaming(b), prefix: prefix}
-	err := s.run(c.Run)
-	if err != nil {
-		b.troubles.Add(1)
-	}
-	return s, err
+	return s, s.run(c.Run)
 }
 
 // differences compares what two brokers said in a conversation.

@@ -124,13 +124,19 @@ func (n *naming) named(v any, kind, field string) (*node, bool) {
 		if name, ok := n.producers[v.(int64)]; ok {
 			return leaf(name), true
 		}
-	case "LogAppendTime", "Timestamp", "LastTimestamp": // the broker's clock, unless the case chose it
+	case "LogAppendTime", "Timestamp", "LastTimestamp", "StartTimestamp": // the broker's clock, unless the case chose it
 		if at, ok := v.(int64); ok {
 			return leaf(when(at)), true
 		}
 	case "Documentation": // words, too
 		if v.(*string) != nil {
 			return leaf("words"), true
+		}
+	case "Partitions": // of a transaction: Apache Kafka lists them in the order of a hash set
+		if list, ok := v.([]int32); ok && kind == "DescribeTransactionsResponseTransactionStateTopic" {
+			list = slices.Clone(list)
+			slices.Sort(list)
+			return leaf(fmt.Sprint(list)), true
 		}
 	case "RecordBatches":
 		return n.batches(v.([]byte)), true
@@ -204,6 +210,15 @@ func (n *naming) batches(b []byte) *node {
 	return out
 }
 
+// unstamped is a batch without what differs by nature: CRC, first and greatest timestamp, producer id.
+func unstamped(b batch.Batch) []byte {
+	b = slices.Clone(b)
+	for _, f := range [][2]int{{17, 21}, {27, 35}, {35, 43}, {43, 51}} {
+		clear(b[f[0]:f[1]])
+	}
+	return b
+}
+
 func (n *naming) batch(b batch.Batch) *node {
 	out := &node{}
 	producer, ok := n.producers[b.ProducerID()]
@@ -220,6 +235,9 @@ func (n *naming) batch(b batch.Batch) *node {
 		{"Producer", producer}, {"Epoch", b.ProducerEpoch()}, {"Sequence", b.BaseSequence()}, {"Count", b.NumRecords()},
 	} {
 		out.add(f.name, leaf(fmt.Sprint(f.value)))
+	}
+	if b.Control() {
+		out.add("Bytes", leaf(hex.EncodeToString(unstamped(b))))
 	}
 	it := b.Iter()
 	defer it.Close()

@@ -63,7 +63,7 @@ func join(path, name string) string {
 // keys are the fields that name an element of a list, tried in this order; a topic's id counts where it has no name. Apache Kafka lists topics and the like in the
 // order of its hash maps: lists of such elements are compared without their order. Lists of other elements keep theirs.
 var keys = [][]string{
-	{"Topic", "TopicID"}, {"Topic"}, {"TopicID"}, {"Dir"}, {"Partition"}, {"ResourceType", "ResourceName"}, {"Name"}, {"Key"}, {"Group"}, {"MemberID"}, {"ApiKey"}, {"ProducerID"},
+	{"Topic", "TopicID"}, {"Topic"}, {"TopicID"}, {"Dir"}, {"Partition"}, {"ResourceType", "ResourceName"}, {"Name"}, {"Key"}, {"Group"}, {"MemberID"}, {"ApiKey"}, {"TransactionalID"}, {"ProducerID"},
 	{"NodeID"},
 }
 

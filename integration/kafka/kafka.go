@@ -23,6 +23,8 @@ import (
 type Broker struct {
 	Address string // host:port for clients
 	Process *binary.Process
+
+	settling settling
 }
 
 // Start formats a log directory and runs a broker until the test ends. Without Java or the jars the test is skipped, or
@@ -64,6 +66,7 @@ group.initial.rebalance.delay.ms=0
 		Args: []string{"-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-Dorg.slf4j.simpleLogger.logFile=System.out", "-cp", classes, "kafka.Kafka", file},
 	})
 	t.Cleanup(func() {
+		b.settling.close()
 		if err := b.probe(); err != nil {
 			t.Errorf("Apache Kafka does not answer any more: %v; its last lines:\n%s", err, b.Tail())
 		}
