@@ -224,7 +224,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		Retention: time.Duration(c.Kafka.Groups.OffsetsRetentionMinutes) * time.Minute,
 	})
 	p.txns = txn.New(txn.Options{
-		Session: p.session, Routing: txnRouting{routing}, Tenure: held,
+		View: p.view, Session: p.session, Routing: txnRouting{routing}, Tenure: held,
 		OnEnd: func(how string) { m.TransactionsEnded.WithLabelValues(how).Inc() },
 	})
 	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, txnRouting{routing}, held))

@@ -69,7 +69,7 @@ func (c *cluster) Rank(id string) int {
 }
 
 func newClusterTxns(c *cluster) *txn.Coordinator {
-	return txn.New(txn.Options{Session: clusterSession{c}, Routing: c, Tenure: tenure.New(clusterSession{c})})
+	return txn.New(txn.Options{View: c, Session: clusterSession{c}, Routing: c, Tenure: tenure.New(clusterSession{c})})
 }
 
 // producer is a transactional producer that speaks the given version of each API.

@@ -31,6 +31,7 @@ type Routing interface {
 
 // Options of a Coordinator.
 type Options struct {
+	View    View
 	Session Session
 	Routing Routing
 	Tenure  *tenure.Tenure // shared with other coordinators of the agent
@@ -82,41 +83,63 @@ type Ask struct {
 }
 
 // Do proposes a command and waits for State's verdict. A command that met a change made after its base did nothing, and
-// is judged again behind that change as long as ctx lives, since its client waits for it; the verdict is Conflict when that
-// has been done often enough. An error is that of Check, or wraps one of package session's; session.ErrUnknown when ctx
+// is judged again behind that change as long as ctx lives, since its client waits for it. The verdict is Conflict when that
+// has been done often enough, and when the client cannot mean what is there by now. An error is that of Check, or wraps one of package session's; session.ErrUnknown when ctx
 // ended, or the lease may be over, before the outcome was known.
 func (c *Coordinator) Do(ctx context.Context, a Ask) (state.Result, error) {
 	command := a.Command
 	for try := 0; ; try++ {
-		r, position, err := c.once(ctx, a.Check, command)
+		r, err := c.once(ctx, a.Check, command)
 		if err != nil || r.Code != state.Conflict || a.Once || try == maxConflicts || ctx.Err() != nil {
 			if err == nil && r.Code == state.OK {
 				c.ended(command.GetEndTxn())
 			}
 			return r, err
 		}
-		command = &pb.Command{Base: position, Kind: command.Kind}
+		base, late := int64(0), false
+		c.o.View.Read(func(s *state.State) { base, late = s.Position(), overtaken(s, a.Command) })
+		if late {
+			return r, nil
+		}
+		command = &pb.Command{Base: base, Kind: command.Kind}
 	}
+}
+
+// overtaken reports whether the transaction that is open began after a request had arrived that nothing but its time
+// tells from one of that transaction: clients that keep their epoch (before KIP-890) begin the next transaction when
+// they have been told of the end of the one before, so this is a repetition that lay somewhere. It must not end what it
+// does not know, nor put its positions there (KAFKA-17754).
+func overtaken(s *state.State, c *pb.Command) bool {
+	var producer int64
+	switch end, offsets := c.GetEndTxn(), c.GetCommitTxnOffsets(); {
+	case end != nil && !end.Bump:
+		producer = end.ProducerId
+	case offsets != nil && !offsets.Implicit:
+		producer = offsets.ProducerId
+	default:
+		return false
+	}
+	t := s.TxnByProducer(producer)
+	return t != nil && t.Began > c.Base
 }
 
 // once proposes in the session that Check judged, or not at all: what a frozen process read before it lost its session
 // must not be proposed in the next one.
-func (c *Coordinator) once(ctx context.Context, check func() error, command *pb.Command) (state.Result, int64, error) {
+func (c *Coordinator) once(ctx context.Context, check func() error, command *pb.Command) (state.Result, error) {
 	tenant, _, _ := c.o.Session.Current()
 	c.mu.Lock()
 	lost := c.mu.lost
 	c.mu.Unlock()
 	if err := check(); err != nil {
-		return state.Result{}, 0, err
+		return state.Result{}, err
 	}
 	type answer struct {
-		result   state.Result
-		position int64
-		err      error
+		result state.Result
+		err    error
 	}
 	done := make(chan answer, 1)
 	c.o.Session.Propose(&session.Proposal{Command: command, Control: true, Session: tenant, Done: func(o session.Outcome) {
-		a := answer{position: o.Position, err: o.Err}
+		a := answer{err: o.Err}
 		if o.Err == nil {
 			a.result = state.Result{Code: o.Result.Code, ID: o.Result.ID, Epoch: o.Result.Epoch}
 		}
@@ -124,11 +147,11 @@ func (c *Coordinator) once(ctx context.Context, check func() error, command *pb.
 	}})
 	select {
 	case a := <-done:
-		return a.result, a.position, a.err
+		return a.result, a.err
 	case <-lost:
-		return state.Result{}, 0, fmt.Errorf("%w: the lease may be over", session.ErrUnknown)
+		return state.Result{}, fmt.Errorf("%w: the lease may be over", session.ErrUnknown)
 	case <-ctx.Done():
-		return state.Result{}, 0, fmt.Errorf("%w: %w", session.ErrUnknown, ctx.Err())
+		return state.Result{}, fmt.Errorf("%w: %w", session.ErrUnknown, ctx.Err())
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 func newCoordinator(w *world, ended *[]string) *Coordinator {
 	return New(Options{
-		Session: w, Routing: w, Tenure: tenure.New(w),
+		View: w, Session: w, Routing: w, Tenure: tenure.New(w),
 		OnEnd: func(how string) { *ended = append(*ended, how) },
 	})
 }
@@ -63,6 +63,48 @@ func TestJudgedAgain(t *testing.T) {
 	_, err = c.Do(t.Context(), c.ask("t", w.end("t", true)))
 	require.ErrorIs(t, err, ErrNotCoordinator)
 	require.Equal(t, []string{"commit"}, ended)
+}
+
+// KAFKA-17754: a repetition that lay somewhere while its client was told the end elsewhere, and began the next transaction
+// under the same epoch, does nothing to that one, also when it is judged again. Clients of KIP-890 are told apart by their
+// epochs and hear that.
+func TestOvertaken(t *testing.T) {
+	w := newWorld(t)
+	c := newCoordinator(w, new([]string))
+	w.init("t", time.Minute)
+	ended := func() { w.must(w.end("t", true)); w.begin("t") } // at another coordinator
+	for _, commit := range []bool{true, false} {
+		w.begin("t")
+		end := w.end("t", commit)
+		w.before = ended
+		r, err := c.Do(t.Context(), c.ask("t", end))
+		require.NoError(t, err)
+		require.Equal(t, state.Conflict, r.Code)
+		require.Equal(t, state.TxnOngoing, w.status("t"))
+	}
+	offsets := func(implicit bool) *pb.Command {
+		x := w.s.Txn("t")
+		return &pb.Command{Base: w.position, Kind: &pb.Command_CommitTxnOffsets{CommitTxnOffsets: &pb.CommitTxnOffsets{
+			ProducerId: x.ProducerID, ProducerEpoch: int32(x.Epoch), Implicit: implicit, Offsets: &pb.CommitOffsets{Group: "g", Generation: -1},
+		}}}
+	}
+	w.before = ended
+	r, err := c.Do(t.Context(), c.ask("t", offsets(false)))
+	require.NoError(t, err)
+	require.Equal(t, state.Conflict, r.Code)
+
+	late := w.end("t", true)
+	late.GetEndTxn().Bump = true
+	w.before = func() {
+		next := w.end("t", true)
+		next.GetEndTxn().Bump = true
+		w.must(next)
+		w.begin("t")
+	}
+	r, err = c.Do(t.Context(), c.ask("t", late))
+	require.NoError(t, err)
+	require.Equal(t, state.ProducerFenced, r.Code)
+	require.Equal(t, state.TxnOngoing, w.status("t"))
 }
 
 // F2: what a process read before it lost its session is not proposed in the next one.

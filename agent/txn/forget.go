@@ -5,15 +5,40 @@ import (
 	"fmt"
 	"time"
 
+	"wadi/agent/wallclock"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
 )
 
+// forget looks for what nobody uses any more, until ctx ends.
+func (k *Keeper) forget(ctx context.Context) {
+	clock := wallclock.New(k.o.Date)
+	ids, producers := time.NewTicker(k.o.ForgetEvery), time.NewTicker(producersEvery)
+	defer ids.Stop()
+	defer producers.Stop()
+	for {
+		var err error
+		what := "transactional ids"
+		select {
+		case <-ids.C:
+			err = k.forgetIDs(ctx, clock)
+		case <-producers.C:
+			what, err = "producers", k.forgetProducers(ctx, clock)
+		case <-ctx.Done():
+			return
+		}
+		k.report(ctx, what+" that nobody uses are not forgotten", err)
+	}
+}
+
 // forgetIDs proposes to forget the transactional ids that this agent coordinates and that nobody has used for long. State
 // judges each again, so one that is used at that moment stays (Semantics line 80).
-func (k *Keeper) forgetIDs(ctx context.Context) error {
-	before, err := k.before(ctx, k.o.IDExpiration)
+func (k *Keeper) forgetIDs(ctx context.Context, clock *wallclock.Clock) error {
+	if !k.o.Tenure.Holds() {
+		return nil
+	}
+	before, err := before(ctx, clock, k.o.IDExpiration)
 	if err != nil {
 		return err
 	}
@@ -56,11 +81,14 @@ const (
 
 // forgetProducers proposes to forget what partitions know of producers that have been silent for long. One agent does it
 // for all partitions: any, but the same for everybody who sees the same agents.
-func (k *Keeper) forgetProducers(ctx context.Context) error {
+func (k *Keeper) forgetProducers(ctx context.Context, clock *wallclock.Clock) error {
+	if !k.o.Tenure.Holds() || k.o.Routing.Rank("") != 0 {
+		return nil
+	}
 	var expiration time.Duration
 	k.o.View.Read(func(s *state.State) { expiration = k.o.ProducerExpiration(s) })
-	before, err := k.before(ctx, expiration)
-	if err != nil || k.o.Routing.Rank("") != 0 {
+	before, err := before(ctx, clock, expiration)
+	if err != nil {
 		return err
 	}
 	for at := (place{}); !at.end && ctx.Err() == nil; {
@@ -118,8 +146,8 @@ func silent(s *state.State, at place, before int64) (c *pb.ExpireProducers, _ pl
 }
 
 // before is the time, in Unix milliseconds, up to which what happened is that long ago.
-func (k *Keeper) before(ctx context.Context, long time.Duration) (int64, error) {
-	now, err := k.clock.Now(ctx)
+func before(ctx context.Context, clock *wallclock.Clock, long time.Duration) (int64, error) {
+	now, err := clock.Now(ctx)
 	return now.Add(-long).UnixMilli(), err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,12 +48,11 @@ type KeeperOptions struct {
 // Keeper ends overdue transactions, and forgets transactional ids and producers that nobody has used for long.
 type Keeper struct {
 	o      KeeperOptions
-	clock  *wallclock.Clock
 	oldest atomic.Int64 // nanoseconds
 }
 
 // NewKeeper starts nothing; see Run.
-func NewKeeper(o KeeperOptions) *Keeper { return &Keeper{o: o, clock: wallclock.New(o.Date)} }
+func NewKeeper(o KeeperOptions) *Keeper { return &Keeper{o: o} }
 
 const (
 	// lookStep is how many transactional ids, or open transactions, are looked at while State is held.
@@ -70,31 +70,29 @@ func (k *Keeper) Oldest() time.Duration { return time.Duration(k.oldest.Load()) 
 
 // Run looks until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
-	janitor, began := NewJanitor(k.o.Janitor), time.Now()
-	forgot, expired := began, began
+	var loops sync.WaitGroup
+	loops.Go(func() { k.abortOverdue(ctx) })
+	loops.Go(func() { k.forget(ctx) }) // may take long where there is much to forget
+	loops.Wait()
+	return nil
+}
+
+func (k *Keeper) abortOverdue(ctx context.Context) {
+	janitor, clock, began := NewJanitor(k.o.Janitor), wallclock.New(k.o.Date), time.Now()
 	timer := time.NewTimer(0) // what was open when this agent came is timed from its first look on
 	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return nil
-		}
-		if !k.o.Tenure.Holds() { // State may not be what it is elsewhere, and nothing could be proposed
-			timer.Reset(min(k.o.Every, time.Second))
-			continue
+			return
 		}
 		next := k.o.Every
-		if k.sweep(ctx, janitor, began) {
+		switch {
+		case !k.o.Tenure.Holds(): // State may not be what it is elsewhere, and nothing could be proposed
+			next = min(next, time.Second)
+		case k.sweep(ctx, janitor, clock, began):
 			next = min(next, pace)
-		}
-		if time.Since(forgot) >= k.o.ForgetEvery {
-			forgot = time.Now()
-			k.report(ctx, "transactional ids not forgotten", k.forgetIDs(ctx))
-		}
-		if time.Since(expired) >= producersEvery {
-			expired = time.Now()
-			k.report(ctx, "producers not forgotten", k.forgetProducers(ctx))
 		}
 		timer.Reset(next)
 	}
@@ -107,12 +105,12 @@ func (k *Keeper) report(ctx context.Context, what string, err error) {
 }
 
 // sweep is one look of the janitor, and ends what it says. more tells that there is more to end.
-func (k *Keeper) sweep(ctx context.Context, j *Janitor, began time.Time) (more bool) {
+func (k *Keeper) sweep(ctx context.Context, j *Janitor, clock *wallclock.Clock, began time.Time) (more bool) {
 	open := 0
 	k.o.View.Read(func(s *state.State) { open = s.OpenTxnCount() })
 	var wall time.Time
 	if open > 0 && j.WantsWall() {
-		now, err := k.clock.Now(ctx)
+		now, err := clock.Now(ctx)
 		if err != nil {
 			k.report(ctx, "transactions that were open before this agent came are timed from now on", err)
 		}
