@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+	"slices"
 	"sort"
 	"testing"
 
@@ -61,4 +63,26 @@ func TestRoutingIsFixed(t *testing.T) {
 	c, ok := coordinator(0, "group-a", brokersOf(0, 1, 2, 3, 4, 5, 6, 7))
 	require.True(t, ok)
 	require.Equal(t, int32(3), c.NodeID)
+}
+
+// Exactly one broker coordinates an id, the same that clients are told, and the two behind it stand in, each in its turn.
+func TestTxnRank(t *testing.T) {
+	brokers := []Broker{{NodeID: 1}, {NodeID: 2}, {NodeID: 5}, {NodeID: 9}, {NodeID: 11}}
+	for i := range 100 {
+		id := fmt.Sprintf("txn-%d", i)
+		ranks := map[int]int{}
+		for _, b := range brokers {
+			ranks[TxnRank(id, brokers, b.NodeID)]++
+		}
+		require.Equal(t, map[int]int{0: 1, 1: 1, 2: 1, 3: 2}, ranks, id)
+		c, ok := TxnCoordinator(id, brokers)
+		require.True(t, ok)
+		require.Zero(t, TxnRank(id, brokers, c.NodeID))
+		rest := slices.DeleteFunc(slices.Clone(brokers), func(b Broker) bool { return b.NodeID == c.NodeID })
+		next, _ := TxnCoordinator(id, rest)
+		require.Equal(t, 1, TxnRank(id, brokers, next.NodeID), "who stands in is who comes next")
+	}
+	require.Equal(t, maxReplicas, TxnRank("x", nil, 1))
+	_, ok := TxnCoordinator("x", nil)
+	require.False(t, ok)
 }
