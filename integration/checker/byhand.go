@@ -58,7 +58,7 @@ func (x *byHand) open(ctx context.Context) error {
 	f := h.Fact{Kind: h.InitAttempt, Who: x.who, Name: x.id}
 	f.Ref = x.r.rec.Add(f)
 	f.Kind, f.Outcome = h.InitReply, h.OK
-	bounded, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := patient(x.r.sending)
 	defer cancel()
 	resp, err := req.RequestWith(bounded, x.cl)
 	if err == nil {
@@ -98,7 +98,7 @@ func (x *byHand) transaction(ctx context.Context) error {
 		attempts[p] = f
 	}
 	req.Topics = append(req.Topics, t)
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	bounded, cancel := patient(x.r.sending)
 	defer cancel()
 	resp, err := req.RequestWith(bounded, x.cl)
 	if err != nil {
@@ -132,7 +132,7 @@ func (x *byHand) end(txn int64, commit bool) error {
 	f := h.Fact{Kind: h.EndAttempt, Who: x.who, Name: x.id, Txn: txn, Commit: commit}
 	x.r.rec.Add(f)
 	f.Kind, f.Outcome = h.EndReply, h.OK
-	bounded, cancel := context.WithTimeout(context.Background(), patience)
+	bounded, cancel := patient(x.r.sending)
 	defer cancel()
 	resp, err := req.RequestWith(bounded, x.cl)
 	if err == nil {

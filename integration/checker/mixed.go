@@ -71,7 +71,7 @@ func (m *mixed) open(ctx context.Context) (*instance, error) {
 	in := &instance{sender: &sender{r: m.r, who: who, random: m.random, large: 15}, m: m, cl: cl, line: l}
 	ref := m.r.rec.Add(h.Fact{Kind: h.InitAttempt, Who: who, Name: m.id})
 	f := h.Fact{Kind: h.InitReply, Who: who, Name: m.id, Ref: ref, Outcome: h.OK}
-	ask, cancel := context.WithTimeout(ctx, patience)
+	ask, cancel := patient(m.r.sending)
 	defer cancel()
 	if f.Producer, f.Epoch, err = cl.ProducerID(ask); err != nil {
 		f.Outcome, f.Error = h.Unknown, err.Error()
@@ -129,7 +129,7 @@ func (in *instance) begin(ctx context.Context) (int64, error) {
 	if in.m.old {
 		f.Generation = 1
 	}
-	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ask, cancel := patient(in.r.sending)
 	defer cancel()
 	var err error
 	if f.Producer, f.Epoch, err = in.cl.ProducerID(ask); err != nil {
@@ -158,7 +158,7 @@ func (in *instance) send(txn int64, n int) *sent {
 
 func (in *instance) sendTo(s *sent, txn int64, topic string, partition int32) {
 	rec := in.record(txn, topic, partition, "")
-	in.cl.Produce(context.Background(), rec, func(rec *kgo.Record, err error) {
+	in.cl.Produce(in.r.sending, rec, func(rec *kgo.Record, err error) {
 		in.answered(txn, rec, err)
 		s.Lock()
 		defer s.Unlock()
@@ -171,7 +171,7 @@ func (in *instance) sendTo(s *sent, txn int64, topic string, partition int32) {
 }
 
 func (in *instance) flush() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := patient(in.r.sending)
 	defer cancel()
 	return in.cl.Flush(ctx)
 }
@@ -190,7 +190,7 @@ func (in *instance) receive(txn int64) {
 func (in *instance) end(txn int64, commit bool) error {
 	in.r.rec.Add(h.Fact{Kind: h.EndAttempt, Who: in.who, Name: in.m.id, Txn: txn, Commit: commit})
 	f := h.Fact{Kind: h.EndReply, Who: in.who, Name: in.m.id, Txn: txn, Commit: commit, Outcome: h.OK}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := patient(in.r.sending)
 	defer cancel()
 	if !commit {
 		if err := in.cl.AbortBufferedRecords(ctx); err != nil {

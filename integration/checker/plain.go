@@ -24,11 +24,11 @@ func (r *run) plain(ctx context.Context, name string, topics []topic, every time
 			t := topics[random.IntN(len(topics))]
 			for range 1 + random.IntN(3) { // so that batches of several records and batches in flight together come up
 				rec := s.record(0, t.name, random.Int32N(t.partitions), "")
-				cl.Produce(context.Background(), rec, func(rec *kgo.Record, err error) { s.answered(0, rec, err) })
+				cl.Produce(r.sending, rec, func(rec *kgo.Record, err error) { s.answered(0, rec, err) })
 			}
 		}
 		if ctx.Err() != nil {
-			flush, cancel := context.WithTimeout(context.Background(), patience)
+			flush, cancel := patient(r.sending)
 			if err := cl.Flush(flush); err != nil {
 				r.note(who, "flush: %v", err)
 			}

@@ -140,7 +140,7 @@ func (x *roamer) deliver(data []byte, partition int32, values []string, twice bo
 			return true
 		}
 	}
-	for began := time.Now(); time.Since(began) < patience; {
+	for began := time.Now(); time.Since(began) < patience && x.r.sending.Err() == nil; {
 		if x.try(x.pick(), data, partition, values) {
 			return true
 		}
@@ -162,7 +162,7 @@ func (x *roamer) try(d *direct, data []byte, partition int32, values []string) b
 	p.Partition, p.Records = partition, data
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	resp, err := d.do(context.Background(), req)
+	resp, err := d.do(x.r.sending, req)
 	if err != nil {
 		return false
 	}

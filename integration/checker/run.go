@@ -18,8 +18,17 @@ import (
 	"wadi/integration/checker/judge"
 )
 
-// patience bounds single requests of clients that are to go on through faults.
-const patience = 60 * time.Second
+const (
+	// patience bounds single requests of clients that are to go on through faults.
+	patience = 60 * time.Second
+	// finish is how long clients may take to finish what they have begun when they are told to end.
+	finish = 20 * time.Second
+)
+
+// patient bounds one request of a client of those that may finish until ctx ends.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, patience)
+}
 
 // options of a run.
 type options struct {
@@ -52,6 +61,9 @@ type run struct {
 
 	owners []*mixed // of transactional ids
 	calm   chan struct{}
+
+	// sending and making end finish after producers and transforming groups were told to end.
+	sending, making context.Context
 
 	mu struct {
 		sync.Mutex
@@ -103,13 +115,16 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 		r.rec.Add(h.Fact{Kind: h.Plan, Name: name})
 	}
 	r.create()
-	sending, stopSending := context.WithCancel(context.Background())
-	making, stopMaking := context.WithCancel(context.Background())
+	var giveUpSending, giveUpMaking context.CancelFunc
+	r.sending, giveUpSending = context.WithCancel(context.Background())
+	r.making, giveUpMaking = context.WithCancel(context.Background())
+	sending, stopSending := context.WithCancel(r.sending)
+	making, stopMaking := context.WithCancel(r.making)
 	reading, stopReading := context.WithCancel(context.Background())
 	var senders, makers, readers sync.WaitGroup
 	t.Cleanup(func() {
-		stopSending()
-		stopMaking()
+		giveUpSending()
+		giveUpMaking()
 		stopReading()
 		senders.Wait()
 		makers.Wait()
@@ -126,10 +141,12 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	healed := time.Now()
 	r.probe(healed)
 	stopSending()
+	time.AfterFunc(finish, giveUpSending)
 	senders.Wait()
 	close(r.calm)
 	r.processed(healed)
 	stopMaking()
+	time.AfterFunc(finish, giveUpMaking)
 	makers.Wait()
 	r.settle(healed)
 	r.caughtUp(healed)

@@ -53,7 +53,7 @@ func (x *transform) open() error {
 	cl := session.Client()
 	ref := r.rec.Add(h.Fact{Kind: h.InitAttempt, Who: who, Name: x.id})
 	f := h.Fact{Kind: h.InitReply, Who: who, Name: x.id, Ref: ref, Outcome: h.OK}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := patient(x.r.making)
 	defer cancel()
 	if f.Producer, f.Epoch, err = cl.ProducerID(ctx); err != nil {
 		f.Outcome, f.Error = h.Unknown, err.Error()
@@ -126,7 +126,7 @@ func (x *transform) step(ctx context.Context) error {
 	}
 	txn := x.r.rec.NextTxn()
 	begun := h.Fact{Kind: h.Begin, Who: x.who, Name: x.id, Txn: txn, Limit: int64(limit), Generation: 2}
-	ask, done := context.WithTimeout(context.Background(), patience)
+	ask, done := patient(x.r.making)
 	defer done()
 	var err error
 	if begun.Producer, begun.Epoch, err = x.session.Client().ProducerID(ask); err != nil {
@@ -139,7 +139,7 @@ func (x *transform) step(ctx context.Context) error {
 		x.r.read(x.who, txn, txn, true, "", rec)
 		last[rec.Partition] = rec.Offset + 1
 		out := x.record(txn, x.to.name, x.random.Int32N(x.to.partitions), string(rec.Value))
-		x.session.Produce(context.Background(), out, func(rec *kgo.Record, err error) {
+		x.session.Produce(x.r.making, out, func(rec *kgo.Record, err error) {
 			x.answered(txn, rec, err)
 			s.Lock()
 			defer s.Unlock()
@@ -178,7 +178,7 @@ func (x *transform) end(txn int64, commit bool, last map[int32]int64) error {
 	}
 	x.r.rec.Add(h.Fact{Kind: h.EndAttempt, Who: x.who, Name: x.id, Txn: txn, Commit: commit})
 	f := h.Fact{Kind: h.EndReply, Who: x.who, Name: x.id, Txn: txn, Commit: commit, Outcome: h.OK}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := patient(x.r.making)
 	defer cancel()
 	committed, err := x.session.End(ctx, kgo.TransactionEndTry(commit))
 	switch {
