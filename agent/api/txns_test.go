@@ -391,3 +391,33 @@ func (c *cluster) applyFrom(id layout.Session, command *pb.Command) {
 		require.Equal(c.t, state.OK, r.Commands[0].Code)
 	}
 }
+
+// An agent that has not seen a transaction begin cannot tell its end from a late request, where clients keep their epoch. It
+// does nothing then, and has seen it when the client asks again.
+func TestEndOfWhatBeganElsewhere(t *testing.T) {
+	c := newCluster(t)
+	c.topic("a", 1)
+	k := c.dial()
+	p := newTxnProducer(t, k, "t")
+	begin := &pb.AddToTxn{ProducerId: p.id, ProducerEpoch: int32(p.epoch), Groups: []string{"g"}}
+	beganElsewhere := func() {
+		c.set(func() {
+			c.before = func() {
+				c.before = nil
+				c.applyFrom(9, &pb.Command{Base: c.position, Kind: &pb.Command_AddToTxn{AddToTxn: begin}})
+			}
+		})
+	}
+	for version := int16(0); version <= 4; version++ {
+		beganElsewhere()
+		require.Equal(t, []int16{16}, p.commitOffsets(version, "g", -1, "", positionOf("a", 0, 3, "")))
+		require.Equal(t, []int16{0}, p.commitOffsets(version, "g", -1, "", positionOf("a", 0, 3, "")))
+		require.Zero(t, p.end(version, true).ErrorCode)
+		require.Equal(t, int64(3), c.committed("g", "a"))
+		beganElsewhere()
+		require.Equal(t, kerr.CoordinatorNotAvailable.Code, p.end(version, true).ErrorCode)
+		status, _ := c.txnStatus("t")
+		require.Equal(t, state.TxnOngoing, status)
+		require.Zero(t, p.end(version, true).ErrorCode)
+	}
+}
