@@ -130,7 +130,7 @@ func TestLine83WhoMayCommit(t *testing.T) {
 }
 
 // Semantics line 66: what else happens to a group while a transaction holds positions of it. They are not lost on the way,
-// except with the group, and take their place when the transaction ends: a plain commit counts at once and is overtaken
+// except where they or the group are deleted, and take their place when the transaction ends: a plain commit counts at once and is overtaken
 // (Apache Kafka keeps the one that was sent last).
 func TestLine66WhileATransactionIsOpen(t *testing.T) {
 	t.Parallel()
@@ -160,5 +160,23 @@ func TestLine66WhileATransactionIsOpen(t *testing.T) {
 		gone()
 		x.ends(true)
 		gone()
+
+		group = t.Name() + " forgets"
+		require.Zero(t, commit(c, 9, commitRequest(group, to, 0, 3)))
+		x.moves(group, to, 0, 8)
+		x.moves(group, to, 1, 9)
+		forget := kmsg.NewPtrOffsetDeleteRequest()
+		forget.Group = group
+		in := kmsg.NewOffsetDeleteRequestTopic()
+		in.Topic = to.name
+		in.Partitions = append(in.Partitions, kmsg.NewOffsetDeleteRequestTopicPartition())
+		forget.Topics = append(forget.Topics, in)
+		deleted := ask[*kmsg.OffsetDeleteResponse](c, 0, forget)
+		require.Zero(t, deleted.ErrorCode)
+		require.Zero(t, deleted.Topics[0].Partitions[0].ErrorCode)
+		gone()
+		x.ends(true)
+		require.EqualValues(t, -1, committed(c, group, to, 0).Offset)
+		require.EqualValues(t, 9, committed(c, group, to, 1).Offset, "the other partition's")
 	})
 }
