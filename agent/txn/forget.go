@@ -11,10 +11,11 @@ import (
 	"wadi/metadata/state"
 )
 
-// forget looks for what nobody uses any more, until ctx ends.
+// forget looks for what nobody uses any more, until ctx ends. It begins soon, or agents that are restarted often would
+// never come to it.
 func (k *Keeper) forget(ctx context.Context) {
 	clock := wallclock.New(k.o.Date)
-	ids, producers := time.NewTicker(k.o.ForgetEvery), time.NewTicker(producersEvery)
+	ids, producers := time.NewTimer(min(k.o.ForgetEvery, firstForget)), time.NewTimer(firstForget)
 	defer ids.Stop()
 	defer producers.Stop()
 	for {
@@ -23,8 +24,10 @@ func (k *Keeper) forget(ctx context.Context) {
 		select {
 		case <-ids.C:
 			err = k.forgetIDs(ctx, clock)
+			ids.Reset(k.o.ForgetEvery)
 		case <-producers.C:
 			what, err = "producers", k.forgetProducers(ctx, clock)
+			producers.Reset(producersEvery)
 		case <-ctx.Done():
 			return
 		}
@@ -72,6 +75,9 @@ func (k *Keeper) forgetIDs(ctx context.Context, clock *wallclock.Clock) error {
 	}
 	return nil
 }
+
+// firstForget is when an agent that has started looks first for what nobody uses.
+const firstForget = time.Minute
 
 // Bounds of one look through partitions while State is held, and of what one command names.
 const (
