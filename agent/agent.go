@@ -227,7 +227,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		View: p.view, Session: p.session, Routing: txnRouting{routing}, Tenure: held,
 		OnEnd: func(how string) { m.TransactionsEnded.WithLabelValues(how).Inc() },
 	})
-	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, txnRouting{routing}, held))
+	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, keeperRouting{routing}, held))
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
 		Ingest: p.ingest, Log: p.log, Groups: p.groups, Txns: p.txns,

@@ -24,15 +24,12 @@ type routing struct {
 }
 
 // A list is good for routingAge. Before a client is sent away it is made anew: an agent that has just become ready
-// coordinates at once. Who asks for thousands of names does not have it made for each.
-const (
-	routingAge = 20 * time.Millisecond
-	freshAge   = time.Millisecond
-)
+// coordinates at once.
+const routingAge = 20 * time.Millisecond
 
 // ask shows the list, and a new one when the answer to it was no.
 func (r *routing) ask(good func(self int32, brokers []api.Broker) bool) {
-	for _, age := range []time.Duration{routingAge, freshAge} {
+	for _, age := range []time.Duration{routingAge, 0} {
 		self, brokers, _ := r.list(age)
 		if good(self, brokers) {
 			return

@@ -18,10 +18,7 @@ type txnRouting struct{ *routing }
 func (r txnRouting) Rank(id string) int {
 	rank := -1
 	r.ask(func(self int32, brokers []api.Broker) bool {
-		rank = -1
-		if self >= 0 && len(brokers) > 0 {
-			rank = api.TxnRank(id, brokers, self)
-		}
+		rank = rankOf(id, self, brokers)
 		return rank == 0
 	})
 	return rank
@@ -36,6 +33,22 @@ func txnConfigs(c config.Txns) map[string]int {
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": c.AbortIntervalMs,
 		"transaction.remove.expired.transaction.cleanup.interval.ms":  c.RemoveIntervalMs,
 	}
+}
+
+// keeperRouting is txnRouting for who asks for thousands of ids and sends nobody away: a list of a moment ago will do.
+type keeperRouting struct{ *routing }
+
+// Rank implements txn.Routing.
+func (r keeperRouting) Rank(id string) int {
+	self, brokers, _ := r.list(routingAge)
+	return rankOf(id, self, brokers)
+}
+
+func rankOf(id string, self int32, brokers []api.Broker) int {
+	if self < 0 || len(brokers) == 0 {
+		return -1
+	}
+	return api.TxnRank(id, brokers, self)
 }
 
 func keeperOptions(o Options, p *parts, routing txn.Routing, held *tenure.Tenure) txn.KeeperOptions {
