@@ -81,15 +81,8 @@ func (a *agent) start(ready string) {
 	})
 }
 
-// restart starts it again and waits until it is ready, as its operations endpoint says.
-func (a *agent) restart() {
-	a.t.Helper()
-	a.start("")
-	a.awaitReady()
-}
-
-func (a *agent) awaitReady() {
-	a.t.Helper()
+// ready waits until it serves, as its operations endpoint says; false when that takes too long.
+func (a *agent) ready() bool {
 	client := http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
 	for began := time.Now(); time.Since(began) < patience; time.Sleep(50 * time.Millisecond) {
@@ -99,10 +92,10 @@ func (a *agent) awaitReady() {
 		}
 		resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {
-			return
+			return true
 		}
 	}
-	a.t.Errorf("agent %s is not ready after %v:\n%s", a.name, patience, a.run.Output())
+	return false
 }
 
 // alive reports whether the process runs.

@@ -37,6 +37,20 @@ type nemesis struct {
 	r      *run
 	w      *wadi
 	random *rand.Rand
+	broken bool // an agent did not come back: that is the finding
+}
+
+// ready waits until agents serve again.
+func (n *nemesis) ready(agents ...*agent) {
+	for _, a := range agents {
+		if n.broken || a.ready() {
+			continue
+		}
+		n.broken = true
+		n.r.rec.Add(h.Fact{
+			Kind: h.Probe, Value: "L1", Name: "agent " + a.name + " serves again", Outcome: h.Refused, Error: a.run.Output(),
+		})
+	}
 }
 
 // disturb goes through all faults, in an order that the seed gives, again and again until the context ends.
@@ -48,7 +62,7 @@ func (n *nemesis) disturb(ctx context.Context) {
 	for ctx.Err() == nil {
 		n.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 		for _, fault := range list {
-			if !pause(ctx, time.Duration(1000+n.random.IntN(1000))*time.Millisecond) || n.r.t.Failed() {
+			if !pause(ctx, time.Duration(1000+n.random.IntN(1000))*time.Millisecond) || n.broken {
 				return
 			}
 			n.one(ctx, fault)
@@ -109,9 +123,7 @@ func (n *nemesis) restart(agents []*agent) {
 	for _, a := range agents {
 		a.start("")
 	}
-	for _, a := range agents {
-		a.awaitReady()
-	}
+	n.ready(agents...)
 }
 
 // frozenFor is longer than a lease lasts.
@@ -122,7 +134,7 @@ func (n *nemesis) freeze(a *agent) bool {
 	time.Sleep(frozenFor)
 	was := a.frozen()
 	a.signal(syscall.SIGCONT)
-	a.awaitReady()
+	n.ready(a)
 	return was
 }
 
@@ -136,7 +148,7 @@ func (n *nemesis) stopAt(a *agent, point string) bool {
 	time.Sleep(frozenFor)
 	was := a.frozen()
 	a.signal(syscall.SIGCONT)
-	a.awaitReady()
+	n.ready(a)
 	return was
 }
 
@@ -223,7 +235,7 @@ func (n *nemesis) startWithoutEtcd(a *agent) bool {
 	}
 	n.r.rec.Add(f)
 	if alive {
-		a.awaitReady()
+		n.ready(a)
 	}
 	return gone
 }
@@ -234,7 +246,5 @@ func (n *nemesis) run(ctx context.Context) {
 	n.r.network(ctx, &all)
 	n.disturb(ctx)
 	all.Wait()
-	for _, a := range n.w.agents {
-		a.awaitReady()
-	}
+	n.ready(n.w.agents...)
 }
