@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,7 +23,7 @@ import (
 func (a *API) txnOffsetCommit(ctx context.Context, req *server.Request) (kmsg.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, txnTimeout)
 	defer cancel()
-	c := &txnCommitting{api: a, version: req.Version, body: req.Body.(*kmsg.TxnOffsetCommitRequest)}
+	c := &txnCommitting{api: a, version: req.Version, body: req.Body.(*kmsg.TxnOffsetCommitRequest), arrived: time.Now()}
 	c.body.Topics = slices.DeleteFunc(c.body.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 }) // left out, as in Kafka
 	a.twice(ctx, c.find)
 	if c.left > 0 {
@@ -36,6 +37,7 @@ type txnCommitting struct {
 	api     *API
 	version int16
 	body    *kmsg.TxnOffsetCommitRequest
+	arrived time.Time
 	base    int64
 	command *pb.CommitOffsets
 	resp    *kmsg.TxnOffsetCommitResponse
@@ -44,9 +46,18 @@ type txnCommitting struct {
 	left    int                                           // partitions that exist
 }
 
-// find fills in which partitions do not exist, and the command with the others.
+// baseWithin is how late State's position may be taken for the one at which a request arrived. It must stay below the
+// time after which clients give a request up, for then they may begin their next transaction.
+const baseWithin = time.Second
+
+// find fills in which partitions do not exist, and the command with the others. Below version 5 the coordinator of the
+// transactional id, another agent perhaps, has just told the client that the group is in its transaction. Where State
+// does not show that yet, it is as good as missing: its position would be that of a request from before the transaction.
 func (c *txnCommitting) find(s *state.State, barrier error) (missing bool) {
-	c.base = s.Position()
+	if c.base == 0 || time.Since(c.arrived) < baseWithin {
+		c.base = s.Position()
+	}
+	missing = c.version < 5 && !c.registered(s)
 	c.command = &pb.CommitOffsets{
 		Group: own(c.body.Group), Generation: c.body.Generation, Member: own(c.body.MemberID), InstanceId: ownPtr(c.body.InstanceID),
 	}
@@ -87,6 +98,12 @@ func (c *txnCommitting) find(s *state.State, barrier error) (missing bool) {
 		c.command.Metadata = nil
 	}
 	return missing
+}
+
+// registered reports whether the group is in the open transaction.
+func (c *txnCommitting) registered(s *state.State) bool {
+	t := s.Txn(c.body.TransactionalID)
+	return t != nil && t.Status == state.TxnOngoing && slices.Contains(t.Groups(), c.body.Group)
 }
 
 // commit proposes what is left, several commands one after the other where one does not hold it. Who commits is judged

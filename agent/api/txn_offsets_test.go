@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -176,4 +177,31 @@ func TestUnstableOffsets(t *testing.T) {
 	codes, offsets := fetch(8, true, false)
 	require.Equal(t, []int16{0, 0}, codes)
 	require.Equal(t, []int64{6, 6}, offsets)
+}
+
+// The coordinator of the transactional id has registered the group, and this view has not applied that yet: a barrier
+// brings it, so that clients that keep their epoch need not ask again.
+func TestTxnOffsetCommitOfAViewBehind(t *testing.T) {
+	c := newCluster(t)
+	c.topic("a", 1)
+	p := newTxnProducer(t, c.dial(), "t")
+	begin := &pb.AddToTxn{ProducerId: p.id, ProducerEpoch: int32(p.epoch), Groups: []string{"g"}}
+	for version := int16(0); version <= 4; version++ {
+		c.set(func() {
+			c.lagging = append(c.lagging, func() {
+				c.set(func() { c.applyFrom(9, &pb.Command{Base: c.position, Kind: &pb.Command_AddToTxn{AddToTxn: begin}}) })
+			})
+		})
+		require.Equal(t, []int16{0}, p.commitOffsets(version, "g", -1, "", positionOf("a", 0, int64(version), "")))
+		require.Zero(t, p.end(4, true).ErrorCode)
+		require.Equal(t, int64(version), c.committed("g", "a"))
+	}
+
+	// A barrier that took long may bring a transaction that the request does not know of.
+	late := &txnCommitting{api: &API{}, version: 4, body: kmsg.NewPtrTxnOffsetCommitRequest(), base: 1, arrived: time.Now().Add(-2 * baseWithin)}
+	c.Read(func(s *state.State) { late.find(s, nil) })
+	require.EqualValues(t, 1, late.base)
+	late.arrived = time.Now()
+	c.Read(func(s *state.State) { late.find(s, nil) })
+	require.Equal(t, c.position, late.base)
 }
