@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // byHand commits offsets of a group in transactions, request by request, and holds each transaction open for a while

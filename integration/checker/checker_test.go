@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"wadi/integration/binary"
-	"wadi/integration/checker/history"
-	"wadi/integration/checker/judge"
+	"wadi/integration/history"
+	"wadi/integration/history/judge"
 	"wadi/integration/kafka"
 )
 

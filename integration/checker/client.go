@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // client makes a franz-go client with a line of its own.

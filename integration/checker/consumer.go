@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	h "wadi/integration/checker/history"
-	"wadi/integration/checker/judge"
+	h "wadi/integration/history"
+	"wadi/integration/history/judge"
 )
 
 // assigned is a consumer by assignment from the start of everything, which is to keep up.

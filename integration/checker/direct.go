@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // direct asks one broker alone, whoever leads what.

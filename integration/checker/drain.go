@@ -9,8 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	h "wadi/integration/checker/history"
-	"wadi/integration/checker/judge"
+	h "wadi/integration/history"
+	"wadi/integration/history/judge"
 )
 
 // budget is how long after the healing everything must have been read.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // mixed is the owner of one transactional id: transactions that send to several partitions and poll, end either way, are

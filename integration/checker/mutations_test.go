@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"wadi/integration/checker/judge"
+	"wadi/integration/history/judge"
 )
 
 var mutate = flag.Bool("mutations", false, "check that planted defects are found (minutes)")

@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 
 	"wadi/integration/checker/halt"
 )

@@ -15,8 +15,8 @@ import (
 
 	"wadi/integration/delay"
 
-	h "wadi/integration/checker/history"
-	"wadi/integration/checker/judge"
+	h "wadi/integration/history"
+	"wadi/integration/history/judge"
 )
 
 // The faults of the network, as they are planned, recorded and counted.

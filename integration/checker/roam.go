@@ -12,7 +12,7 @@ import (
 
 	"wadi/internal/batch"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // roamer (F17) is an idempotent producer made by hand. It has five batches on their way, sends each to brokers of its own

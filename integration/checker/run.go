@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	h "wadi/integration/checker/history"
-	"wadi/integration/checker/judge"
+	h "wadi/integration/history"
+	"wadi/integration/history/judge"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"wadi/integration/binary"
-	"wadi/integration/checker/judge"
+	"wadi/integration/history/judge"
 )
 
 var soak = flag.Duration("soak", 0, "go on with runs for so long")

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // oldVersions are those of a client of transaction version 1.

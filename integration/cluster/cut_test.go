@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"wadi/integration/history"
+	"wadi/integration/history/plain"
 )
 
 // TestCuts cuts one agent off from etcd, then from the store, while the others go on.
@@ -33,10 +33,10 @@ func TestCuts(t *testing.T) {
 
 // cutFromEtcd: F6. The agent goes on with reads below its watermark, acknowledges nothing, and recovers by itself.
 func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
-	topic, raw, h := newTopic(t, c, "cut-from-etcd-"+a.Name, 1), NewRaw(t, a), history.New()
+	topic, raw, h := newTopic(t, c, "cut-from-etcd-"+a.Name, 1), NewRaw(t, a), plain.New()
 	ctx := within(t, 60*time.Second)
 	for i := range int64(3) {
-		sent := h.Attempt("before", topic.Log(0), history.Record{Value: []byte(fmt.Sprint("before", i))})
+		sent := h.Attempt("before", topic.Log(0), plain.Record{Value: []byte(fmt.Sprint("before", i))})
 		offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, fmt.Sprint("before", i)), 5*time.Second)
 		if err != nil || offset != i {
 			t.Fatalf("offset %d, %v", offset, err)
@@ -49,7 +49,7 @@ func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
 		cut := time.Now()
 		for n := 0; time.Since(cut) < 3*c.TTL; n++ {
 			value := fmt.Sprint("during", n)
-			sent := h.Attempt("during", topic.Log(0), history.Record{Value: []byte(value)})
+			sent := h.Attempt("during", topic.Log(0), plain.Record{Value: []byte(value)})
 			offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, value), 300*time.Millisecond)
 			switch {
 			case err == nil:
@@ -94,13 +94,13 @@ func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
 }
 
 // recovers: Bufstream's second bug. The agent takes writes again soon after the fault, without a restart.
-func recovers(t *testing.T, l *Load, h *history.History, topic Topic, raw *Raw, a *Agent) {
+func recovers(t *testing.T, l *Load, h *plain.History, topic Topic, raw *Raw, a *Agent) {
 	t.Helper()
 	ctx := within(t, 30*time.Second)
 	began := time.Now()
 	for n := 0; ; n++ {
 		value := fmt.Sprint("after", began.UnixNano(), n)
-		sent := h.Attempt("after", topic.Log(0), history.Record{Value: []byte(value)})
+		sent := h.Attempt("after", topic.Log(0), plain.Record{Value: []byte(value)})
 		offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, value), time.Second)
 		if err == nil {
 			sent.Acked(offset)
@@ -120,7 +120,7 @@ func recovers(t *testing.T, l *Load, h *history.History, topic Topic, raw *Raw, 
 }
 
 // readAll reads partition 0 through the last agent.
-func readAll(t *testing.T, c *Cluster, topic Topic, into *history.Reader) {
+func readAll(t *testing.T, c *Cluster, topic Topic, into *plain.Reader) {
 	t.Helper()
 	ctx := within(t, 20*time.Second)
 	raw := NewRaw(t, c.Agents[len(c.Agents)-1])
@@ -134,7 +134,7 @@ func readAll(t *testing.T, c *Cluster, topic Topic, into *history.Reader) {
 			t.Fatalf("fetch at %d of %d: %v, %v", next, end, err, fp.Err)
 		}
 		for _, r := range fp.Records {
-			into.Read(topic.Log(0), r.Offset, history.Record{Key: r.Key, Value: r.Value})
+			into.Read(topic.Log(0), r.Offset, plain.Record{Key: r.Key, Value: r.Value})
 			next = r.Offset + 1
 		}
 	}
@@ -143,13 +143,13 @@ func readAll(t *testing.T, c *Cluster, topic Topic, into *history.Reader) {
 // cutFromStore: F7. What needs an object fails retriably or times out, what fits into a journal entry goes on.
 func cutFromStore(t *testing.T, c *Cluster, l *Load, a *Agent) {
 	small, large := newTopic(t, c, "small-"+a.Name, 1), newTopic(t, c, "large-"+a.Name, 1)
-	raw, h, ctx := NewRaw(t, a), history.New(), within(t, 60*time.Second)
+	raw, h, ctx := NewRaw(t, a), plain.New(), within(t, 60*time.Second)
 	filler := strings.Repeat(".", 40<<10)
 	survive(t, l, "cut "+a.Name+" off from the store", stuck, func() {
 		a.ToStore.Cut()
 		for n := range 5 {
 			value := fmt.Sprint("inline", n)
-			sent := h.Attempt("small", small.Log(0), history.Record{Value: []byte(value)})
+			sent := h.Attempt("small", small.Log(0), plain.Record{Value: []byte(value)})
 			offset, err := raw.Produce(ctx, small, 0, oneBatch(t, -1, -1, -1, value), 2*time.Second)
 			if err != nil || offset != int64(n) {
 				t.Errorf("inline produce while cut off from the store: offset %d, %v", offset, err)
@@ -158,7 +158,7 @@ func cutFromStore(t *testing.T, c *Cluster, l *Load, a *Agent) {
 			}
 			sent.Acked(offset)
 			value = fmt.Sprint("object", n, filler)
-			sent = h.Attempt("large", large.Log(0), history.Record{Value: []byte(value)})
+			sent = h.Attempt("large", large.Log(0), plain.Record{Value: []byte(value)})
 			offset, err = raw.Produce(ctx, large, 0, oneBatch(t, -1, -1, -1, value), 500*time.Millisecond)
 			sent.Unknown()
 			if !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.NotLeaderForPartition) || offset != -1 {
@@ -192,7 +192,7 @@ func etcdPaused(t *testing.T, c *Cluster, l *Load) {
 
 // severed: what was connected is dead and nobody says so, as after a firewall's restart.
 func severed(t *testing.T, c *Cluster, l *Load, a *Agent) {
-	topic, raw, h := newTopic(t, c, "severed-"+a.Name, 1), NewRaw(t, a), history.New()
+	topic, raw, h := newTopic(t, c, "severed-"+a.Name, 1), NewRaw(t, a), plain.New()
 	survive(t, l, "sever "+a.Name+" from etcd", stuck, func() { a.ToEtcd.Sever() })
 	recovers(t, l, h, topic, raw, a)
 	survive(t, l, "sever "+a.Name+" from the store", stuck, func() {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"wadi/integration/history"
+	"wadi/integration/history/plain"
 )
 
 // LoadOptions shape a Load. Zero values take the defaults that the fields name.
@@ -29,14 +29,14 @@ type LoadOptions struct {
 // Load is clients at work: idempotent franz-go producers with their defaults, a franz-go consumer by assignment that
 // goes where the metadata sends it, and one reader for each agent that asks this agent alone. Everything is recorded.
 type Load struct {
-	History *history.History
+	History *plain.History
 	Topic   Topic
 	c       *Cluster
 	t       testing.TB
 	o       LoadOptions
 
 	producers []*producer
-	reads     []*history.Pulse // of each partition
+	reads     []*plain.Pulse // of each partition
 	consumed  sync.Map         // partition -> next offset of the consumer
 	stop      context.CancelFunc
 	stopReads context.CancelFunc
@@ -47,13 +47,13 @@ type Load struct {
 type producer struct {
 	name   string
 	client *kgo.Client
-	acks   []*history.Pulse // of each partition
+	acks   []*plain.Pulse // of each partition
 }
 
-func pulses(n int32) []*history.Pulse {
-	list := make([]*history.Pulse, n)
+func pulses(n int32) []*plain.Pulse {
+	list := make([]*plain.Pulse, n)
 	for i := range list {
-		list[i] = history.NewPulse()
+		list[i] = plain.NewPulse()
 	}
 	return list
 }
@@ -70,7 +70,7 @@ func StartLoad(c *Cluster, topic Topic, o LoadOptions) *Load {
 	if o.Large == 0 {
 		o.Large = 8
 	}
-	l := &Load{History: history.New(), Topic: topic, c: c, t: c.t, o: o, reads: pulses(topic.Partitions)}
+	l := &Load{History: plain.New(), Topic: topic, c: c, t: c.t, o: o, reads: pulses(topic.Partitions)}
 	sending, stop := context.WithCancel(context.Background())
 	reading, stopReads := context.WithCancel(context.Background())
 	l.stop, l.stopReads = stop, stopReads
@@ -185,7 +185,7 @@ func (l *Load) consume(ctx context.Context) {
 }
 
 // follow reads one partition from one agent for as long as it answers, and goes on when it does again.
-func (l *Load) follow(ctx context.Context, raw *Raw, reader *history.Reader, partition int32) {
+func (l *Load) follow(ctx context.Context, raw *Raw, reader *plain.Reader, partition int32) {
 	log := l.Topic.Log(partition)
 	for next := int64(0); ctx.Err() == nil; {
 		fp, err := raw.Fetch(ctx, l.Topic, partition, next, 500*time.Millisecond)
@@ -209,14 +209,14 @@ func (l *Load) follow(ctx context.Context, raw *Raw, reader *history.Reader, par
 
 // Stalls are the longest times since the last call in which a producer had no acknowledgement from a partition, and the
 // consumer no record of one.
-func (l *Load) Stalls() (acks, reads history.Gap) {
+func (l *Load) Stalls() (acks, reads plain.Gap) {
 	for _, p := range l.producers {
 		acks = longest(acks, p.acks)
 	}
 	return acks, longest(reads, l.reads)
 }
 
-func longest(g history.Gap, list []*history.Pulse) history.Gap {
+func longest(g plain.Gap, list []*plain.Pulse) plain.Gap {
 	for _, x := range list {
 		if other := x.Take(); other.Length > g.Length {
 			g = other
@@ -230,7 +230,7 @@ func longest(g history.Gap, list []*history.Pulse) history.Gap {
 func (l *Load) Flowing(within time.Duration) {
 	l.t.Helper()
 	began := time.Now()
-	wait := func(who string, list []*history.Pulse) {
+	wait := func(who string, list []*plain.Pulse) {
 		for i, x := range list {
 			for x.Since() > time.Since(began) {
 				if time.Since(began) > within {
@@ -247,7 +247,7 @@ func (l *Load) Flowing(within time.Duration) {
 }
 
 // Finish ends the producers, waits for all their answers, reads everything back from every agent, and judges.
-func (l *Load) Finish() history.Verdict {
+func (l *Load) Finish() plain.Verdict {
 	l.t.Helper()
 	l.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
@@ -258,7 +258,7 @@ func (l *Load) Finish() history.Verdict {
 			l.t.Errorf("%s still waits for %d answers: %v", p.name, p.client.BufferedProduceRecords(), err)
 		}
 	}
-	var drains []*history.Reader
+	var drains []*plain.Reader
 	for _, a := range l.c.Agents {
 		drains = append(drains, l.drain(ctx, a))
 	}
@@ -273,7 +273,7 @@ func (l *Load) Finish() history.Verdict {
 }
 
 // drain reads every partition from 0 to its end through one agent.
-func (l *Load) drain(ctx context.Context, a *Agent) *history.Reader {
+func (l *Load) drain(ctx context.Context, a *Agent) *plain.Reader {
 	l.t.Helper()
 	raw, reader := NewRaw(l.t, a), l.History.Reader("the last reader of "+a.Name)
 	for i := range l.Topic.Partitions {

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"wadi/integration/history"
+	"wadi/integration/history/plain"
 )
 
 // Raw sends requests to one agent, each once, whatever the metadata says about who leads what. It is safe for
@@ -51,9 +51,9 @@ type Topic struct {
 	Partitions int32
 }
 
-// Log names a partition of this life in a history.
-func (t Topic) Log(partition int32) history.Partition {
-	return history.Partition{Topic: fmt.Sprintf("%s-%x", t.Name, t.ID[:4]), Index: partition}
+// Log names a partition of this life in a plain.
+func (t Topic) Log(partition int32) plain.Partition {
+	return plain.Partition{Topic: fmt.Sprintf("%s-%x", t.Name, t.ID[:4]), Index: partition}
 }
 
 // Create creates a topic. The error wraps a kerr.Error where the agent refused.
@@ -173,11 +173,11 @@ func (r *Raw) ProducerID(ctx context.Context) (int64, int16, error) {
 	return got.ProducerID, got.ProducerEpoch, kerr.ErrorForCode(got.ErrorCode)
 }
 
-// Recorded is a client's record in the form of a history.
-func Recorded(r *kgo.Record) history.Record {
-	out := history.Record{Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli()}
+// Recorded is a client's record in the form of a plain.
+func Recorded(r *kgo.Record) plain.Record {
+	out := plain.Record{Key: r.Key, Value: r.Value, Timestamp: r.Timestamp.UnixMilli()}
 	for _, h := range r.Headers {
-		out.Headers = append(out.Headers, history.Header{Key: h.Key, Value: h.Value})
+		out.Headers = append(out.Headers, plain.Header{Key: h.Key, Value: h.Value})
 	}
 	return out
 }

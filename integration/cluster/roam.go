@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"wadi/integration/history"
+	"wadi/integration/history/plain"
 	"wadi/internal/batch"
 )
 
@@ -18,8 +18,8 @@ import (
 // one behind the other in the order of their sequences. It knows better than any real client where that goes wrong,
 // because it is alone on its partition and so can tell each batch's offset beforehand.
 type Roamer struct {
-	Acks    *history.Pulse
-	History *history.History
+	Acks    *plain.Pulse
+	History *plain.History
 
 	t       testing.TB
 	topic   Topic
@@ -47,7 +47,7 @@ const (
 func Roam(t testing.TB, c *Cluster, topic Topic, seed uint64) *Roamer {
 	t.Helper()
 	r := &Roamer{
-		Acks: history.NewPulse(), History: history.New(), t: t, topic: topic,
+		Acks: plain.NewPulse(), History: plain.New(), t: t, topic: topic,
 	}
 	r.mu.random = rand.New(rand.NewPCG(seed, 0))
 	for _, a := range c.Agents {
@@ -78,10 +78,10 @@ func (r *Roamer) run(ctx context.Context) {
 		}
 		size := 1 + n%3
 		records := make([]batch.Record, size)
-		sent := make([]*history.Send, size)
+		sent := make([]*plain.Send, size)
 		for i := range records {
 			records[i] = batch.Record{Value: fmt.Appendf(nil, "roam-%d-%d", n, i), Timestamp: time.Now().UnixMilli()}
-			sent[i] = r.History.Attempt("roamer", r.topic.Log(0), history.Record{Value: records[i].Value})
+			sent[i] = r.History.Attempt("roamer", r.topic.Log(0), plain.Record{Value: records[i].Value})
 		}
 		data, err := r.build(sequence, records)
 		if err != nil {
@@ -111,7 +111,7 @@ func (r *Roamer) build(sequence int32, records []batch.Record) ([]byte, error) {
 }
 
 // deliver tries until the batch is acknowledged, also when the roamer is told to stop: it leaves no gap behind.
-func (r *Roamer) deliver(data []byte, base int64, sent []*history.Send) {
+func (r *Roamer) deliver(data []byte, base int64, sent []*plain.Send) {
 	var last error
 	for began := time.Now(); time.Since(began) < roamGiveUp; {
 		r.mu.Lock()
@@ -141,13 +141,13 @@ func (r *Roamer) deliver(data []byte, base int64, sent []*history.Send) {
 }
 
 // Finish stops, waits for all acknowledgements, reads everything back from every agent, and judges.
-func (r *Roamer) Finish() history.Verdict {
+func (r *Roamer) Finish() plain.Verdict {
 	r.t.Helper()
 	r.stop()
 	r.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	var drains []*history.Reader
+	var drains []*plain.Reader
 	for _, raw := range r.raw {
 		reader := r.History.Reader("the last reader of " + raw.name)
 		drains = append(drains, reader)
@@ -158,7 +158,7 @@ func (r *Roamer) Finish() history.Verdict {
 				break
 			}
 			for _, x := range fp.Records {
-				reader.Read(r.topic.Log(0), x.Offset, history.Record{Key: x.Key, Value: x.Value})
+				reader.Read(r.topic.Log(0), x.Offset, plain.Record{Key: x.Key, Value: x.Value})
 				next = x.Offset + 1
 			}
 		}

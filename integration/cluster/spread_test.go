@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"wadi/integration/history"
+	"wadi/integration/history/plain"
 )
 
 // spreadProducer: successive sequences of one producer go to different agents, several on their way at a time. The
@@ -21,7 +21,7 @@ func spreadProducer(t *testing.T, c *Cluster, raw []*Raw) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := history.New()
+	h := plain.New()
 	const inFlight = 5
 	var sequence int32
 	var want int64
@@ -29,10 +29,10 @@ func spreadProducer(t *testing.T, c *Cluster, raw []*Raw) {
 		var wg sync.WaitGroup
 		for i := range inFlight {
 			records := 1 + (round+i)%3
-			values, sent := make([]string, records), make([]*history.Send, records)
+			values, sent := make([]string, records), make([]*plain.Send, records)
 			for j := range values {
 				values[j] = fmt.Sprintf("spread-%d-%d-%d", round, i, j)
-				sent[j] = h.Attempt("spread", topic.Log(0), history.Record{Value: []byte(values[j])})
+				sent[j] = h.Attempt("spread", topic.Log(0), plain.Record{Value: []byte(values[j])})
 			}
 			b, base, r := oneBatch(t, pid, epoch, sequence, values...), want, raw[(round*inFlight+i)%3]
 			sequence += int32(records)
@@ -63,7 +63,7 @@ func spreadProducer(t *testing.T, c *Cluster, raw []*Raw) {
 			t.Fatalf("fetch at %d of %d: %v, %v", next, want, err, fp.Err)
 		}
 		for _, r := range fp.Records {
-			drain.Read(topic.Log(0), r.Offset, history.Record{Key: r.Key, Value: r.Value})
+			drain.Read(topic.Log(0), r.Offset, plain.Record{Key: r.Key, Value: r.Value})
 			next = r.Offset + 1
 		}
 	}

@@ -1,8 +1,8 @@
-// Package history records what clients of a cluster attempted, what was acknowledged to them and what they read, and
-// judges it afterwards by the invariants of docs/invariants.md: I1 to I4, I8, I10 and I11. It knows no client library
-// and no broker; tests of every kind feed it.
+// Package history holds what clients of a cluster, and who disturbs it, know of a run: attempts, acknowledgements, reads,
+// ends of transactions, committed offsets, owners, faults, each a fact of its own with a logical and a monotonic time. It
+// is data alone: package judge says what it amounts to, and package plain is a shorter way to record loads without
+// transactions. The tests of all three are here.
 //
-// Attempts, acknowledgements and reads are three facts. An attempt that failed, or was never answered, may appear in
-// the log or not; what was refused for good must not. Every value must be unique over the whole history: values are how
-// reads find their attempts.
+// An attempt that has neither Ack nor Fail may appear in a log or not, at any time. Values are unique over a history: a
+// read finds its attempt by its value.
 package history

@@ -1,145 +1,71 @@
-package history
+package history_test
 
 import (
-	"strings"
+	"bytes"
+	"reflect"
+	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
+
+	h "wadi/integration/history"
 )
 
-var p0 = Partition{"t", 0}
-
-func rec(value string) Record { return Record{Key: []byte("k"), Value: []byte(value), Timestamp: 7} }
-
-// good is a history with nothing wrong: two producers, three records, one of them never answered.
-func good() (*History, *Reader) {
-	h := New()
-	h.Attempt("a", p0, rec("a1")).Acked(0)
-	h.Attempt("b", p0, rec("b1")).Acked(1)
-	h.Attempt("a", p0, rec("a2"))
-	d := h.Reader("drain")
-	d.Read(p0, 0, rec("a1"))
-	d.Read(p0, 1, rec("b1"))
-	d.Read(p0, 2, rec("a2"))
-	return h, d
-}
-
-func TestGoodHistory(t *testing.T) {
-	h, d := good()
-	v := h.Judge(d)
-	if err := v.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if v.Attempts != 3 || v.Acked != 2 || v.Unknown != 1 || v.Read != 3 {
-		t.Fatal(v)
-	}
-	if err := New().Judge().Err(); err == nil {
-		t.Fatal("an empty history proves nothing")
-	}
-}
-
-// TestEachViolationIsFound: every invariant, broken in one way each, is named and nothing else is.
-func TestEachViolationIsFound(t *testing.T) {
-	for _, c := range []struct {
-		name, want, text string
-		spoil            func(h *History, d *Reader)
-	}{
-		{"lost below what was read", "I1", "did not read it", func(h *History, d *Reader) {
-			d.reads[p0].offsets = []int64{1, 2}
-		}},
-		{"never read", "I2", "did not read it", func(h *History, _ *Reader) { h.Attempt("a", p0, rec("x")).Acked(3) }},
-		{"two values at an offset", "I3", "offset 1 holds", func(h *History, _ *Reader) {
-			h.Reader("other").Read(p0, 1, rec("a2"))
-		}},
-		{"doubled", "I4", "is at offsets [1 3]", func(_ *History, d *Reader) { d.Read(p0, 3, rec("b1")) }},
-		{"acknowledged elsewhere", "I3", "offset 0 holds", func(h *History, _ *Reader) {
-			h.sends[2].Acked(0) // the spurious offset 0
-		}},
-		{"acknowledged without offset", "I4", "without an offset", func(h *History, _ *Reader) {
-			h.sends[2].Acked(-1)
-		}},
-		{"refused and there", "I5", "was refused and is at offset 2", func(h *History, _ *Reader) { h.sends[2].Refused() }},
-		{"reordered", "I8", `sent "c1"... (offset 4) before "c2"... (offset 3)`, func(h *History, d *Reader) {
-			h.Attempt("c", p0, rec("c1"))
-			h.Attempt("c", p0, rec("c2"))
-			d.Read(p0, 3, rec("c2"))
-			d.Read(p0, 4, rec("c1"))
-		}},
-		{"reader jumps back", "I8", "read offset 0 after 2", func(_ *History, d *Reader) { d.Read(p0, 0, rec("a1")) }},
-		{"reader skips", "I8", "skipped", func(h *History, _ *Reader) {
-			r := h.Reader("other")
-			r.Read(p0, 0, rec("a1"))
-			r.Read(p0, 2, rec("a2"))
-		}},
-		{"from nowhere", "I10", "which nobody sent", func(_ *History, d *Reader) { d.Read(p0, 3, rec("zz")) }},
-		{"changed key", "I10", "changed", func(h *History, _ *Reader) {
-			h.Attempt("a", p0, rec("x"))
-			h.Reader("other").Read(p0, 3, Record{Value: []byte("x"), Timestamp: 7})
-		}},
-		{"changed time", "I10", "timestamp", func(h *History, _ *Reader) {
-			h.Attempt("a", p0, rec("x"))
-			h.Reader("other").Read(p0, 3, Record{Key: []byte("k"), Value: []byte("x"), Timestamp: 8})
-		}},
-		{"wrong partition", "I10", "was sent to t/0", func(h *History, _ *Reader) {
-			h.Attempt("a", p0, rec("x"))
-			h.Reader("other").Read(Partition{"t", 1}, 0, rec("x"))
-		}},
-		{"watermark goes back", "I11", "and then", func(h *History, _ *Reader) {
-			r := h.Reader("other")
-			r.Marks(p0, 0, 3, 3)
-			r.Marks(p0, 0, 2, 2)
-		}},
-		{"stable above high", "I11", "last stable offset 4", func(h *History, _ *Reader) {
-			h.Reader("other").Marks(p0, 0, 4, 3)
-		}},
-		{"out of range", "I11", "out of range", func(h *History, d *Reader) { d.OutOfRange(p0, 1, 0) }},
-		{"end below an acknowledged offset", "I11", "told end 1", func(h *History, _ *Reader) { h.Ask("x", p0).Answer(1) }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h, d := good()
-			c.spoil(h, d)
-			v := h.Judge(d)
-			if len(v.Violations) == 0 {
-				t.Fatal("not found")
-			}
-			hit := false
-			for _, x := range v.Violations {
-				what := strings.ReplaceAll(x.What, `"...`, `"`)
-				hit = hit || x.Invariant == c.want && strings.Contains(what, strings.ReplaceAll(c.text, `"...`, `"`))
-			}
-			if !hit {
-				t.Fatalf("want %s %q, got %v", c.want, c.text, v.Violations)
-			}
-			if v.Err() == nil {
-				t.Fatal("no error")
+func TestFactsAreInTheOrderOfRecording(t *testing.T) {
+	r := h.New()
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 4096 {
+				r.Add(h.Fact{Kind: h.Ack, Partition: int32(g), Offset: int64(i)})
 			}
 		})
 	}
-}
-
-func TestOutOfRangeIsRightBelowTheLogStartAndBeyondTheEnd(t *testing.T) {
-	h, d := good()
-	d.OutOfRange(p0, 0, 1)
-	d.OutOfRange(p0, 9, 0)
-	if err := h.Judge(d).Err(); err != nil {
-		t.Fatal(err)
+	wg.Wait()
+	facts := r.Facts()
+	if len(facts) != 4*4096 || r.Len() != 4*4096 {
+		t.Fatal(len(facts), r.Len())
+	}
+	var last [4]int64
+	for i, f := range facts {
+		if f.N != int64(i+1) || i > 0 && f.At < facts[i-1].At {
+			t.Fatalf("fact %d is %+v", i, f)
+		}
+		if f.Offset != last[f.Partition] {
+			t.Fatalf("goroutine %d: %d where %d comes next", f.Partition, f.Offset, last[f.Partition])
+		}
+		last[f.Partition]++
 	}
 }
 
-func TestPulse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := NewPulse()
-		time.Sleep(time.Second)
-		p.Beat()
-		time.Sleep(3 * time.Second)
-		p.Beat()
-		time.Sleep(2 * time.Second)
-		if g := p.Take(); g.Length != 3*time.Second || g.Beats != 2 {
-			t.Fatal(g)
+func TestDumpAndLoad(t *testing.T) {
+	r := h.New()
+	r.Add(h.Fact{Kind: h.Attempt, Who: "a", Txn: r.NextTxn(), Topic: "t", Partition: 3, Value: "v", Sum: 1 << 63})
+	r.Add(h.Fact{Kind: h.Own, Name: "g", Partitions: []int32{1, 2}})
+	r.Add(h.Fact{Kind: h.EndReply, Commit: true, Outcome: h.Unknown, Error: "no answer", Offset: -1})
+	var b bytes.Buffer
+	if err := h.Dump(&b, r.Facts()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := h.Load(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, r.Facts()) {
+		t.Fatalf("%+v\n%+v", got, r.Facts())
+	}
+}
+
+func TestSum(t *testing.T) {
+	base := h.Sum([]byte("k"), []byte("v"), []h.Header{{"h", []byte("x")}})
+	for _, other := range []uint64{
+		h.Sum(nil, []byte("v"), []h.Header{{"h", []byte("x")}}), h.Sum([]byte("k"), []byte("w"), []h.Header{{"h", []byte("x")}}),
+		h.Sum([]byte("k"), []byte("v"), nil), h.Sum([]byte("k"), []byte("v"), []h.Header{{"h", nil}}),
+		h.Sum([]byte("kv"), []byte(""), []h.Header{{"h", []byte("x")}}),
+	} {
+		if other == base {
+			t.Fatal("two records have one sum")
 		}
-		time.Sleep(5 * time.Second)
-		if g := p.Take(); g.Length != 5*time.Second || g.Beats != 0 {
-			t.Fatal("the gap that lasts counts:", g)
-		}
-	})
+	}
+	if h.Sum([]byte("k"), []byte("v"), []h.Header{{"h", []byte("x")}}) != base {
+		t.Fatal("one record has two sums")
+	}
 }

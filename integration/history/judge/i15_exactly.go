@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // exactlyOnce: I15. What transactions made from a topic's records is, in the end, one visible record for each visible
 // record of it, whatever was aborted or killed. That one is missing counts when the run says that all were processed.

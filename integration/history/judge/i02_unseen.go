@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // nothingUnseen: I2. After everything healed, every acknowledged record is read within the budget.
 func nothingUnseen(x *index, r *Result) {

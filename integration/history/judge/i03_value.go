@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // oneValue: I3. Whoever acknowledges or reads an offset, on whatever broker, sees one value there.
 func oneValue(x *index, r *Result) {

@@ -3,10 +3,10 @@ package judge
 import (
 	"slices"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
-// order: I8. What a producer sent to a partition and has acknowledgements for lies in the order in which it was sent; who
+// order: I8. What a producer sent to a partition and was not told to have failed lies in the order in which it was sent; who
 // reads gets ascending offsets and leaves nothing out, but where it may jump: a seek, a rebalance, a rewind.
 //
 // A send that failed may come late: a request that nobody waits for any more is judged when it arrives.
@@ -28,19 +28,32 @@ func sendOrder(x *index, r *Result) {
 	}
 	last := map[stream]*send{}
 	for _, s := range x.sends {
-		if len(s.acks) == 0 {
+		at, ok := x.orderly(s)
+		if !ok {
 			continue
 		}
 		k := stream{s.attempt.Who, s.attempt.Log()}
 		if before := last[k]; before != nil {
 			r.judged("I8", 1)
-			if s.acks[0].Offset <= before.acks[0].Offset {
+			if was, _ := x.orderly(before); at <= was {
 				r.violation("I8", []int64{before.attempt.N, s.attempt.N}, "%s sent %s (offset %d) before %s (offset %d) to %s/%d", k.who,
-					brief(before.attempt.Value), before.acks[0].Offset, brief(s.attempt.Value), s.acks[0].Offset, k.log.Topic, k.log.Partition)
+					brief(before.attempt.Value), was, brief(s.attempt.Value), at, k.log.Topic, k.log.Partition)
 			}
 		}
 		last[k] = s
 	}
+}
+
+// orderly is the offset of a send that was acknowledged, or was never answered and appeared.
+func (x *index) orderly(s *send) (offset int64, ok bool) {
+	places := x.places[s.attempt.Value]
+	switch {
+	case len(s.acks) > 0:
+		return s.acks[0].Offset, true
+	case s.fail == nil && len(places) > 0:
+		return places[0].offset, true
+	}
+	return -1, false
 }
 
 // contents are the offsets that hold a value for readers of an isolation, ascending: what last readers of it got. What

@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // atomicity: I7. Of a transaction all is visible in the end or nothing, its records and its offsets; all when its commit
 // was acknowledged, nothing when its abort was.

@@ -3,7 +3,7 @@ package judge
 import (
 	"slices"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // index is a history, sorted by what it is about. Facts are in the order of N everywhere.

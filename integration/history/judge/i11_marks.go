@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // monotonicMarks: I11. Log start, last stable offset and high watermark do not go back for one client at one broker; an
 // end that was asked for counts all that was acknowledged, or told by any broker, before the question; an offset that

@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // oneOwner: I13. In one generation or epoch a partition has one owner; a member's generations do not go back; what is
 // committed under a generation after a later one was seen is refused.

@@ -1,4 +1,4 @@
-package judge
+package history_test
 
 import (
 	"slices"
@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
+	"wadi/integration/history/judge"
 )
 
 // story is a history under construction. Time goes on by a second with each fact.
@@ -77,10 +78,10 @@ func good(edit func(at string, s *story)) []h.Fact {
 	if edit == nil {
 		edit = func(string, *story) {}
 	}
-	for _, name := range []string{OneStep, "F1", "I1", "I7", "I12", "I14", "I15", "L1", "L3"} {
+	for _, name := range []string{judge.OneStep, "F1", "I1", "I7", "I12", "I14", "I15", "L1", "L3"} {
 		s.add(h.Fact{Kind: h.Plan, Name: name})
 	}
-	s.add(h.Fact{Kind: h.Seek, Who: "live", Topic: "in", Name: Live})
+	s.add(h.Fact{Kind: h.Seek, Who: "live", Topic: "in", Name: judge.Live})
 	s.send("p", 0, "in", "a1", "")
 	s.ack("p", "in", "a1", 0)
 	s.send("p", 0, "in", "a2", "")
@@ -114,7 +115,7 @@ func good(edit func(at string, s *story)) []h.Fact {
 	s.end(3, true, h.OK)
 	edit("done", s)
 	s.add(h.Fact{Kind: h.Healed})
-	s.add(h.Fact{Kind: h.Probe, Name: Processed, Value: "L1", Outcome: h.OK})
+	s.add(h.Fact{Kind: h.Probe, Name: judge.Processed, Value: "L1", Outcome: h.OK})
 	for _, topic := range []string{"in", "out"} {
 		high := map[string]int64{"in": 2, "out": 6}[topic]
 		s.add(h.Fact{Kind: h.Settled, Topic: topic, Broker: "A", Stable: high, High: high, Outcome: h.OK})
@@ -142,7 +143,7 @@ func good(edit func(at string, s *story)) []h.Fact {
 }
 
 func TestGoodHistory(t *testing.T) {
-	if r := Judge(good(nil)); r.Verdict != True {
+	if r := judge.Judge(good(nil)); r.Verdict != judge.True {
 		t.Fatal(r)
 	}
 }
@@ -351,13 +352,13 @@ func TestEachAnomalyIsFound(t *testing.T) {
 		})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := Judge(c.facts)
-			if r.Verdict != False {
+			r := judge.Judge(c.facts)
+			if r.Verdict != judge.False {
 				t.Fatal(r)
 			}
 			for _, v := range r.Violations {
 				if v.Invariant == c.invariant && strings.Contains(v.What, c.text) {
-					if len(Excerpt(c.facts, v)) == 0 {
+					if len(judge.Excerpt(c.facts, v)) == 0 {
 						t.Fatal("no excerpt")
 					}
 					return
@@ -392,7 +393,7 @@ func TestAllowed(t *testing.T) {
 		}),
 		"an offset is there after the end of its transaction, where that takes two steps": without(at("done", func(s *story) {
 			s.told(1, false)
-		}), func(f h.Fact) bool { return f.Name == OneStep }),
+		}), func(f h.Fact) bool { return f.Name == judge.OneStep }),
 		"a late commit is refused": at("done", func(s *story) {
 			s.add(h.Fact{Kind: h.Own, Name: "g", Topic: "in", Generation: 2, Member: "a"})
 			s.offsets(0, 9, 1, h.Refused)
@@ -404,7 +405,7 @@ func TestAllowed(t *testing.T) {
 			s.end(4, true, h.Unknown)
 		}),
 	} {
-		if r := Judge(facts); r.Verdict != True {
+		if r := judge.Judge(facts); r.Verdict != judge.True {
 			t.Errorf("%s: %s", name, r)
 		}
 	}
@@ -428,12 +429,12 @@ func TestUnknown(t *testing.T) {
 		"a probe could not be made": {at("done", func(s *story) { s.add(h.Fact{Kind: h.Probe, Value: "L1", Name: "x", Outcome: h.Unknown}) }), "x"},
 		"nothing at all happened":   {nil, "nobody read"},
 	} {
-		r := Judge(c.facts)
-		if r.Verdict != Unknown || !slices.ContainsFunc(r.Reasons, func(s string) bool { return strings.Contains(s, c.text) }) {
+		r := judge.Judge(c.facts)
+		if r.Verdict != judge.Unknown || !slices.ContainsFunc(r.Reasons, func(s string) bool { return strings.Contains(s, c.text) }) {
 			t.Errorf("%s: %s", name, r)
 		}
 		broken := change(c.facts, drainRead("a1"), func(f *h.Fact) { f.Sum = 8 })
-		if r := Judge(broken); c.facts != nil && r.Verdict != False {
+		if r := judge.Judge(broken); c.facts != nil && r.Verdict != judge.False {
 			t.Errorf("%s, and broken: %s", name, r)
 		}
 	}

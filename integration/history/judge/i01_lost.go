@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // drained is what one drain read of one partition.
 type drained struct {

@@ -1,6 +1,6 @@
 package judge
 
-import h "wadi/integration/checker/history"
+import h "wadi/integration/history"
 
 // fencing: I14. Once an instance of a transactional id has its producer id, nothing that an earlier instance does from
 // then on is acknowledged or becomes visible; and no two instances, nor two transactions of a client of transaction

@@ -4,7 +4,7 @@ import (
 	"sort"
 	"time"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // progress: L1. Soon after everything healed each partition takes a record, each consumer goes on, a producer id is given,

@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // commit is one attempt to set a group's offset: it took effect, if at all, between two facts.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 func sortBy[T any, K cmp.Ordered](list []T, key func(T) K) {

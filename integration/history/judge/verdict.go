@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"wadi/integration/checker/history"
+	"wadi/integration/history"
 )
 
 // Verdict of a run.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	h "wadi/integration/checker/history"
+	h "wadi/integration/history"
 )
 
 // noCycles: I9 (G1c with wr edges only). No committed transactions read from each other in a circle, at read_committed.

@@ -1,4 +1,4 @@
-package history
+package plain
 
 import (
 	"fmt"
