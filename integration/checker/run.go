@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,8 @@ type run struct {
 
 	// sending and making end finish after producers and transforming groups were told to end.
 	sending, making context.Context
+
+	failed atomic.Bool // some probe did
 
 	mu struct {
 		sync.Mutex
@@ -140,6 +143,9 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	r.rec.Add(h.Fact{Kind: h.Healed})
 	healed := time.Now()
 	r.probe(healed)
+	if r.failed.Load() {
+		r.o.Budget = min(r.o.Budget, soon+20*time.Second)
+	}
 	stopSending()
 	time.AfterFunc(finish, giveUpSending)
 	senders.Wait()
@@ -148,7 +154,7 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	stopMaking()
 	time.AfterFunc(finish, giveUpMaking)
 	makers.Wait()
-	r.settle(healed)
+	r.settle()
 	r.caughtUp(healed)
 	stopReading()
 	readers.Wait()

@@ -37,7 +37,7 @@ type Load struct {
 
 	producers []*producer
 	reads     []*plain.Pulse // of each partition
-	consumed  sync.Map         // partition -> next offset of the consumer
+	consumed  sync.Map       // partition -> next offset of the consumer
 	stop      context.CancelFunc
 	stopReads context.CancelFunc
 	running   sync.WaitGroup
