@@ -625,8 +625,10 @@ type OpenSession struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	MinFeatureLevel uint32                 `protobuf:"varint,1,opt,name=min_feature_level,json=minFeatureLevel,proto3" json:"min_feature_level,omitempty"`
 	MaxFeatureLevel uint32                 `protobuf:"varint,2,opt,name=max_feature_level,json=maxFeatureLevel,proto3" json:"max_feature_level,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The node id is the next one, upwards; without this, the smallest that is not held.
+	NewNodeId     bool `protobuf:"varint,3,opt,name=new_node_id,json=newNodeId,proto3" json:"new_node_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenSession) Reset() {
@@ -671,6 +673,13 @@ func (x *OpenSession) GetMaxFeatureLevel() uint32 {
 		return x.MaxFeatureLevel
 	}
 	return 0
+}
+
+func (x *OpenSession) GetNewNodeId() bool {
+	if x != nil {
+		return x.NewNodeId
+	}
+	return false
 }
 
 type CloseSession struct {
@@ -3892,6 +3901,7 @@ type BaseHeader struct {
 	ForgottenConfigs         int64                  `protobuf:"varint,14,opt,name=forgotten_configs,json=forgottenConfigs,proto3" json:"forgotten_configs,omitempty"` // the newest change that left a resource without configs
 	GroupsMade               uint64                 `protobuf:"varint,15,opt,name=groups_made,json=groupsMade,proto3" json:"groups_made,omitempty"`                   // counts groups ever made: the number of the newest
 	TxnsMade                 uint64                 `protobuf:"varint,16,opt,name=txns_made,json=txnsMade,proto3" json:"txns_made,omitempty"`                         // likewise transactional ids
+	NextNodeId               int32                  `protobuf:"varint,17,opt,name=next_node_id,json=nextNodeId,proto3" json:"next_node_id,omitempty"`                 // for OpenSession with new_node_id
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
@@ -4034,6 +4044,13 @@ func (x *BaseHeader) GetGroupsMade() uint64 {
 func (x *BaseHeader) GetTxnsMade() uint64 {
 	if x != nil {
 		return x.TxnsMade
+	}
+	return 0
+}
+
+func (x *BaseHeader) GetNextNodeId() int32 {
+	if x != nil {
+		return x.NextNodeId
 	}
 	return 0
 }
@@ -5494,10 +5511,11 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\rR\vincarnation\x12#\n" +
-	"\rfeature_level\x18\x03 \x01(\rR\ffeatureLevel\"e\n" +
+	"\rfeature_level\x18\x03 \x01(\rR\ffeatureLevel\"\x85\x01\n" +
 	"\vOpenSession\x12*\n" +
 	"\x11min_feature_level\x18\x01 \x01(\rR\x0fminFeatureLevel\x12*\n" +
-	"\x11max_feature_level\x18\x02 \x01(\rR\x0fmaxFeatureLevel\"(\n" +
+	"\x11max_feature_level\x18\x02 \x01(\rR\x0fmaxFeatureLevel\x12\x1e\n" +
+	"\vnew_node_id\x18\x03 \x01(\bR\tnewNodeId\"(\n" +
 	"\fCloseSession\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\"\xb6\x03\n" +
 	"\rAppendBatches\x12\x14\n" +
@@ -5785,7 +5803,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x03txn\x18\f \x01(\v2\x19.wadi.metadata.v1.BaseTxnH\x00R\x03txn\x12C\n" +
 	"\vtxn_offsets\x18\r \x01(\v2 .wadi.metadata.v1.BaseTxnOffsetsH\x00R\n" +
 	"txnOffsetsB\x06\n" +
-	"\x04kind\"\xe4\x04\n" +
+	"\x04kind\"\x86\x05\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -5809,7 +5827,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x11forgotten_configs\x18\x0e \x01(\x03R\x10forgottenConfigs\x12\x1f\n" +
 	"\vgroups_made\x18\x0f \x01(\x04R\n" +
 	"groupsMade\x12\x1b\n" +
-	"\ttxns_made\x18\x10 \x01(\x04R\btxnsMade\"G\n" +
+	"\ttxns_made\x18\x10 \x01(\x04R\btxnsMade\x12 \n" +
+	"\fnext_node_id\x18\x11 \x01(\x05R\n" +
+	"nextNodeId\"G\n" +
 	"\vInlineEpoch\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x04R\x04runs\x12\x14\n" +

@@ -218,7 +218,7 @@ func (c *Core) entry(list []*Proposal) *flight {
 		list = []*Proposal{
 			{Command: &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: c.cfg.Init}}},
 			{Command: &pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{
-				MinFeatureLevel: c.cfg.MinFeatureLevel, MaxFeatureLevel: c.cfg.MaxFeatureLevel,
+				MinFeatureLevel: c.cfg.MinFeatureLevel, MaxFeatureLevel: c.cfg.MaxFeatureLevel, NewNodeId: true,
 			}}}},
 		}
 	}

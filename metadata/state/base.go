@@ -56,7 +56,7 @@ func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
 		Position: s.position, Digest: s.digest[:], NextTopic: s.nextTopic, NextProducerId: s.nextProducerID,
 		HighestExpiredProducerId: s.highestExpired, NextObject: s.nextObject, ArchivedTo: s.archivedTo,
 		ForgottenDeletes: s.forgottenDeletes, ForgottenConfigs: s.forgottenConfigs, GroupsMade: s.groupsMade,
-		TxnsMade: s.txnsMade,
+		TxnsMade: s.txnsMade, NextNodeId: s.nextNodeID,
 	}
 	for _, e := range s.epochs {
 		h.InlineEpochs = append(h.InlineEpochs, &pb.InlineEpoch{To: e.to, Runs: e.runs, Bytes: e.bytes})

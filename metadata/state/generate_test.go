@@ -61,6 +61,7 @@ func drawInit(t *rapid.T) *pb.Command {
 
 func drawOpen(t *rapid.T) *pb.Command {
 	c := openSession()
+	c.GetOpenSession().NewNodeId = rapid.Bool().Draw(t, "new node id")
 	if rarely(t, "bad levels") {
 		c.GetOpenSession().MinFeatureLevel = uint32(rapid.IntRange(0, 2).Draw(t, "min"))
 		c.GetOpenSession().MaxFeatureLevel = uint32(rapid.IntRange(0, 2).Draw(t, "max"))

@@ -104,13 +104,13 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	case h.FeatureLevel < MinFeatureLevel || h.FeatureLevel > MaxFeatureLevel:
 		return fmt.Errorf("feature level %d, this program knows %d to %d: %w",
 			h.FeatureLevel, MinFeatureLevel, MaxFeatureLevel, ErrBase)
-	case len(h.Digest) != len(s.digest) || len(h.InlineEpochs) == 0:
+	case len(h.Digest) != len(s.digest) || len(h.InlineEpochs) == 0 || h.NextNodeId < 0 || h.NextNodeId >= nodeIDs:
 		return ErrBase
 	}
 	s.clusterID, s.incarnation, s.featureLevel = h.ClusterId, h.Incarnation, h.FeatureLevel
 	s.position, s.digest = h.Position, Digest(h.Digest)
 	s.nextTopic, s.nextProducerID, s.nextObject = h.NextTopic, h.NextProducerId, h.NextObject
-	s.groupsMade, s.txnsMade = h.GroupsMade, h.TxnsMade
+	s.groupsMade, s.txnsMade, s.nextNodeID = h.GroupsMade, h.TxnsMade, h.NextNodeId
 	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
 	s.forgottenConfigs = h.ForgottenConfigs
 	s.epochs, s.lastMark = s.epochs[:0], s.archivedTo // archives end at marks

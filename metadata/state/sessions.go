@@ -65,6 +65,23 @@ func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
 	case c.MinFeatureLevel > s.featureLevel || c.MaxFeatureLevel < s.featureLevel:
 		return FeatureLevel
 	}
+	node := s.nodeID(c.NewNodeId)
+	s.sessions.put(uint64(s.session), Session{
+		LastSeq: s.seq, NodeID: node, Opened: s.position,
+		MinFeatureLevel: c.MinFeatureLevel, MaxFeatureLevel: c.MaxFeatureLevel,
+	}, s.gen)
+	res.ID = int64(node)
+	return OK
+}
+
+// nodeIDs is how many node ids there are before they begin again at 0. Java clients count coordinators down from 2^31-1.
+const nodeIDs = 1 << 30
+
+// nodeID goes upwards for new ids, and gives one again after all others only. A client may take a closed session's id for
+// its address until it asks for metadata, and what it reaches there may be the agent's next process, under another id.
+// Were the old id then given to an agent elsewhere, a client that keeps connections by id would keep that one, and send to
+// the wrong agent whatever is meant for the other.
+func (s *State) nodeID(fresh bool) int32 {
 	held := map[int32]bool{}
 	s.sessions.each(func(_ uint64, v *Session) {
 		if v.Closed == 0 {
@@ -72,15 +89,16 @@ func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
 		}
 	})
 	node := int32(0)
-	for held[node] {
-		node++
+	if fresh {
+		node = s.nextNodeID
 	}
-	s.sessions.put(uint64(s.session), Session{
-		LastSeq: s.seq, NodeID: node, Opened: s.position,
-		MinFeatureLevel: c.MinFeatureLevel, MaxFeatureLevel: c.MaxFeatureLevel,
-	}, s.gen)
-	res.ID = int64(node)
-	return OK
+	for held[node] {
+		node = (node + 1) % nodeIDs
+	}
+	if fresh {
+		s.nextNodeID = (node + 1) % nodeIDs
+	}
+	return node
 }
 
 func (s *State) applyCloseSession(c *pb.CloseSession) Code {

@@ -1,6 +1,10 @@
 package state
 
-import "testing"
+import (
+	"testing"
+
+	"wadi/internal/layout"
+)
 
 // DESIGN section 3: an administrative command is refused when another session changed its object after base.
 func TestDeleteConflict(t *testing.T) {
@@ -67,6 +71,32 @@ func TestNodeIDs(t *testing.T) {
 	if r := j.apply(77, nil, initProducer()); r.Refused != SessionNotOpen {
 		t.Errorf("the first entry of a session that does not open it: %+v", r)
 	}
+}
+
+// A new node id is none that was given before: not when its session is closed, nor when State comes from a base. After
+// the last one they begin again, and leave out what is held.
+func TestNewNodeIDs(t *testing.T) {
+	j := newJournal(t) // nodes 0 and 1
+	session := layout.Session(40)
+	open := func(want int64) {
+		t.Helper()
+		session++
+		c := openSession()
+		c.GetOpenSession().NewNodeId = true
+		if got := j.must(session, c); got != want {
+			t.Errorf("the new node id is %d, want %d", got, want)
+		}
+	}
+	open(2)
+	open(3)
+	j.must(bob, closeSession(session))
+	open(4)
+	j.must(bob, closeSession(session))
+	j.s = reload(t, j.s)
+	open(5)
+	j.s.nextNodeID = nodeIDs - 1
+	open(nodeIDs - 1)
+	open(3)
 }
 
 // DESIGN section 3.3: State takes the first InitCluster, ignores repeats and refuses everything before it.

@@ -61,6 +61,7 @@ type State struct {
 	epochs         []inlineEpoch
 	epochsGen      uint64 // of the slice: a snapshot may hold one of an older generation
 	sessions       table[Session]
+	nextNodeID     int32
 
 	configs          []*ConfigResource // sorted by type and name; replaced as a whole, a snapshot may hold it
 	configBytes      int

@@ -16,6 +16,7 @@ type twin struct {
 	sessions map[layout.Session]*Session
 	topics   []*twinTopic // every one ever created
 	pids     int64
+	nodes    int32         // the next new node id
 	objects  []*twinObject // number is index + 1
 	marks    []int64
 	archived int64
@@ -204,8 +205,14 @@ func (w *twin) open(k *pb.OpenSession) Result {
 		return Result{Code: FeatureLevel}
 	}
 	node := int32(0) // the smallest that no open session holds
+	if k.NewNodeId {
+		node = w.nodes
+	}
 	for slices.ContainsFunc(w.sessionList(), func(v *Session) bool { return v.NodeID == node }) {
 		node++
+	}
+	if k.NewNodeId {
+		w.nodes = node + 1
 	}
 	w.sessions[w.session] = &Session{
 		LastSeq: w.seq, NodeID: node, Opened: w.position, MinFeatureLevel: k.MinFeatureLevel, MaxFeatureLevel: k.MaxFeatureLevel,
