@@ -22,17 +22,59 @@ type mixed struct {
 	lives  int
 	// pinned makes clients speak transaction version 1.
 	old bool
+}
 
-	mu struct {
-		sync.Mutex
-		hold chan held // who wants the next transaction before its end
+// held is a transaction with acknowledged sends that waits to be ended until on is closed.
+type held struct {
+	id  string
+	txn int64
+	on  chan struct{}
+}
+
+// holder hands the next transaction that has acknowledged sends, of whatever client, to who asks for it.
+type holder struct {
+	sync.Mutex
+	wanted chan held // nil while nobody asks
+}
+
+// next waits for a transaction; false when none comes. Who gets one closes its on.
+func (x *holder) next(ctx context.Context, within time.Duration) (held, bool) {
+	wanted := make(chan held, 1)
+	x.Lock()
+	x.wanted = wanted
+	x.Unlock()
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	select {
+	case h := <-wanted:
+		return h, true
+	case <-bounded.Done():
+	}
+	x.Lock()
+	defer x.Unlock()
+	x.wanted = nil
+	select {
+	case h := <-wanted: // just now
+		return h, true
+	default:
+		return held{}, false
 	}
 }
 
-// held is a transaction with acknowledged sends that waits to be ended until go is closed.
-type held struct {
-	txn int64
-	on  chan struct{}
+// give gives a transaction to who asked for one, and waits until it may go on.
+func (x *holder) give(ctx context.Context, h held) {
+	x.Lock()
+	if x.wanted == nil {
+		x.Unlock()
+		return
+	}
+	x.wanted <- h // it has room for one
+	x.wanted = nil
+	x.Unlock()
+	select {
+	case <-h.on:
+	case <-ctx.Done():
+	}
 }
 
 // instance is one client of the transactional id.
@@ -236,7 +278,9 @@ func (m *mixed) transaction(ctx context.Context, in *instance) (*instance, error
 		_ = in.end(txn, false) // what failed once gets a new client; that says what there is to say
 		return nil, s.failed
 	}
-	m.wait(ctx, txn, s)
+	if s.acked > 0 {
+		m.r.holds.give(ctx, held{m.id, txn, make(chan struct{})})
+	}
 	switch n := m.random.IntN(100); {
 	case n < 3:
 		in.crash() // all acknowledged, nothing ended
@@ -249,34 +293,6 @@ func (m *mixed) transaction(ctx context.Context, in *instance) (*instance, error
 		return in, in.end(txn, false)
 	}
 	return in, in.end(txn, true)
-}
-
-// wait gives a transaction to who asked for one, and waits until it may go on.
-func (m *mixed) wait(ctx context.Context, txn int64, s *sent) {
-	if s.acked == 0 {
-		return
-	}
-	m.mu.Lock()
-	hold := m.mu.hold
-	m.mu.hold = nil
-	m.mu.Unlock()
-	if hold == nil {
-		return
-	}
-	on := make(chan struct{})
-	hold <- held{txn, on}
-	select {
-	case <-on:
-	case <-ctx.Done():
-	}
-}
-
-// next is where the next transaction with acknowledged sends comes before it is ended.
-func (m *mixed) next() <-chan held {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mu.hold = make(chan held, 1)
-	return m.mu.hold
 }
 
 // overtake (F20): a second client of the id comes, begins and sends while the first one, which knows nothing, goes on.

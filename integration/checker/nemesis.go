@@ -173,17 +173,12 @@ func (n *nemesis) killAtAny(agents []*agent, point string) bool {
 
 // killCoordinator kills the coordinator of a transaction that has acknowledged records and is not ended.
 func (n *nemesis) killCoordinator(ctx context.Context) bool {
-	m := n.r.owners[n.random.IntN(len(n.r.owners))]
-	var x held
-	select {
-	case x = <-m.next():
-	case <-time.After(orders):
-		return false
-	case <-ctx.Done():
+	x, ok := n.r.holds.next(ctx, orders)
+	if !ok {
 		return false
 	}
 	defer close(x.on)
-	a := n.find(m.id)
+	a := n.find(x.id)
 	if a == nil {
 		return false
 	}

@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,8 +61,8 @@ type run struct {
 	topics                []topic // all that are read and drained
 	in, out, mixed, roams topic
 
-	owners []*mixed // of transactional ids
-	calm   chan struct{}
+	holds holder
+	calm  chan struct{}
 
 	// sending and making end finish after producers and transforming groups were told to end.
 	sending, making context.Context
@@ -161,7 +162,7 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	r.drain(healed)
 	facts := r.rec.Facts()
 	result := judge.Judge(facts)
-	if result.Verdict == judge.False {
+	if result.Verdict == judge.False || *dumpAll {
 		r.dump(facts, result)
 	}
 	return result
@@ -194,7 +195,6 @@ func (r *run) producers(ctx context.Context, all *sync.WaitGroup) {
 	for i := range 3 {
 		m := &mixed{r: r, id: fmt.Sprintf("mixed-%d", i), topics: []topic{r.mixed, r.roams}}
 		m.random = r.random(m.id)
-		r.owners = append(r.owners, m)
 		all.Go(func() { m.run(ctx) })
 	}
 	if r.o.OldClient {
@@ -248,16 +248,9 @@ func (r *run) create() {
 	}
 }
 
-// dumps is where histories go that are false; "" is a folder that outlives the test.
-var dumps string
-
 // dump writes the history, and the excerpt of each violation.
 func (r *run) dump(facts []h.Fact, result *judge.Result) {
-	dir := dumps
-	if dir == "" {
-		dir = filepath.Join(os.TempDir(), "wadi-checker")
-	}
-	name := filepath.Join(dir, fmt.Sprintf("%d-%s", r.o.Seed, time.Now().UTC().Format("150405")))
+	name := filepath.Join(os.TempDir(), "wadi-checker", fmt.Sprintf("%d-%s", r.o.Seed, time.Now().UTC().Format("150405")))
 	write := func(name string, facts []h.Fact) error {
 		f, err := os.Create(name)
 		if err != nil {
@@ -280,6 +273,11 @@ func (r *run) dump(facts []h.Fact, result *judge.Result) {
 	}
 	r.t.Logf("the history is in %s", name)
 }
+
+var (
+	clientLog = flag.Bool("client-log", false, "show what clients log")
+	dumpAll   = flag.Bool("dump", false, "write every history to a file, not only false ones")
+)
 
 // logger shows what clients log where the test asks for it.
 func (r *run) logger(name string) kgo.Logger {
