@@ -86,7 +86,16 @@ func newTxnFilter(body *kmsg.ListTransactionsRequest, now time.Time) (*txnFilter
 func (f *txnFilter) takes(t *state.Txn) bool {
 	return (len(f.states) == 0 || slices.Contains(f.states, txnStates[t.Status])) &&
 		(len(f.producers) == 0 || slices.Contains(f.producers, t.ProducerID)) &&
-		(f.before == 0 || began(t) < f.before)
+		(f.before == 0 || since(t) < f.before)
+}
+
+// since is when an open transaction began, in Unix milliseconds, and for want of that when one that is over ended, which was
+// later; -1 = the id has had none.
+func since(t *state.Txn) int64 {
+	if t.Status == state.TxnCommitted || t.Status == state.TxnAborted {
+		return t.ChangedMs
+	}
+	return began(t)
 }
 
 // matches judges what may take long, when State is not held. The pattern matches whole names: where it does, the leftmost
