@@ -170,6 +170,31 @@ func TestWaitingForStableBytes(t *testing.T) {
 	})
 }
 
+// Semantics line 34: what lies behind the last stable offset does not make up min_bytes, however few stable bytes there
+// are before it, in one run or in several.
+func TestOpenTransactionIsNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, e := range []struct {
+			stable []int // records of each run
+			offset int64
+		}{{[]int{1}, 0}, {[]int{1, 1, 1}, 0}, {[]int{2000, 1}, 1999}} { // the last one begins at a long run's end
+			r := newRig(t, 1, 1<<20)
+			for _, n := range e.stable {
+				r.write(nil, 0, n, 1_000_000, true)
+			}
+			p := r.producer("id")
+			r.write(p, 0, 5000, 1_000_000, false)
+			began := time.Now()
+			c := r.fetch(func(f *api.FetchCall) {
+				f.ReadCommitted, f.MinBytes, f.MaxWait = true, 10_000, time.Second
+			}, at{0, e.offset, 20_000})
+			if got := c.offsets(t, 0); time.Since(began) != time.Second || got[0] != 0 {
+				t.Errorf("%v: %v after %s", e, got, time.Since(began))
+			}
+		}
+	})
+}
+
 // A merge that takes an object away while it is read: what is read instead has its own aborted transactions and markers.
 func TestReadAgainWithMarkers(t *testing.T) {
 	r := newRig(t, 1, 1<<20)

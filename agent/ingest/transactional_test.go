@@ -109,6 +109,22 @@ func TestTransactionalProduceIsOneEntry(t *testing.T) {
 	})
 }
 
+// A producer id whose epochs have run out is over with all of them: its transactional id goes on under another.
+func TestProducerIDsEnd(t *testing.T) {
+	r := newRig(t, testConfig())
+	r.c.Opened(0, 1)
+	r.produce("held", 1, time.Minute, "1/0 100 pid=7 epoch=32766 seq=3 joins")
+	end := &pb.Entry{Commands: []*pb.Command{{Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{ProducerId: 7, ProducerEpoch: 32766}}}}}
+	refused := &state.Results{Commands: []state.Result{{Code: state.InvalidTxnState, ID: 9}}}
+	if r.c.Applied(0, end, refused, 0); r.take() != "" {
+		t.Error("a command that was refused ends nothing")
+	}
+	r.c.Applied(0, end, &state.Results{Commands: []state.Result{{ID: 9}}}, 0)
+	if got := r.take(); got != "propose inline 1/0:held(7.32766#3)\n  batches of runs [1], transactional [2]\n" {
+		t.Error(got)
+	}
+}
+
 // What is held for a gap when its epoch ends is refused at once, and what comes of an epoch that is over is not held at
 // all; batches of the next epoch wait for their turn as before (DESIGN section 4).
 func TestEpochsEndWhileBatchesAreHeld(t *testing.T) {
