@@ -46,16 +46,25 @@ func want(t testing.TB, r *judge.Result, v judge.Verdict) {
 // against runs against three agents of a build.
 func against(t *testing.T, path string, o options) *judge.Result {
 	w := startWadi(t, path)
-	return execute(t, w.addresses(), o, append(plans(o, true), invariants(o, true)...), func(ctx context.Context, r *run) {
+	r := execute(t, w.addresses(), o, append(plans(o, true), invariants(o, true)...), func(ctx context.Context, r *run) {
 		n := &nemesis{r: r, w: w, random: r.random("nemesis")}
 		n.run(ctx)
 	})
+	if r.Verdict == judge.False {
+		for _, a := range w.agents {
+			a.kill() // it may not be able to end in order
+		}
+	}
+	return r
 }
 
 // TestRun is one run against three agents with every fault on.
 func TestRun(t *testing.T) {
 	o := options{Seed: pickSeed(t), Length: *runLength, Transactions: *transactions, OldClient: true, Late: true}
-	want(t, against(t, mustBuild(t), o), judge.True)
+	if *planted != "" {
+		o.Budget = soon + 20*time.Second
+	}
+	want(t, against(t, mustBuild(t, plantedPatches(t)...), o), judge.True)
 }
 
 var transactions = flag.Bool("transactions", true, "transactional clients")

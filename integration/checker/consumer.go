@@ -82,7 +82,7 @@ func (r *run) subscribed(ctx context.Context, name string) {
 		who := fmt.Sprintf("%s.%d", name, life)
 		cl, l, err := r.client(who,
 			kgo.ConsumerGroup(readersGroup), kgo.ConsumeTopics(r.mixed.name), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-			kgo.Balancers(kgo.RangeBalancer()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+			kgo.Balancers(kgo.RangeBalancer()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(300*time.Millisecond), kgo.RebalanceTimeout(10*time.Second),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 			kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, got map[string][]int32) { r.owns(readersGroup, who, cl, got) }),

@@ -40,7 +40,7 @@ func (x *transform) open() error {
 	r := x.r
 	session, err := kgo.NewGroupTransactSession(append(r.options(who, l),
 		kgo.TransactionalID(x.id), kgo.TransactionTimeout(limit), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumerGroup(transformGroup), kgo.ConsumeTopics(x.from.name), kgo.RequireStableFetchOffsets(),
+		kgo.ConsumerGroup(transformGroup), kgo.ConsumeTopics(x.from.name),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(300*time.Millisecond),
 		kgo.RebalanceTimeout(10*time.Second), kgo.Balancers(kgo.RangeBalancer()),
 		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, got map[string][]int32) { r.owns(transformGroup, who, cl, got) }),
