@@ -67,7 +67,7 @@ func TestDescribeAndListTransactions(t *testing.T) {
 		require.Equal(t, []string{all[0], all[2]}, ids)
 	}
 	ids, _ := list(1, func(r *kmsg.ListTransactionsRequest) { r.DurationFilterMillis = 3_600_000 })
-	require.Equal(t, []string{all[0], all[2]}, ids, "what has no beginning is older than any time")
+	require.Equal(t, all[:1], ids, "what has no beginning is older than any time")
 	ids, _ = list(2, func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = kmsg.StringPtr("o.*|.*ty") })
 	require.Equal(t, all[:2], ids)
 	ids, _ = list(2, func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = kmsg.StringPtr("") })
