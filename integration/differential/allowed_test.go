@@ -102,7 +102,7 @@ var allowedRead = []excuse{
 	{1, "last fetched epochs/*", "*", "*", "*", history},
 	{1, "limits/*", "*.RecordBatches[*]", "present", absent, whole},
 	{1, "replicas and racks/*", "*", "*", "*", "agents do not fetch from each other: whoever says to be a replica is served as a consumer"},
-	{1, "waiting/waited*", "", "a little", "not", "an unknown partition is answered at once; Apache Kafka lets it wait (Semantics line 34)"},
+	{1, "waiting/waited*", "", "to the end", "not", "an unknown partition is answered at once; Apache Kafka lets it wait (Semantics line 34)"},
 	{1, "*", "*.HighWatermark", "-1", "*", known},
 	{1, "*", "*.LastStableOffset", "-1", "*", known},
 	{1, "*", "*.LogStartOffset", "-1", "*", known},

@@ -31,12 +31,21 @@ var rules = []rule{
 	{"kafka-producer-perf-test", regexp.MustCompile(`\d+(\.\d+)?`), "<n>"},
 	{"kafka-verifiable-producer", regexp.MustCompile(`"(timestamp|avg_throughput|target_throughput)":[-\d.E]+`), `"$1":<n>`},
 	{"kafka-consumer-perf-test", regexp.MustCompile(`\d+(\.\d+)?`), "<n>"},
-	// Producer ids are counted over the life of a cluster.
-	{"kafka-transactions", regexp.MustCompile(`(?m)^(out: )\d+(\s+\d+\s+\d+\s+)\d{13}`), "$1<pid>$2<time>"},
+	// Producer ids are counted over the life of a cluster, and columns are as wide as what stands in them.
+	{"kafka-transactions", regexp.MustCompile(`(?m)[ \t]+`), " "},
+	{"kafka-transactions", regexp.MustCompile(`(?m) $`), ""},
+	{"kafka-transactions", regexp.MustCompile(`(?m)^(out: )\d+( -?\d+ -?\d+ -?\d+) \d{13}`), "$1<pid>$2 <time>"},                        // describe-producers
+	{"kafka-transactions", regexp.MustCompile(`(?m)^(out: \S+) \d+ \d+ (Empty|Ongoing|Complete\w+)$`), "$1 <node> <pid> $2"},            // list
+	{"kafka-transactions", regexp.MustCompile(`(?m)^(out:) \d+ (\S+) \d+ (\d+ (Empty|Ongoing|Complete\w+) )`), "$1 <node> $2 <pid> $3"}, // describe
+	{"kafka-transactions", regexp.MustCompile(`\d{13}( \d+)?`), "<time>"},
+	// Java's immutable maps have another order in every process.
+	{"kafka-verifiable-producer", regexp.MustCompile(`("topic":"[^"]*"),("partition":\d+)`), "$2,$1"},
+	// Counted over the life of a cluster.
+	{"kafka-features", regexp.MustCompile(`Epoch: \d+`), "Epoch: <n>"},
 }
 
 // unordered are tools that print lines in the order of a hash map.
-var unordered = []string{"kafka-configs", "kafka-broker-api-versions", "kafka-verifiable-producer", "kafka-delete-records"}
+var unordered = []string{"kafka-configs", "kafka-broker-api-versions", "kafka-verifiable-producer", "kafka-delete-records", "kafka-transactions"}
 
 // normal replaces what differs by nature in what a step printed.
 func (to *target) normal(s step, text string) string {

@@ -3,7 +3,7 @@ package kafkatools
 // steps are run in this order on a fresh cluster. A name is part of file names.
 func steps() []step {
 	var list []step
-	for _, part := range [][]step{topicSteps, recordSteps, configSteps, describeSteps, adminSteps, groupSteps} {
+	for _, part := range [][]step{topicSteps, recordSteps, configSteps, describeSteps, adminSteps, groupSteps, transactionSteps} {
 		list = append(list, part...)
 	}
 	return list
