@@ -63,6 +63,7 @@ type agent struct {
 	groupWake  time.Duration // when a tick is planned; 0 = none is
 	commits    []*commit     // on their way
 	janitor    *txn.Janitor
+	waylaid    bool          // its next append is slow, and others take its place meanwhile
 	adopted    time.Duration // when it looked for groups that are its own, and for which list of agents
 	adoptedFor []api.Broker
 
@@ -198,6 +199,7 @@ func (a *agent) assemble(id bootstrap.Identity) {
 	})
 	a.steps.Follow(jobView{a})
 	a.startGroups()
+	a.waylaid = false
 	a.janitor = txn.NewJanitor(txn.DefaultJanitor(ttl, janitorEvery))
 	a.tick(janitorEvery, a.endOverdue)
 	a.view.Start(a.mono())

@@ -58,6 +58,7 @@ func (x *sessionEffects) Append(e journal.Append) {
 	a := x.a()
 	x.call(func() {
 		a.ambushed(0.1)
+		a.overtaken()
 		position, err := a.journal.Append(background, e)
 		a.w.note("append agent=%d session=%s seq=%d position=%d err=%v", a.id, e.Session, e.Seq, position, err)
 		a.sessStep(func(c *session.Core) { c.Appended(a.instant(), e.Session, e.Seq, position, err) })

@@ -31,6 +31,9 @@ func (a *agent) transact(check, waits func() bool, command *pb.Command, answer f
 		}
 		x := &commit{answer: func(err error) { answer(state.Result{}, fmt.Errorf("%w: %w", session.ErrUnknown, err)) }}
 		a.commits = append(a.commits, x)
+		if c.GetInitProducer() == nil && a.w.chance(a.w.faults.ambush/3) {
+			a.waylaid = true
+		}
 		a.sessStep(func(core *session.Core) {
 			core.Propose(a.instant(), &session.Proposal{Command: c, Control: true, Session: tenant, Done: func(o session.Outcome) {
 				i := slices.Index(a.commits, x)
@@ -43,14 +46,33 @@ func (a *agent) transact(check, waits func() bool, command *pb.Command, answer f
 					return
 				}
 				r := state.Result{Code: o.Result.Code, ID: o.Result.ID, Epoch: o.Result.Epoch}
-				if tries++; r.Code == state.Conflict && tries <= maxConflicts && waits() {
-					again := &pb.Command{Base: o.Position, Kind: c.Kind}
-					a.after(0, func() { try(again) })
+				if tries++; r.Code != state.Conflict || tries > maxConflicts || !waits() {
+					answer(r, nil)
 					return
 				}
-				answer(r, nil)
+				a.after(0, func() {
+					s := a.view.State()
+					if overtaken(s, command) {
+						answer(r, nil)
+						return
+					}
+					try(&pb.Command{Base: s.Position(), Kind: c.Kind})
+				})
 			}})
 		})
 	}
 	try(command)
+}
+
+// overtaken tells, as the coordinator asks it, that the open transaction began after a request came that nothing but its
+// time tells from one of that transaction.
+func overtaken(s *state.State, c *pb.Command) bool {
+	var t *state.Txn
+	switch end, offsets := c.GetEndTxn(), c.GetCommitTxnOffsets(); {
+	case end != nil && !end.Bump:
+		t = s.TxnByProducer(end.ProducerId)
+	case offsets != nil && !offsets.Implicit:
+		t = s.TxnByProducer(offsets.ProducerId)
+	}
+	return t != nil && t.Began > c.Base
 }

@@ -140,6 +140,20 @@ func (a *agent) ambushed(often float64) {
 	a.after(0, a.revoke)
 }
 
+// overtaken slows the append that the agent is about to make when it was waylaid: by the time that it lands the clients
+// that it is for have given up, have been to another agent and are somewhere else.
+func (a *agent) overtaken() {
+	w := a.w
+	if !a.waylaid {
+		return
+	}
+	a.waylaid = false
+	w.current.slow = w.between(memberTimeout, ttl-50*time.Millisecond)
+	w.note("agent=%d waylaid, the append takes %v", a.id, w.current.slow)
+	a.after(0, func() { w.setDraining(a, true) })
+	a.after(w.between(ttl, 2*ttl), func() { w.setDraining(a, false) })
+}
+
 func (w *World) anyAgent() *agent { return w.agents[w.rng.IntN(len(w.agents))] }
 
 func (w *World) healEtcd() {
