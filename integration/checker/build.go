@@ -24,23 +24,32 @@ var haltPatches = []patch{
 	{"cmd/wadi/run_agent.go", "\t\"wadi/agent\"\n", "\t\"wadi/agent\"\n\t\"wadi/integration/checker/halt\"\n"},
 }
 
-// build builds wadi with patches into a folder and returns the binary's path.
-func build(dir string, patches []patch) (string, error) {
-	changed := map[string]string{} // text by file
+// apply returns the changed files, text by path.
+func apply(patches []patch) (map[string]string, error) {
+	changed := map[string]string{}
 	for _, p := range patches {
 		path := filepath.Join(binary.Root(), p.file)
 		text, ok := changed[path]
 		if !ok {
 			b, err := os.ReadFile(path)
 			if err != nil {
-				return "", err
+				return nil, err
 			}
 			text = string(b)
 		}
 		if n := strings.Count(text, p.old); n != 1 {
-			return "", fmt.Errorf("%s has %d places for %q: the patch must follow the code", p.file, n, p.old)
+			return nil, fmt.Errorf("%s has %d places for %q: the patch must follow the code", p.file, n, p.old)
 		}
 		changed[path] = strings.Replace(text, p.old, p.new, 1)
+	}
+	return changed, nil
+}
+
+// build builds wadi with patches into a folder and returns the binary's path.
+func build(dir string, patches []patch) (string, error) {
+	changed, err := apply(patches)
+	if err != nil {
+		return "", err
 	}
 	replace := map[string]string{}
 	for path, text := range changed {

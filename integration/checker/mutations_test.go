@@ -54,8 +54,9 @@ func TestMutations(t *testing.T) {
 				out, err := cmd.CombinedOutput()
 				_, verdict, ok := strings.Cut(string(out), "verdict false\n")
 				if ok {
-					first, _, _ := strings.Cut(verdict, "\n")
-					t.Logf("found after %v in run %d: %s", time.Since(began).Round(time.Second), n, first)
+					_, broken, _ := strings.Cut(verdict, "broken:")
+					broken, _, _ = strings.Cut(broken, "\n")
+					t.Logf("found after %v in run %d:%s", time.Since(began).Round(time.Second), n, broken)
 					return
 				}
 				if !strings.Contains(string(out), "verdict ") && ctx.Err() == nil {
@@ -64,6 +65,21 @@ func TestMutations(t *testing.T) {
 			}
 			t.Error("not found")
 		})
+	}
+}
+
+// TestDefectsFollowTheCode fails when the text is gone that a defect or an overlay changes.
+func TestDefectsFollowTheCode(t *testing.T) {
+	if _, err := apply(haltPatches); err != nil {
+		t.Error(err)
+	}
+	for _, m := range mutations {
+		if _, err := apply(m.patches); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+	if _, err := apply([]patch{{"go.mod", "this is not there", ""}}); err == nil {
+		t.Error("a patch that does not fit")
 	}
 }
 

@@ -67,6 +67,14 @@ func (r *Result) String() string {
 	for _, reason := range r.Reasons {
 		b.WriteString("\n  unknown: " + reason)
 	}
+	if len(r.Broken) > 0 {
+		b.WriteString("\n  broken:")
+		for _, c := range checks {
+			if n := r.Broken[c.name]; n > 0 {
+				fmt.Fprintf(&b, " %s %d", c.name, n)
+			}
+		}
+	}
 	b.WriteString("\n  judged:")
 	for _, c := range checks {
 		fmt.Fprintf(&b, " %s %d", c.name, r.Judged[c.name])
