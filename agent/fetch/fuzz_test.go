@@ -23,7 +23,7 @@ func FuzzPatch(f *testing.F) {
 		if err != nil {
 			return
 		}
-		rest := x.from(offset, last+1, limit, true)
+		rest, _ := x.from(offset, last+1, limit, true)
 		if len(rest) == 0 {
 			t.Fatal("nothing although the first batch is forced")
 		}

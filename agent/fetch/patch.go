@@ -59,7 +59,8 @@ func (b *block) run(r state.Run, at int64) (*patched, error) {
 	return p, p.err
 }
 
-// patch checks and patches every batch. The CRC is checked here, once per stay in the cache: it costs about 0.2 ns
+// patch checks and patches every batch; those that a merge wrote carry their offsets, some of which may be missing
+// between them and behind the last (compaction), and are only checked. The CRC is checked here, once per stay in the cache: it costs about 0.2 ns
 // a byte with the processor's CRC-32C, little beside a read from a store and the way to a client, and bits that rotted in a store,
 // on a disk or on a wire without checksums must not reach a consumer under the offset of a good record.
 func (p *patched) patch(check bool) error {
@@ -74,31 +75,39 @@ func (p *patched) patch(check bool) error {
 		case b.LastOffsetDelta() < 0:
 			return fmt.Errorf("batch at offset %d: %w: last offset delta %d", next, objstore.ErrCorrupt, b.LastOffsetDelta())
 		}
+		if p.run.Placed() {
+			if b.BaseOffset() < next {
+				return fmt.Errorf("batch at offset %d where one from %d on is due: %w", b.BaseOffset(), next, objstore.ErrCorrupt)
+			}
+			next = b.BaseOffset()
+		} else {
+			b.SetBaseOffset(next)
+			b.SetPartitionLeaderEpoch(0)
+		}
 		if pos == 0 || pos-indexed >= indexStep {
 			p.index = append(p.index, mark{next, pos})
 			indexed = pos
 		}
-		b.SetBaseOffset(next)
-		b.SetPartitionLeaderEpoch(0)
 		next += int64(b.LastOffsetDelta()) + 1
 		pos += len(b)
 		rest = tail
 	}
-	if next != p.run.Last+1 {
+	if next != p.run.Last+1 && !(p.run.Placed() && next <= p.run.Last) {
 		return fmt.Errorf("run from offset %d ends at %d instead of %d: %w", p.run.Base, next-1, p.run.Last, objstore.ErrCorrupt)
 	}
 	return nil
 }
 
-// from returns the batches from the one that holds offset on (Semantics line 32) and below end, at most maxBytes of them
-// but at least one when force.
-func (p *patched) from(offset, end int64, maxBytes int, force bool) []byte {
+// from returns the batches from the one that holds offset on (Semantics line 32), or the next one where it is missing,
+// and below end, at most maxBytes of them but at least one when force. over tells that the run holds nothing from offset
+// on, so that what follows the run comes next.
+func (p *patched) from(offset, end int64, maxBytes int, force bool) (batches []byte, over bool) {
 	i := sort.Search(len(p.index), func(i int) bool { return p.index[i].offset > offset })
 	rest := p.data[p.index[max(i-1, 0)].at:]
 	for {
 		b, tail, err := batch.Split(rest)
 		if err != nil {
-			return nil // behind the last batch
+			return nil, true // behind the last batch
 		}
 		if b.LastOffset() >= offset {
 			break
@@ -106,7 +115,7 @@ func (p *patched) from(offset, end int64, maxBytes int, force bool) []byte {
 		rest = tail
 	}
 	if len(rest) <= maxBytes && p.run.Last < end {
-		return rest // all of it, which is the common case
+		return rest, false // all of it, which is the common case
 	}
 	n := 0
 	for n < len(rest) {
@@ -116,5 +125,5 @@ func (p *patched) from(offset, end int64, maxBytes int, force bool) []byte {
 		}
 		n += len(b)
 	}
-	return rest[:n:n]
+	return rest[:n:n], false
 }

@@ -28,7 +28,8 @@ func TestEndInsideARun(t *testing.T) {
 		{10, 210, 1 << 20, 10, 209}, {10, 12, 1 << 20, 10, 11}, {13, 20, 1 << 20, 12, 19}, {150, 152, 1, 150, 151}, {200, 210, 1 << 20, 200, 209},
 	} {
 		var offsets []int64
-		for rest := x.from(c.offset, c.end, c.max, true); len(rest) > 0; {
+		rest, _ := x.from(c.offset, c.end, c.max, true)
+		for len(rest) > 0 {
 			b, tail, err := batch.Split(rest)
 			if err != nil {
 				t.Fatal(err)

@@ -133,6 +133,10 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 			bytes += int64(r.Length)
 		}
 	}
+	if end := first.Last + 1; len(runs) == 1 && part.Offset > first.Base && first.Base < x.CompactedTo && end < p.end && room > 1 {
+		f.runs = x.RunsFrom(end, 1, 1, runs) // the first may hold nothing from the offset on
+		runs = below(f.runs, p.end)
+	}
 	if f.places == nil {
 		f.places = make([]place, 0, max(len(runs), len(f.plans)))
 	}

@@ -116,7 +116,10 @@ func (f *fetch) read(
 		if err != nil {
 			return n, err
 		}
-		chunk := x.from(part.Offset, end, limit-n, first && n == 0)
+		chunk, over := x.from(part.Offset, end, limit-n, first && n == 0)
+		if over {
+			continue
+		}
 		if len(chunk) == 0 {
 			break
 		}

@@ -99,14 +99,15 @@ func (v *fakeView) waiting() int {
 
 // rig is a Log on a fakeView and a store in memory.
 type rig struct {
-	t     testing.TB
-	v     *fakeView
-	mem   *mem.Store
-	store *fault.Store
-	log   *Log
-	topic uint64
-	flush uint64
-	alarm []string
+	t      testing.TB
+	v      *fakeView
+	mem    *mem.Store
+	store  *fault.Store
+	log    *Log
+	topic  uint64
+	flush  uint64
+	merges uint64
+	alarm  []string
 }
 
 func newRig(t testing.TB, partitions int, cache int64) *rig {
