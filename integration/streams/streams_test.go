@@ -58,6 +58,12 @@ func TestWordCount(t *testing.T) {
 	app := start(t, servers, application, in, out)
 	writer := write(ctx, t, servers, in)
 	counts.grows(ctx, t, "the application counts", enough)
+	// At once back, before anyone has missed it: an agent is another node then, at the same address.
+	for _, a := range agents {
+		a.Kill()
+		a.Start()
+		counts.grows(ctx, t, "after a restart of agent "+a.Name, enough)
+	}
 	for _, a := range agents {
 		a.Kill()
 		counts.grows(ctx, t, "without agent "+a.Name, enough)
@@ -112,12 +118,14 @@ func start(t *testing.T, servers []string, application, in, out string) *binary.
 		t.Fatal(err)
 	}
 	target := filepath.Join(project(), "target")
-	return binary.Start(t, binary.Spec{
+	p := binary.Start(t, binary.Spec{
 		Name: "word count", Path: java, Ready: "state RUNNING", Within: 90 * time.Second,
 		Args: []string{"-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 			"-cp", filepath.Join(target, "classes") + string(os.PathListSeparator) + filepath.Join(target, "lib", "*"),
 			"wadi.streams.WordCount", strings.Join(servers, ","), application, in, out, t.TempDir()},
 	})
+	t.Logf("the application runs after %.1f s", p.Started.Seconds())
+	return p
 }
 
 // changelog: what a new instance would restore are the counts.

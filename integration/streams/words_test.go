@@ -26,6 +26,9 @@ type lines struct {
 	counts map[string]int // read them after finish
 }
 
+// stuck is when a wait for counts is given up.
+const stuck = time.Minute
+
 // lineEvery is the pause between lines.
 const lineEvery = 5 * time.Millisecond
 
@@ -149,6 +152,8 @@ func (o *output) grows(ctx context.Context, t *testing.T, what string, by int) {
 func (o *output) reaches(ctx context.Context, t *testing.T, what string, want int) {
 	t.Helper()
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, stuck)
+	defer cancel()
 	for o.seen() < want {
 		select {
 		case <-ctx.Done():
