@@ -97,7 +97,7 @@ func (r *run) late(ctx context.Context) {
 			}
 			r.catch(ctx, f.name, r.net.rules.Hold(ours(f.key)), func(c *delay.Catch, q delay.Request) {
 				c.Cut()
-				pause(ctx, time.Duration(1500+random.IntN(3000))*time.Millisecond)
+				pause(ctx, time.Duration(700+random.IntN(1500))*time.Millisecond)
 			})
 		}
 	}
