@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // versioned is a difference of one run.
@@ -15,6 +16,7 @@ type versioned struct {
 
 // findings is what a whole run of the package found.
 type findings struct {
+	mu    sync.Mutex
 	cases int          // judged
 	used  map[int]bool // of allowed
 	left  map[int]bool // of open
@@ -30,6 +32,8 @@ func excusedAnywhere(key int16, name string, d versioned) bool {
 
 // judge sorts out what is allowed and describes the rest, steps and versions that differ alike together.
 func (f *findings) judge(key int16, name string, diffs []versioned) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.cases++
 	if f.used == nil {
 		f.used, f.left = map[int]bool{}, map[int]bool{}
@@ -73,6 +77,13 @@ func (f *findings) judge(key int16, name string, diffs []versioned) []string {
 			strings.Join(at.steps, "; "), or(d.path, "answer"), d.kafka, d.wadi, ranges(at.versions)))
 	}
 	return list
+}
+
+// differs notes a case that failed.
+func (f *findings) differs(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.differing = append(f.differing, name)
 }
 
 // unused are the entries of a list that were not needed.

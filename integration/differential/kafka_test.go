@@ -2,6 +2,7 @@ package differential
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -21,6 +22,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Cases side by side. What is under way at once is bounded by talks; most of it waits.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(cap(talks))); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	binary.Cleanup()
 	os.Exit(code)
@@ -40,8 +46,8 @@ type broker struct {
 	troubles atomic.Int64  // conversations that came to no end
 }
 
-// parallel runs of one case, of different versions, are under way at once: enough for those that mostly wait.
-const parallel = 14
+// talks bounds the conversations that are under way at once: those of one API, but for cases that need to be alone.
+var talks = make(chan struct{}, 14)
 
 // KIP-35 and all that Wadi serves: Apache Kafka and Wadi answer alike, but for what allowed_test.go explains.
 func TestAgainstKafka(t *testing.T) {
@@ -63,12 +69,15 @@ func TestAgainstKafka(t *testing.T) {
 		t.Run(fmt.Sprintf("%02d %s", a.key, kmsg.NameForKey(a.key)), func(t *testing.T) {
 			for _, c := range append(frames(a), a.cases...) {
 				t.Run(c.Name, func(t *testing.T) {
+					if !c.Alone { // those come first
+						t.Parallel()
+					}
 					diffs := hold(t, apache, wadi, a, c)
 					for _, d := range found.judge(a.key, c.Name, diffs) {
 						t.Error(d)
 					}
 					if t.Failed() {
-						found.differing = append(found.differing, fmt.Sprintf("%02d/%s", a.key, c.Name))
+						found.differs(fmt.Sprintf("%02d/%s", a.key, c.Name))
 					}
 				})
 			}
@@ -88,15 +97,12 @@ func TestAgainstKafka(t *testing.T) {
 func hold(t *testing.T, apache, wadi *broker, a apiCases, c Case) []versioned {
 	t.Helper()
 	from, to := c.versions(a.key)
-	slots := parallel
+	all := make([][]versioned, to-from+1)
+	gates := talks
 	if c.Alone {
-		slots = 1
+		gates = make(chan struct{}, 1)
 	}
-	var (
-		all   = make([][]versioned, to-from+1)
-		gates = make(chan struct{}, slots)
-		wg    sync.WaitGroup
-	)
+	var wg sync.WaitGroup
 	for v := from; v <= to; v++ {
 		gates <- struct{}{}
 		wg.Go(func() {
