@@ -17,6 +17,17 @@
 // acknowledged commit is lost and no offset goes back but by its owner (I12, I13). In the end each group has the members
 // that live, each partition has an owner, and restarting an agent makes nobody rebalance.
 //
+// Transactional producers of both versions (teller.go) die, pause, and are run twice under one id; their requests are lost,
+// held on the way and come again, late, with transactions that began meanwhile. A group copies one topic to another with
+// its positions in the same transactions (copier.go), and readers take what is committed alone (reader_committed.go). The
+// oracle reads the transactions' commands on its own (oracle_txns.go): an epoch is given once and judged by the
+// transactional id alone, a transaction ends everywhere it was with one marker in each log, logs are stable up to the first
+// record of what is open, never less than before. It knows what each client meant (oracle_clients.go): committed is what it
+// asked to commit and then all of it, records and positions, nobody reads what is aborted or open, and each record is
+// copied once (I5 to I7, I9, I14, I15). In the end nothing is open any more, although producers have died for good (L3).
+// Of clients of version 1 some runs let requests of old transactions come into later ones of the same epoch, which nothing
+// can tell (KAFKA-17754): what such an application writes is not judged any more, all else is.
+//
 // Code that blocks in production (journal.Append, checkpoint.Steps, view.Read) runs here too: as a coroutine that hands
 // control back to the loop at each call to etcd or the bucket. Nothing runs at the same time as anything else.
 //

@@ -6,7 +6,7 @@ import (
 )
 
 // meant compares what became of a transaction with what its client meant: committed is only what it asked to commit, and
-// then all of it is (I6, I7).
+// then all of it is, behind what it read (I6, I7, I9).
 func (o *txnsOracle) meant(e journal.Entry, l *ledger, x *opened, how direction) {
 	w, t := o.w, x.owner
 	if how == committed {
@@ -36,9 +36,12 @@ func (o *txnsOracle) meant(e journal.Entry, l *ledger, x *opened, how direction)
 			if b.logged == nil || !in[b.logged] {
 				w.violated("position %d: transaction %d of %s is committed without batch %d of log %d", e.Position, t.n, l.t.name, b.n, b.stream.log)
 			}
+			if s := b.source; s != nil && s.in != nil && s.in.fate != committed {
+				w.violated("position %d: transaction %d of %s is committed before what it read, which is %s", e.Position, t.n, l.t.name, s.in.fate)
+			}
 		}
 		if t.offsets != nil && !x.holds(t.offsets) {
-			w.violated("position %d: transaction %d of %s is committed without its offsets %v", e.Position, t.n, l.t.name, t.offsets)
+			w.violated("position %d: transaction %d of %s is committed without its offsets %v", e.Position, t.n, l.t.name, t.offsets.at)
 		}
 	}
 }
@@ -46,7 +49,7 @@ func (o *txnsOracle) meant(e journal.Entry, l *ledger, x *opened, how direction)
 // granted checks an answer to InitProducer when its client takes it: the epoch is its own and no one else's.
 func (o *txnsOracle) granted(p *process, g grant) {
 	if l := o.ids[p.t.name]; l == nil || !o.given[g] || o.byID[g.id] != l {
-		o.w.violated("%s is told that it has %d/%d, the journal has %+v", p.t.name, g.id, g.epoch, l)
+		o.w.violated("%s is told that it has %d/%d, the journal has %v", p.t.name, g.id, g.epoch, l)
 	}
 }
 

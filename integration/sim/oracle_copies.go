@@ -139,7 +139,7 @@ func (o *txnsOracle) copies() {
 func (o *txnsOracle) waited(group string, list []slot, before []*opened) {
 	for i, x := range o.pending(group, list) {
 		if x != nil && x == before[i] {
-			o.w.violated("group %s is told a position of partition %v that a transaction holds: %+v", group, list[i], x)
+			o.w.violated("group %s is told a position of partition %v that a transaction holds: %v", group, list[i], x)
 		}
 	}
 }

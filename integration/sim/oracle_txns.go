@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,6 +49,21 @@ type opened struct {
 	fate    direction
 }
 
+// Violations name transactions and ids in words, so that a run that fails has one trace as well.
+func (l *ledger) String() string {
+	if l == nil {
+		return "nobody"
+	}
+	return fmt.Sprintf("%s %d/%d, open: %v, ended: %d/%d %s", l.t.name, l.id, l.epoch, l.open, l.ended.id, l.ended.epoch, l.how)
+}
+
+func (x *opened) String() string {
+	if x == nil {
+		return "none"
+	}
+	return fmt.Sprintf("of %d/%d since %v in %v: %s", x.by.id, x.by.epoch, x.at, x.first, x.fate)
+}
+
 func newTxnsOracle(w *World) *txnsOracle {
 	return &txnsOracle{w: w, ids: map[string]*ledger{}, byID: map[int64]*ledger{}, given: map[grant]bool{}, sends: map[string]*transaction{}}
 }
@@ -91,7 +107,7 @@ func (o *txnsOracle) give(e journal.Entry, l *ledger, g grant) {
 func (o *txnsOracle) begin(e journal.Entry, g grant) *opened {
 	l := o.byID[g.id]
 	if l == nil || l.grant != g {
-		o.w.violated("position %d: producer %d epoch %d may write to a transaction, the epoch belongs to %+v", e.Position, g.id, g.epoch, l)
+		o.w.violated("position %d: producer %d epoch %d may write to a transaction, the epoch belongs to %v", e.Position, g.id, g.epoch, l)
 		return nil
 	}
 	if l.open == nil {
@@ -155,6 +171,7 @@ func (o *txnsOracle) joined(e journal.Entry, at *attempt) *opened {
 		x.first[b.stream.log] = at.base
 	}
 	x.batches = append(x.batches, at)
+	at.in = x
 	o.own(e, x, b.txn)
 	return x
 }
@@ -187,7 +204,7 @@ func (o *txnsOracle) ended(e journal.Entry, c *pb.EndTxn, r *state.Result) {
 		return // a repetition of what is done
 	}
 	if l == nil || l.grant != asked || l.open == nil && (how == committed || !c.Bump) {
-		w.violated("position %d: an EndTxn of %d/%d is taken, the id is %+v", e.Position, asked.id, asked.epoch, l)
+		w.violated("position %d: an EndTxn of %d/%d is taken, the id is %v", e.Position, asked.id, asked.epoch, l)
 		return
 	}
 	if x := l.open; c.Fence && x != nil && w.now-x.at < l.t.timeout {
@@ -221,7 +238,7 @@ func (o *txnsOracle) decide(e journal.Entry, l *ledger, how direction, now grant
 		log, ok := w.logOf(at.Topic, at.Partition)
 		first, in := x.first[log]
 		if base := w.oracle.end(log); !ok || !in || marked[log] || r.Batches[i].Base != base {
-			w.violated("position %d: a marker at offset %d of %v, transaction %+v", e.Position, r.Batches[i].Base, at, x)
+			w.violated("position %d: a marker at offset %d of %v, transaction %v", e.Position, r.Batches[i].Base, at, x)
 			return
 		}
 		marked[log] = true
@@ -249,7 +266,7 @@ func (o *txnsOracle) listed(e journal.Entry, log int32, want state.AbortedTxn) {
 	if !slices.ContainsFunc(list, func(a state.AbortedTxn) bool {
 		return a.ProducerID == want.ProducerID && a.First == want.First && a.Last == want.Last
 	}) {
-		o.w.violated("position %d: log %d does not list an aborted transaction: %+v, %v", e.Position, log, want, list)
+		o.w.violated("position %d: log %d does not list an aborted transaction: %v, %v", e.Position, log, want, list)
 	}
 }
 

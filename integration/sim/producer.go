@@ -64,8 +64,9 @@ type attempt struct {
 	by        grant
 	order     int // counts the attempts of its connection and partition
 	data      batch.Batch
-	forbidden bool // it was answered that it will not land
-	first     bool // everything before it was acknowledged when it was sent
+	forbidden bool    // it was answered that it will not land
+	first     bool    // everything before it was acknowledged when it was sent
+	in        *opened // the transaction that it landed in
 	logged    bool
 	base      int64
 }

@@ -119,7 +119,8 @@ func (a *agent) readMarker(log int32, r state.Run) {
 	x := list[i]
 	if data.BaseOffset() != x.base || data.ProducerID() != x.txn.by.id || data.ProducerEpoch() != x.epoch || !data.Control() ||
 		!data.Transactional() || r.MarkerCommits() != (x.txn.fate == committed) {
-		a.w.violated("agent %d: log %d: the marker at offset %d is %v %d/%d, it must be %+v", a.id, log, r.Base, r.MarkerCommits(), id, epoch, x)
+		a.w.violated("agent %d: log %d: the marker at offset %d is %v %d/%d, it must be of %v with epoch %d",
+			a.id, log, r.Base, r.MarkerCommits(), id, epoch, x.txn, x.epoch)
 	}
 }
 

@@ -80,7 +80,7 @@ func (w *World) filtered(a *agent, log int32, from, next int64, list []state.Abo
 		data := x.attempt.data
 		visible := !data.Transactional() || !out[data.ProducerID()]
 		if must := x.txn == nil || x.txn.fate == committed; visible != must {
-			w.violated("agent %d: log %d: a reader of what is committed sees offset %d: %t, its transaction is %+v", a.id, log, x.base, visible, x.txn)
+			w.violated("agent %d: log %d: a reader of what is committed sees offset %d: %t, its transaction is %v", a.id, log, x.base, visible, x.txn)
 			return
 		}
 		if visible && take != nil {

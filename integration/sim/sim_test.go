@@ -2,7 +2,12 @@ package sim
 
 import (
 	"flag"
+	"maps"
 	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -21,21 +26,42 @@ func TestSeeds(t *testing.T) {
 		one(t, *seed)
 		return
 	}
-	var sum Stats
-	for s := *start; s < *start+uint64(*seeds); s++ {
-		_, stats, err := Run(Options{Seed: s, Active: *active})
-		if err != nil {
-			t.Errorf("seed %d: %v", s, err)
-			if *first {
-				break
-			}
-		}
-		sum.add(stats)
-	}
+	sum := many(t)
 	if *seeds >= 100 && !t.Failed() {
 		sum.checkHappened(t)
 	}
 	t.Logf("%d seeds, %.2f virtual hours: %+v", *seeds, sum.Virtual.Hours(), sum)
+}
+
+// many carries out runs, as many at a time as there are processors: they have nothing to do with each other.
+func many(t *testing.T) (sum Stats) {
+	var next, failed atomic.Uint64
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	errs := map[uint64]error{}
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for !(*first && failed.Load() > 0) {
+				n := next.Add(1)
+				if n > uint64(*seeds) {
+					return
+				}
+				_, stats, err := Run(Options{Seed: *start + n - 1, Active: *active})
+				mu.Lock()
+				sum.add(stats)
+				if err != nil {
+					failed.Add(1)
+					errs[*start+n-1] = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for _, s := range slices.Sorted(maps.Keys(errs)) {
+		t.Errorf("seed %d: %v", s, errs[s])
+	}
+	return sum
 }
 
 func one(t *testing.T, s uint64) {
@@ -85,7 +111,6 @@ func (s *Stats) add(o Stats) {
 	s.Aborted += o.Aborted
 	s.Overdue += o.Overdue
 	s.Shut += o.Shut
-	s.Taken += o.Taken
 	s.Waits += o.Waits
 	s.Copied += o.Copied
 	s.Late += o.Late
@@ -107,6 +132,8 @@ func (s *Stats) checkHappened(t *testing.T) {
 		"read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
 		"trim": s.Trims, "generation": s.Generations, "assignment": s.Assignments, "commit": s.Commits, "fenced commit": s.Fenced,
 		"take-over of a group": s.Takeovers, "crash, pause or leave of a member": s.Fates,
+		"committed transaction": s.Committed, "aborted transaction": s.Aborted, "overdue transaction": s.Overdue,
+		"fenced producer": s.Shut, "position that a transaction held": s.Waits, "copy": s.Copied, "late request": s.Late,
 	} {
 		if n == 0 {
 			t.Errorf("no %s in any run", name)

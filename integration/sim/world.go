@@ -60,7 +60,7 @@ type World struct {
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
-	Begun, Committed, Aborted, Overdue, Shut, Taken, Waits, Copied, Late                                       int    // of transactions
+	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                              int    // of transactions
 	Disasters                                                                                                  [8]int // by kind
 	Virtual                                                                                                    time.Duration
 }
