@@ -179,7 +179,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		Config: session.Config{
 			TTL:             c.SessionTTL,
 			Init:            &pb.InitCluster{ClusterId: id.ClusterID, Incarnation: id.Incarnation, FeatureLevel: state.MaxFeatureLevel},
-			MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
+			MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel, Address: a.address(),
 		},
 		KV: a.o.KV, Keys: a.keys, Journal: jrnl, Info: a.info(), Log: a.o.Log,
 		// The key is put once; an etcd without it was wiped, which the view finds out only some time later.
@@ -272,6 +272,14 @@ func ingestConfig(c config.Config) ingest.Config {
 		InlineMaxBytes: int(c.Inline.MaxBytes), InlineBudget: int(c.Inline.Budget),
 		MaxOutstanding: maxInlineOutstanding, MaxBuffered: int64(c.Memory.Ingest),
 	}
+}
+
+// address is where clients reach the agent, by its first listener.
+func (a *Agent) address() string {
+	if len(a.o.Endpoints) == 0 {
+		return ""
+	}
+	return a.o.Endpoints[0].Advertised.Address()
 }
 
 func (a *Agent) info() *pb.SessionInfo {

@@ -626,7 +626,10 @@ type OpenSession struct {
 	MinFeatureLevel uint32                 `protobuf:"varint,1,opt,name=min_feature_level,json=minFeatureLevel,proto3" json:"min_feature_level,omitempty"`
 	MaxFeatureLevel uint32                 `protobuf:"varint,2,opt,name=max_feature_level,json=maxFeatureLevel,proto3" json:"max_feature_level,omitempty"`
 	// The node id is the next one, upwards; without this, the smallest that is not held.
-	NewNodeId     bool `protobuf:"varint,3,opt,name=new_node_id,json=newNodeId,proto3" json:"new_node_id,omitempty"`
+	NewNodeId bool `protobuf:"varint,3,opt,name=new_node_id,json=newNodeId,proto3" json:"new_node_id,omitempty"`
+	// With new_node_id: where clients reach the agent, as host:port. It gets the node id back that it had there, if it was
+	// one of the newest and nobody holds it.
+	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -680,6 +683,13 @@ func (x *OpenSession) GetNewNodeId() bool {
 		return x.NewNodeId
 	}
 	return false
+}
+
+func (x *OpenSession) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 type CloseSession struct {
@@ -3902,6 +3912,8 @@ type BaseHeader struct {
 	GroupsMade               uint64                 `protobuf:"varint,15,opt,name=groups_made,json=groupsMade,proto3" json:"groups_made,omitempty"`                   // counts groups ever made: the number of the newest
 	TxnsMade                 uint64                 `protobuf:"varint,16,opt,name=txns_made,json=txnsMade,proto3" json:"txns_made,omitempty"`                         // likewise transactional ids
 	NextNodeId               int32                  `protobuf:"varint,17,opt,name=next_node_id,json=nextNodeId,proto3" json:"next_node_id,omitempty"`                 // for OpenSession with new_node_id
+	NodeAddresses            []string               `protobuf:"bytes,18,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`           // who had which node id, newest last
+	NodeIds                  []int32                `protobuf:"varint,19,rep,packed,name=node_ids,json=nodeIds,proto3" json:"node_ids,omitempty"`                     // likewise
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
@@ -4053,6 +4065,20 @@ func (x *BaseHeader) GetNextNodeId() int32 {
 		return x.NextNodeId
 	}
 	return 0
+}
+
+func (x *BaseHeader) GetNodeAddresses() []string {
+	if x != nil {
+		return x.NodeAddresses
+	}
+	return nil
+}
+
+func (x *BaseHeader) GetNodeIds() []int32 {
+	if x != nil {
+		return x.NodeIds
+	}
+	return nil
 }
 
 type InlineEpoch struct {
@@ -5511,11 +5537,12 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\rR\vincarnation\x12#\n" +
-	"\rfeature_level\x18\x03 \x01(\rR\ffeatureLevel\"\x85\x01\n" +
+	"\rfeature_level\x18\x03 \x01(\rR\ffeatureLevel\"\x9f\x01\n" +
 	"\vOpenSession\x12*\n" +
 	"\x11min_feature_level\x18\x01 \x01(\rR\x0fminFeatureLevel\x12*\n" +
 	"\x11max_feature_level\x18\x02 \x01(\rR\x0fmaxFeatureLevel\x12\x1e\n" +
-	"\vnew_node_id\x18\x03 \x01(\bR\tnewNodeId\"(\n" +
+	"\vnew_node_id\x18\x03 \x01(\bR\tnewNodeId\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\"(\n" +
 	"\fCloseSession\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\"\xb6\x03\n" +
 	"\rAppendBatches\x12\x14\n" +
@@ -5803,7 +5830,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x03txn\x18\f \x01(\v2\x19.wadi.metadata.v1.BaseTxnH\x00R\x03txn\x12C\n" +
 	"\vtxn_offsets\x18\r \x01(\v2 .wadi.metadata.v1.BaseTxnOffsetsH\x00R\n" +
 	"txnOffsetsB\x06\n" +
-	"\x04kind\"\x86\x05\n" +
+	"\x04kind\"\xc8\x05\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -5829,7 +5856,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"groupsMade\x12\x1b\n" +
 	"\ttxns_made\x18\x10 \x01(\x04R\btxnsMade\x12 \n" +
 	"\fnext_node_id\x18\x11 \x01(\x05R\n" +
-	"nextNodeId\"G\n" +
+	"nextNodeId\x12%\n" +
+	"\x0enode_addresses\x18\x12 \x03(\tR\rnodeAddresses\x12\x19\n" +
+	"\bnode_ids\x18\x13 \x03(\x05R\anodeIds\"G\n" +
 	"\vInlineEpoch\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x04R\x04runs\x12\x14\n" +

@@ -42,6 +42,7 @@ type Config struct {
 	Init            *pb.InitCluster // proposed with every OpenSession; State takes the first and ignores the others
 	MinFeatureLevel uint32
 	MaxFeatureLevel uint32
+	Address         string // host:port where clients reach the agent: State gives it the node id back that it had there
 }
 
 type phase uint8
@@ -219,6 +220,7 @@ func (c *Core) entry(list []*Proposal) *flight {
 			{Command: &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: c.cfg.Init}}},
 			{Command: &pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{
 				MinFeatureLevel: c.cfg.MinFeatureLevel, MaxFeatureLevel: c.cfg.MaxFeatureLevel, NewNodeId: true,
+				Address: c.cfg.Address,
 			}}}},
 		}
 	}

@@ -58,6 +58,9 @@ func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
 		ForgottenDeletes: s.forgottenDeletes, ForgottenConfigs: s.forgottenConfigs, GroupsMade: s.groupsMade,
 		TxnsMade: s.txnsMade, NextNodeId: s.nextNodeID,
 	}
+	for _, n := range s.nodes {
+		h.NodeAddresses, h.NodeIds = append(h.NodeAddresses, n.address), append(h.NodeIds, n.id)
+	}
 	for _, e := range s.epochs {
 		h.InlineEpochs = append(h.InlineEpochs, &pb.InlineEpoch{To: e.to, Runs: e.runs, Bytes: e.bytes})
 	}

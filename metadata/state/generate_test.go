@@ -62,6 +62,7 @@ func drawInit(t *rapid.T) *pb.Command {
 func drawOpen(t *rapid.T) *pb.Command {
 	c := openSession()
 	c.GetOpenSession().NewNodeId = rapid.Bool().Draw(t, "new node id")
+	c.GetOpenSession().Address = rapid.SampledFrom([]string{"", "a:1", "a:2"}).Draw(t, "address")
 	if rarely(t, "bad levels") {
 		c.GetOpenSession().MinFeatureLevel = uint32(rapid.IntRange(0, 2).Draw(t, "min"))
 		c.GetOpenSession().MaxFeatureLevel = uint32(rapid.IntRange(0, 2).Draw(t, "max"))

@@ -104,8 +104,12 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	case h.FeatureLevel < MinFeatureLevel || h.FeatureLevel > MaxFeatureLevel:
 		return fmt.Errorf("feature level %d, this program knows %d to %d: %w",
 			h.FeatureLevel, MinFeatureLevel, MaxFeatureLevel, ErrBase)
-	case len(h.Digest) != len(s.digest) || len(h.InlineEpochs) == 0 || h.NextNodeId < 0 || h.NextNodeId >= nodeIDs:
+	case len(h.Digest) != len(s.digest) || len(h.InlineEpochs) == 0 || len(h.NodeAddresses) != len(h.NodeIds) ||
+		h.NextNodeId < 0 || h.NextNodeId >= nodeIDs:
 		return ErrBase
+	}
+	for i, address := range h.NodeAddresses {
+		s.nodes = append(s.nodes, nodeAt{address, h.NodeIds[i]})
 	}
 	s.clusterID, s.incarnation, s.featureLevel = h.ClusterId, h.Incarnation, h.FeatureLevel
 	s.position, s.digest = h.Position, Digest(h.Digest)

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 )
@@ -65,7 +67,7 @@ func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
 	case c.MinFeatureLevel > s.featureLevel || c.MaxFeatureLevel < s.featureLevel:
 		return FeatureLevel
 	}
-	node := s.nodeID(c.NewNodeId)
+	node := s.nodeID(c.NewNodeId, c.Address)
 	s.sessions.put(uint64(s.session), Session{
 		LastSeq: s.seq, NodeID: node, Opened: s.position,
 		MinFeatureLevel: c.MinFeatureLevel, MaxFeatureLevel: c.MaxFeatureLevel,
@@ -77,11 +79,21 @@ func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
 // nodeIDs is how many node ids there are before they begin again at 0. Java clients count coordinators down from 2^31-1.
 const nodeIDs = 1 << 30
 
-// nodeID goes upwards for new ids, and gives one again after all others only. A client may take a closed session's id for
+// maxAddresses bounds how many addresses State remembers the node id of.
+const maxAddresses = 1000
+
+// nodeAt says which node id was last given to an address.
+type nodeAt struct {
+	address string
+	id      int32
+}
+
+// nodeID goes upwards for new ids. One is given again to the address that had it, as an agent that is restarted is still
+// the same to clients that keep connections by id, and else after all others only. A client may take a closed session's id for
 // its address until it asks for metadata, and what it reaches there may be the agent's next process, under another id.
 // Were the old id then given to an agent elsewhere, a client that keeps connections by id would keep that one, and send to
 // the wrong agent whatever is meant for the other.
-func (s *State) nodeID(fresh bool) int32 {
+func (s *State) nodeID(fresh bool, address string) int32 {
 	held := map[int32]bool{}
 	s.sessions.each(func(_ uint64, v *Session) {
 		if v.Closed == 0 {
@@ -92,13 +104,33 @@ func (s *State) nodeID(fresh bool) int32 {
 	if fresh {
 		node = s.nextNodeID
 	}
+	at := slices.IndexFunc(s.nodes, func(n nodeAt) bool { return n.address == address })
+	if fresh && at >= 0 && !held[s.nodes[at].id] {
+		node = s.nodes[at].id
+		s.rememberNode(at, nodeAt{address, node})
+		return node
+	}
 	for held[node] {
 		node = (node + 1) % nodeIDs
 	}
 	if fresh {
 		s.nextNodeID = (node + 1) % nodeIDs
 	}
+	if fresh && address != "" {
+		s.rememberNode(at, nodeAt{address, node})
+	}
 	return node
+}
+
+// rememberNode makes n the newest, in the place of the one at an index, -1 = none.
+func (s *State) rememberNode(at int, n nodeAt) {
+	list := make([]nodeAt, 0, len(s.nodes)+1) // a snapshot may hold the old one
+	for i, x := range s.nodes {
+		if i != at && (i > 0 || at >= 0 || len(s.nodes) < maxAddresses) {
+			list = append(list, x)
+		}
+	}
+	s.nodes = append(list, n)
 }
 
 func (s *State) applyCloseSession(c *pb.CloseSession) Code {

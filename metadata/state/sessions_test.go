@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"testing"
 
 	"wadi/internal/layout"
@@ -97,6 +98,37 @@ func TestNewNodeIDs(t *testing.T) {
 	j.s.nextNodeID = nodeIDs - 1
 	open(nodeIDs - 1)
 	open(3)
+}
+
+// An agent that comes back to its address is the node that it was, unless somebody still holds the id: then it is a new
+// one, there, from then on. State remembers the newest addresses alone.
+func TestNodeIDsComeBackToTheirAddress(t *testing.T) {
+	j := newJournal(t) // nodes 0 and 1
+	session := layout.Session(40)
+	open := func(address string, want int64) layout.Session {
+		t.Helper()
+		session++
+		c := openSession()
+		c.GetOpenSession().NewNodeId, c.GetOpenSession().Address = true, address
+		if got := j.must(session, c); got != want {
+			t.Errorf("%s is node %d, want %d", address, got, want)
+		}
+		return session
+	}
+	first := open("a:1", 2)
+	open("b:1", 3)
+	j.must(bob, closeSession(first))
+	first = open("a:1", 2)
+	second := open("a:1", 4) // its process before has not ended yet, for all that is known
+	j.must(bob, closeSession(first))
+	open("c:1", 5)
+	j.must(bob, closeSession(second))
+	j.s = reload(t, j.s)
+	j.must(bob, closeSession(open("a:1", 4)))
+	for i := range maxAddresses {
+		j.must(bob, closeSession(open(fmt.Sprintf("d:%d", i), int64(6+i))))
+	}
+	open("a:1", int64(6+maxAddresses))
 }
 
 // DESIGN section 3.3: State takes the first InitCluster, ignores repeats and refuses everything before it.

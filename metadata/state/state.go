@@ -62,6 +62,7 @@ type State struct {
 	epochsGen      uint64 // of the slice: a snapshot may hold one of an older generation
 	sessions       table[Session]
 	nextNodeID     int32
+	nodes          []nodeAt // newest last; replaced as a whole
 
 	configs          []*ConfigResource // sorted by type and name; replaced as a whole, a snapshot may hold it
 	configBytes      int

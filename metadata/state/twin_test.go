@@ -11,21 +11,22 @@ import (
 
 // twin is State written for clarity alone: lists and maps that keep everything, and totals counted when asked for.
 type twin struct {
-	cluster  *pb.InitCluster
-	position int64
-	sessions map[layout.Session]*Session
-	topics   []*twinTopic // every one ever created
-	pids     int64
-	nodes    int32         // the next new node id
-	objects  []*twinObject // number is index + 1
-	marks    []int64
-	archived int64
-	archives []twinArchive
-	configs  twinConfigs
-	groups   twinGroups
-	txns     twinTxns
-	expired  int64     // highest producer id that a partition forgot for its age
-	trimmed  []trimmed // partitions with runs below their log start, and some that had
+	cluster   *pb.InitCluster
+	position  int64
+	sessions  map[layout.Session]*Session
+	topics    []*twinTopic // every one ever created
+	pids      int64
+	nodes     int32            // the next new node id
+	addresses map[string]int32 // the node id that was last given to each
+	objects   []*twinObject    // number is index + 1
+	marks     []int64
+	archived  int64
+	archives  []twinArchive
+	configs   twinConfigs
+	groups    twinGroups
+	txns      twinTxns
+	expired   int64     // highest producer id that a partition forgot for its age
+	trimmed   []trimmed // partitions with runs below their log start, and some that had
 
 	// The entry being applied.
 	session layout.Session
@@ -75,7 +76,7 @@ type twinArchive struct {
 }
 
 func newTwin() *twin {
-	return &twin{sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
+	return &twin{addresses: map[string]int32{}, sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
 }
 
 // apply returns what State's results must be.
@@ -204,20 +205,32 @@ func (w *twin) open(k *pb.OpenSession) Result {
 	if k.MinFeatureLevel > 1 || k.MaxFeatureLevel < 1 {
 		return Result{Code: FeatureLevel}
 	}
+	held := func(node int32) bool {
+		return slices.ContainsFunc(w.sessionList(), func(v *Session) bool { return v.NodeID == node })
+	}
+	put := func(node int32) Result {
+		if k.NewNodeId && k.Address != "" {
+			w.addresses[k.Address] = node
+		}
+		w.sessions[w.session] = &Session{
+			LastSeq: w.seq, NodeID: node, Opened: w.position, MinFeatureLevel: k.MinFeatureLevel, MaxFeatureLevel: k.MaxFeatureLevel,
+		}
+		return Result{ID: int64(node)}
+	}
+	if was, ok := w.addresses[k.Address]; ok && k.NewNodeId && !held(was) {
+		return put(was)
+	}
 	node := int32(0) // the smallest that no open session holds
 	if k.NewNodeId {
 		node = w.nodes
 	}
-	for slices.ContainsFunc(w.sessionList(), func(v *Session) bool { return v.NodeID == node }) {
+	for held(node) {
 		node++
 	}
 	if k.NewNodeId {
 		w.nodes = node + 1
 	}
-	w.sessions[w.session] = &Session{
-		LastSeq: w.seq, NodeID: node, Opened: w.position, MinFeatureLevel: k.MinFeatureLevel, MaxFeatureLevel: k.MaxFeatureLevel,
-	}
-	return Result{ID: int64(node)}
+	return put(node)
 }
 
 func (w *twin) sessionList() []*Session {
