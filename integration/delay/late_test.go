@@ -103,6 +103,7 @@ func TestTransactions(t *testing.T) {
 	s.c = cluster.Start(t, cluster.Options{Rules: s.rules, Links: true})
 	t.Run("late requests of TV2", s.lateTV2)
 	t.Run("late requests of TV1", s.lateTV1)
+	t.Run("late start", s.lateStart)
 	t.Run("lost replies", s.lostReplies)
 	t.Run("a client", s.client)
 	t.Run("late uploads", s.lateUploads)
@@ -141,4 +142,29 @@ func (s suite) lateTV2(t *testing.T) {
 		require.EqualValues(t, 47, p.second(late, true))
 		p.holds(false, true)
 	})
+}
+
+// A start that is late fences the producer that has started since, as any other producer's start does. It cannot be told
+// from one, whichever the client; the transaction is aborted as a whole, and its client is told.
+func (s suite) lateStart(t *testing.T) {
+	for tv := 1; tv <= 2; tv++ {
+		t.Run(map[int]string{1: "TV1", 2: "TV2"}[tv], func(t *testing.T) {
+			p := s.producer(t, tv)
+			late := p.hold(p.start())
+			require.Zero(t, p.initialize())
+			if tv == 1 {
+				p.do(p.register(0, 1))
+			}
+			p.do(p.write(p.coordinator, 0, "first 0"))
+			require.Zero(t, p.arrives(late))
+			p.fails(47, p.write(p.coordinator, 1, "first 1"))
+			p.fails(90, p.end(true))
+			require.Zero(t, p.initialize())
+			if tv == 1 {
+				p.do(p.register(0, 1), p.addGroup())
+			}
+			p.do(p.write(p.coordinator, 0, "second 0"), p.write(p.coordinator, 1, "second 1"), p.position(20), p.end(true))
+			p.holds(false, true)
+		})
+	}
 }

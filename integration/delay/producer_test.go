@@ -105,18 +105,22 @@ func (p *producer) once(ctx context.Context, s sent) error {
 	return err
 }
 
-// initialize asks for a new epoch, and returns the answer's code.
-func (p *producer) initialize() int16 {
-	p.t.Helper()
+// start asks for a new epoch.
+func (p *producer) start() sent {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = &p.id, 60_000, -1, -1
-	resp, err := p.ask(within(p.t), p.coordinator, req)
-	require.NoError(p.t, err)
-	got := resp.(*kmsg.InitProducerIDResponse)
-	if got.ErrorCode == 0 {
+	return sent{agent: p.coordinator, req: req, done: func(r kmsg.Response) {
+		got := r.(*kmsg.InitProducerIDResponse)
 		p.became(got.ProducerID, got.ProducerEpoch)
-	}
-	return got.ErrorCode
+	}}
+}
+
+// initialize starts the producer and returns the answer's code.
+func (p *producer) initialize() int16 {
+	p.t.Helper()
+	code, err := p.try(p.start())
+	require.NoError(p.t, err)
+	return code
 }
 
 func (p *producer) became(pid int64, epoch int16) {
@@ -210,6 +214,8 @@ func codeOf(resp kmsg.Response) int16 {
 	switch resp := resp.(type) {
 	case *kmsg.EndTxnResponse:
 		codes = append(codes, resp.ErrorCode)
+	case *kmsg.InitProducerIDResponse:
+		codes = append(codes, resp.ErrorCode)
 	case *kmsg.AddOffsetsToTxnResponse:
 		codes = append(codes, resp.ErrorCode)
 	case *kmsg.AddPartitionsToTxnResponse:
@@ -266,8 +272,9 @@ func (p *producer) do(list ...sent) {
 	}
 }
 
-// again are what coordinators say that do not know yet what another agent has just answered.
-var again = []int16{kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code}
+// again are what coordinators say that do not know yet what another agent has just answered, and what agents say for a
+// while after one of them came or went.
+var again = []int16{kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code, kerr.NotLeaderForPartition.Code}
 
 // fails must be answered with the code.
 func (p *producer) fails(code int16, s sent) {
