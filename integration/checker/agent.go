@@ -81,11 +81,11 @@ func (a *agent) start(ready string) {
 	})
 }
 
-// ready waits until it serves, as its operations endpoint says; false when that takes too long.
-func (a *agent) ready() bool {
+// ready waits until it serves, as its operations endpoint says; false when that takes too long, or nobody cares any more.
+func (a *agent) ready(cares func() bool) bool {
 	client := http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(50 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < patience && cares(); time.Sleep(50 * time.Millisecond) {
 		resp, err := client.Get("http://" + a.http + "/readyz")
 		if err != nil {
 			continue

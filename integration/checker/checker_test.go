@@ -62,7 +62,7 @@ func against(t *testing.T, path string, o options) *judge.Result {
 func TestRun(t *testing.T) {
 	o := options{Seed: pickSeed(t), Length: *runLength, Transactions: *transactions, OldClient: true, Late: true}
 	if *planted != "" {
-		o.Budget = soon + 20*time.Second
+		o.Budget, o.First = soon+20*time.Second, true
 	}
 	want(t, against(t, mustBuild(t, plantedPatches(t)...), o), judge.True)
 }

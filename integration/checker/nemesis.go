@@ -43,7 +43,8 @@ type nemesis struct {
 // ready waits until agents serve again.
 func (n *nemesis) ready(agents ...*agent) {
 	for _, a := range agents {
-		if n.broken || a.ready() {
+		cares := func() bool { return n.r.found.Load() == nil }
+		if n.broken || a.ready(cares) || !cares() {
 			continue
 		}
 		n.broken = true

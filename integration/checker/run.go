@@ -42,6 +42,8 @@ type options struct {
 	Budget    time.Duration // of the drain; 0 means budget
 	// Late holds requests back until they are late.
 	Late bool
+	// First ends the run when what was recorded so far is false already.
+	First bool
 }
 
 // topic is one of the run's.
@@ -67,7 +69,8 @@ type run struct {
 	// sending and making end finish after producers and transforming groups were told to end.
 	sending, making context.Context
 
-	failed atomic.Bool // some probe did
+	failed atomic.Bool                  // some probe did
+	found  atomic.Pointer[judge.Result] // of options.First
 
 	mu struct {
 		sync.Mutex
@@ -124,6 +127,8 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	r.making, giveUpMaking = context.WithCancel(context.Background())
 	sending, stopSending := context.WithCancel(r.sending)
 	making, stopMaking := context.WithCancel(r.making)
+	defer stopSending()
+	defer stopMaking()
 	reading, stopReading := context.WithCancel(context.Background())
 	var senders, makers, readers sync.WaitGroup
 	t.Cleanup(func() {
@@ -139,8 +144,17 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	r.transformers(making, &makers)
 
 	timed, cancel := context.WithTimeout(context.Background(), o.Length)
+	var looks sync.WaitGroup
+	if o.First {
+		looks.Go(func() { r.look(timed, cancel) })
+	}
 	faults(timed, r)
 	cancel()
+	looks.Wait()
+	if found := r.found.Load(); found != nil {
+		r.dump(r.rec.Facts(), found)
+		return found
+	}
 	r.rec.Add(h.Fact{Kind: h.Healed})
 	healed := time.Now()
 	r.probe(healed)
@@ -166,6 +180,18 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 		r.dump(facts, result)
 	}
 	return result
+}
+
+// look judges what there is, again and again, and ends the work when it is false: what is broken stays broken, whatever
+// comes.
+func (r *run) look(ctx context.Context, end func()) {
+	for pause(ctx, 3*time.Second) {
+		if result := judge.Judge(r.rec.Facts()); result.Verdict == judge.False {
+			r.found.Store(result)
+			end()
+			return
+		}
+	}
 }
 
 func (r *run) consumers(ctx context.Context, all *sync.WaitGroup) {
