@@ -124,15 +124,3 @@ func (s suite) lateRegistrationTV1(t *testing.T) {
 		require.Equal(t, []string{"first 1", "third 1"}, p.visible(1))
 	})
 }
-
-// status is the state of the transactional id in Kafka's words.
-func (p *producer) status() string {
-	p.t.Helper()
-	req := kmsg.NewPtrDescribeTransactionsRequest()
-	req.TransactionalIDs = []string{p.id}
-	resp, err := p.ask(within(p.t), p.coordinator, req)
-	require.NoError(p.t, err)
-	got := resp.(*kmsg.DescribeTransactionsResponse).TransactionStates[0]
-	require.Zero(p.t, got.ErrorCode)
-	return got.State
-}
