@@ -54,6 +54,9 @@ type Options struct {
 // drainTimeout bounds how long a drain waits for what was accepted.
 const drainTimeout = 30 * time.Second
 
+// leaveTimeout bounds how long an agent that has drained waits until its session is closed in State; others do it else.
+const leaveTimeout = time.Second
+
 // Agent is one agent. See New and Run.
 type Agent struct {
 	o       Options
@@ -369,6 +372,9 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 		stopServing()
 		err = <-outerDone
 		waitIdle(drain, p)
+		leave, cancel := context.WithTimeout(drain, leaveTimeout)
+		defer cancel()
+		p.session.Leave(leave)
 	case <-base.Done():
 		err = context.Cause(base)
 		stopServing()

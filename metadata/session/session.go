@@ -190,10 +190,30 @@ func (s *Session) Drain(ctx context.Context) error {
 	return nil
 }
 
+// Leave closes the session in State, as the last thing that an agent does in it when it has drained: its node id is free
+// for the next process at the same address, and no other agent has to find out that it is gone. When that does not come
+// about before ctx ends, another one does.
+func (s *Session) Leave(ctx context.Context) {
+	id, _, open := s.Current()
+	if !open {
+		return
+	}
+	done := make(chan struct{})
+	s.Propose(&Proposal{
+		Command: &pb.Command{Kind: &pb.Command_CloseSession{CloseSession: &pb.CloseSession{Session: int64(id)}}},
+		Control: true, Session: id, Done: func(Outcome) { close(done) },
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
 // Applied implements view.Observer.
 func (s *Session) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 	for i := range res.Commands {
-		if c := body.Commands[i].GetCloseSession(); c != nil && res.Commands[i].Code == state.OK {
+		c := body.Commands[i].GetCloseSession()
+		if c != nil && res.Commands[i].Code == state.OK && c.Session != int64(e.Session) { // else it leaves
 			s.step(func(core *Core, now Instant) { core.Closed(now, layout.Session(c.Session)) })
 		}
 	}

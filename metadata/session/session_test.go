@@ -44,6 +44,7 @@ func start(t *testing.T, m *memkv.KV) *agent {
 	a.s = session.New(session.Options{
 		Config: session.Config{
 			TTL: ttl, Init: &pb.InitCluster{ClusterId: "c", Incarnation: 1, FeatureLevel: 1}, MinFeatureLevel: 1, MaxFeatureLevel: 1,
+			Address: "a:1",
 		},
 		KV: a.kv, Keys: keys, Journal: jrnl, Info: &pb.SessionInfo{Zone: "z"}, Log: slog.New(slog.DiscardHandler),
 		OnLost: func(id layout.Session) { a.lost <- id },
@@ -446,4 +447,31 @@ func TestRegisterKeepsAwayFromAForeignEtcd(t *testing.T) {
 	if err := register(); err != nil || len(sessionKeys(m)) != 1 {
 		t.Fatalf("%v; keys %v", err, sessionKeys(m))
 	}
+}
+
+// Who has drained closes the session itself: State has its node id free before the key is gone, and no other session is
+// made. The next process at the address is the same node.
+func TestLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a := start(t, m)
+		id, _ := a.open()
+		_, node, _ := a.s.Current()
+		a.s.Leave(t.Context())
+		a.view.Read(func(st *state.State) {
+			if v, _ := st.Session(id); v.Closed == 0 {
+				t.Error("the session is open after its agent has left")
+			}
+		})
+		if now, _, _ := a.s.Current(); now != id {
+			t.Errorf("session %v follows %v", now, id)
+		}
+		a.stop()
+		b := start(t, m)
+		defer b.stop()
+		b.open()
+		if _, again, _ := b.s.Current(); again != node {
+			t.Errorf("node %d comes back as %d", node, again)
+		}
+	})
 }
