@@ -6,7 +6,7 @@ import (
 )
 
 // Outcome names the kind of an error in a word or two, for metrics' labels and transcripts: "ok", "not_found", "exists",
-// "range", "throttled", "corrupt", "denied", "invalid", "deadline", "canceled" and "error" for the rest.
+// "conflict", "range", "throttled", "corrupt", "denied", "invalid", "deadline", "canceled" and "error" for the rest.
 func Outcome(err error) string {
 	if err == nil {
 		return "ok"
@@ -25,6 +25,7 @@ var outcomes = []struct {
 	name string
 }{
 	{ErrExists, "exists"},
+	{ErrConflict, "conflict"},
 	{ErrCorrupt, "corrupt"},
 	{ErrRange, "range"},
 	{ErrKey, "invalid"},

@@ -86,6 +86,58 @@ func (p *prefixed) Delete(ctx context.Context, keys []string) error {
 	return p.inner.Delete(ctx, full)
 }
 
+func (p *prefixed) Begin(ctx context.Context, key string) (Upload, error) {
+	full, err := p.join(key)
+	if err != nil {
+		return Upload{}, fmt.Errorf("begin upload: %w", err)
+	}
+	up, err := p.inner.Begin(ctx, full)
+	if err != nil {
+		return Upload{}, err
+	}
+	return Upload{Key: key, ID: up.ID}, nil
+}
+
+func (p *prefixed) PutPart(ctx context.Context, up Upload, number int, body Body) (Part, error) {
+	full, err := p.join(up.Key)
+	if err != nil {
+		return Part{}, fmt.Errorf("put part: %w", err)
+	}
+	return p.inner.PutPart(ctx, Upload{Key: full, ID: up.ID}, number, body)
+}
+
+func (p *prefixed) Complete(ctx context.Context, up Upload, parts []Part) error {
+	full, err := p.join(up.Key)
+	if err != nil {
+		return fmt.Errorf("complete upload: %w", err)
+	}
+	return p.inner.Complete(ctx, Upload{Key: full, ID: up.ID}, parts)
+}
+
+func (p *prefixed) Abandon(ctx context.Context, up Upload) error {
+	full, err := p.join(up.Key)
+	if err != nil {
+		return fmt.Errorf("abandon upload: %w", err)
+	}
+	return p.inner.Abandon(ctx, Upload{Key: full, ID: up.ID})
+}
+
+// Uploads is List for uploads.
+func (p *prefixed) Uploads(ctx context.Context, prefix, after string, limit int) ([]UploadInfo, error) {
+	infos, err := p.inner.Uploads(ctx, p.prefix+prefix, p.prefix+after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range infos {
+		key, ok := strings.CutPrefix(infos[i].Key, p.prefix)
+		if !ok {
+			return nil, fmt.Errorf("uploads %s%s: %w: store returned the foreign key %q", p.prefix, prefix, ErrCorrupt, infos[i].Key)
+		}
+		infos[i].Key = key
+	}
+	return infos, nil
+}
+
 func (p *prefixed) Date(ctx context.Context) (time.Time, error) { return p.inner.Date(ctx) }
 
 func (p *prefixed) Close() error { return Close(p.inner) }

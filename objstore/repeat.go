@@ -54,7 +54,7 @@ func Repeatable(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, kind := range []error{ErrNotFound, ErrExists, ErrRange, ErrKey, ErrDenied} {
+	for _, kind := range []error{ErrNotFound, ErrExists, ErrConflict, ErrRange, ErrKey, ErrDenied} {
 		if errors.Is(err, kind) {
 			return false
 		}

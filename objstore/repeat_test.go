@@ -23,6 +23,7 @@ func TestRepeatable(t *testing.T) {
 		{context.DeadlineExceeded, true}, // a transport's own: the caller's is looked at by who repeats
 		{fmt.Errorf("get x: %w", objstore.ErrNotFound), false},
 		{fmt.Errorf("put x: %w", objstore.ErrExists), false},
+		{fmt.Errorf("complete x: %w", objstore.ErrConflict), false},
 		{objstore.ErrRange, false},
 		{objstore.ErrKey, false},
 		{objstore.ErrDenied, false},

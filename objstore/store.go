@@ -88,4 +88,7 @@ type Store interface {
 
 	// Date is the store's own clock, to the second at best.
 	Date(ctx context.Context) (time.Time, error)
+
+	// Uploader writes large objects in parts.
+	Uploader
 }

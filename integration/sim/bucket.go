@@ -13,8 +13,12 @@ import (
 
 var errBucket = errors.New("the bucket does not answer")
 
-// bucket is the objects of one object store.
-type bucket struct{ objects map[string][]byte }
+// bucket is the objects of one object store, and the uploads that are not finished.
+type bucket struct {
+	objects map[string][]byte
+	uploads []*upload
+	begun   int // uploads so far
+}
 
 func newBucket() *bucket { return &bucket{objects: map[string][]byte{}} }
 

@@ -68,7 +68,7 @@ func New(reg Registerer) (*Set, error) {
 		}, []string{"op", "code"}),
 		ObjectBytes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wadi_object_bytes_total",
-			Help: "Bytes of object bodies sent (put) and received (get) by successful requests.",
+			Help: "Bytes of object bodies sent (put, also in parts) and received (get) by successful requests.",
 		}, []string{"op"}),
 		ObjectRetries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wadi_object_retries_total",

@@ -17,6 +17,12 @@ const (
 	opList   = "list"
 	opDelete = "delete"
 	opDate   = "date"
+
+	opBegin    = "begin"
+	opPart     = "part"
+	opComplete = "complete"
+	opAbandon  = "abandon"
+	opUploads  = "uploads"
 )
 
 // Code is the code label of a request that ended with err. It is one of a fixed few, so that the number of series is
@@ -29,6 +35,8 @@ func Code(err error) string {
 		return "not_found"
 	case errors.Is(err, objstore.ErrExists):
 		return "exists"
+	case errors.Is(err, objstore.ErrConflict):
+		return "conflict"
 	case errors.Is(err, objstore.ErrRange):
 		return "range"
 	case errors.Is(err, objstore.ErrThrottled):
@@ -101,4 +109,38 @@ func (c *countedStore) Date(ctx context.Context) (time.Time, error) {
 	date, err := c.next.Date(ctx)
 	c.count(opDate, err)
 	return date, err
+}
+
+func (c *countedStore) Begin(ctx context.Context, key string) (objstore.Upload, error) {
+	up, err := c.next.Begin(ctx, key)
+	c.count(opBegin, err)
+	return up, err
+}
+
+// PutPart's bytes count among those of put: they are what an object's body cost.
+func (c *countedStore) PutPart(ctx context.Context, up objstore.Upload, number int, body objstore.Body) (objstore.Part, error) {
+	part, err := c.next.PutPart(ctx, up, number, body)
+	c.count(opPart, err)
+	if err == nil {
+		c.put.Add(float64(body.Size()))
+	}
+	return part, err
+}
+
+func (c *countedStore) Complete(ctx context.Context, up objstore.Upload, parts []objstore.Part) error {
+	err := c.next.Complete(ctx, up, parts)
+	c.count(opComplete, err)
+	return err
+}
+
+func (c *countedStore) Abandon(ctx context.Context, up objstore.Upload) error {
+	err := c.next.Abandon(ctx, up)
+	c.count(opAbandon, err)
+	return err
+}
+
+func (c *countedStore) Uploads(ctx context.Context, prefix, after string, limit int) ([]objstore.UploadInfo, error) {
+	infos, err := c.next.Uploads(ctx, prefix, after, limit)
+	c.count(opUploads, err)
+	return infos, err
 }

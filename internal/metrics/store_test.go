@@ -26,7 +26,18 @@ func (s *scripted) Get(context.Context, string, int64, int64) ([]byte, error) {
 func (s *scripted) List(context.Context, string, string, int) ([]objstore.Info, error) {
 	return []objstore.Info{{Key: "k"}}, s.err
 }
-func (s *scripted) Delete(context.Context, []string) error  { return s.err }
+func (s *scripted) Delete(context.Context, []string) error { return s.err }
+func (s *scripted) Begin(_ context.Context, key string) (objstore.Upload, error) {
+	return objstore.Upload{Key: key, ID: "u"}, s.err
+}
+func (s *scripted) PutPart(_ context.Context, _ objstore.Upload, n int, b objstore.Body) (objstore.Part, error) {
+	return objstore.Part{Number: n, Size: b.Size()}, s.err
+}
+func (s *scripted) Complete(context.Context, objstore.Upload, []objstore.Part) error { return s.err }
+func (s *scripted) Abandon(context.Context, objstore.Upload) error                   { return s.err }
+func (s *scripted) Uploads(context.Context, string, string, int) ([]objstore.UploadInfo, error) {
+	return []objstore.UploadInfo{{Upload: objstore.Upload{Key: "k"}}}, s.err
+}
 func (s *scripted) Date(context.Context) (time.Time, error) { return time.Unix(7, 0), s.err }
 
 func TestStoreCounts(t *testing.T) {
@@ -48,23 +59,43 @@ func TestStoreCounts(t *testing.T) {
 	date, err := s.Date(ctx)
 	require.NoError(t, err)
 	require.Equal(t, int64(7), date.Unix())
+	up, err := s.Begin(ctx, "big")
+	require.NoError(t, err)
+	require.Equal(t, objstore.Upload{Key: "big", ID: "u"}, up)
+	part, err := s.PutPart(ctx, up, 2, objstore.NewBody([]byte("12345")))
+	require.NoError(t, err)
+	require.Equal(t, objstore.Part{Number: 2, Size: 5}, part)
+	require.NoError(t, s.Abandon(ctx, up))
+	uploads, err := s.Uploads(ctx, "", "", 1)
+	require.NoError(t, err)
+	require.Len(t, uploads, 1)
 
 	// Failed bodies are not counted: how much of them travelled is not known.
 	next.err = fmt.Errorf("put k: %w", objstore.ErrThrottled)
 	require.ErrorIs(t, s.Put(ctx, "k", objstore.NewBody([]byte("abc"))), objstore.ErrThrottled)
+	_, err = s.PutPart(ctx, up, 3, objstore.NewBody([]byte("123")))
+	require.ErrorIs(t, err, objstore.ErrThrottled)
+	next.err = objstore.ErrConflict
+	require.ErrorIs(t, s.Complete(ctx, up, nil), objstore.ErrConflict)
 	next.err = objstore.ErrNotFound
 	_, err = s.Get(ctx, "k", 0, -1)
 	require.ErrorIs(t, err, objstore.ErrNotFound)
 
 	require.Equal(t, strings.TrimSpace(`
 wadi_object_bytes_total{op="get"} 4
-wadi_object_bytes_total{op="put"} 3
+wadi_object_bytes_total{op="put"} 8
+wadi_object_requests_total{code="conflict",op="complete"} 1
 wadi_object_requests_total{code="not_found",op="get"} 1
+wadi_object_requests_total{code="ok",op="abandon"} 1
+wadi_object_requests_total{code="ok",op="begin"} 1
 wadi_object_requests_total{code="ok",op="date"} 1
 wadi_object_requests_total{code="ok",op="delete"} 1
 wadi_object_requests_total{code="ok",op="get"} 1
 wadi_object_requests_total{code="ok",op="list"} 1
+wadi_object_requests_total{code="ok",op="part"} 1
 wadi_object_requests_total{code="ok",op="put"} 1
+wadi_object_requests_total{code="ok",op="uploads"} 1
+wadi_object_requests_total{code="throttled",op="part"} 1
 wadi_object_requests_total{code="throttled",op="put"} 1
 `), series(reg, "wadi_object_"))
 }
@@ -87,6 +118,7 @@ func TestCode(t *testing.T) {
 		nil:                      "ok",
 		objstore.ErrNotFound:     "not_found",
 		objstore.ErrExists:       "exists",
+		objstore.ErrConflict:     "conflict",
 		objstore.ErrRange:        "range",
 		objstore.ErrThrottled:    "throttled",
 		objstore.ErrCorrupt:      "corrupt",

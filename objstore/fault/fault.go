@@ -29,16 +29,31 @@ const (
 	List   Op = "list"
 	Delete Op = "delete"
 	Date   Op = "date"
+
+	Begin    Op = "begin"
+	PutPart  Op = "part"
+	Complete Op = "complete"
+	Abandon  Op = "abandon"
+	Uploads  Op = "uploads"
 )
+
+func (o Op) writes() bool {
+	switch o {
+	case Get, List, Date, Uploads:
+		return false
+	}
+	return true
+}
 
 // Call is one call as the caller made it.
 type Call struct {
 	N      int // in order of start, from 1
 	Op     Op
-	Key    string // the prefix of a List, the first key of a Delete
+	Key    string // the prefix of a List or Uploads, the first key of a Delete
 	Keys   []string
 	Off    int64 // of a Get
-	Length int64 // of a Get: as asked for; of a Put: the body's size
+	Length int64 // of a Get: as asked for; of a Put or PutPart: the body's size
+	Part   int   // of a PutPart: its number; of a Complete: how many there are
 }
 
 // Fault says what happens to which calls. The zero values of its conditions match every call.

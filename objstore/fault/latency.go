@@ -49,8 +49,8 @@ func (l Lognormal) at(z float64) time.Duration {
 
 // Profile is how long the calls of a service take.
 type Profile struct {
-	Write     Lognormal // Put and Delete
-	FirstByte Lognormal // Get, List and Date
+	Write     Lognormal // Put, Delete and the calls of an upload
+	FirstByte Lognormal // Get, List, Uploads and Date
 	// One in StallEvery writes takes Stall instead, and one in StallReads reads. 0: none.
 	StallEvery int
 	StallReads int
@@ -124,7 +124,7 @@ func (l *latency) draw(c Call, atLeast float64) wait {
 		return wait{latency: l, refused: true, first: p.Bursts.Answer}
 	}
 	d, every := p.FirstByte.at(z), p.StallReads
-	if c.Op == Put || c.Op == Delete {
+	if c.Op.writes() {
 		d, every = p.Write.at(z), p.StallEvery
 	}
 	if every > 0 && stall < 1/float64(every) {

@@ -10,12 +10,13 @@ import (
 // Record is one finished call.
 type Record struct {
 	Call
-	Size    int64    // bytes of a Put or Get, objects of a List or Delete; 0 when it failed before its effect
+	Size    int64    // bytes of a Put, Get, PutPart or Complete, entries of a List, Uploads or Delete; 0 when it failed before its effect
 	Outcome string   // objstore.Outcome of what the caller saw
 	Faults  []string // that happened to it
 }
 
-// String is a line of a golden transcript: "put demo/x 1234 ok", "get demo/x [0,+100) 100 corrupt (torn)".
+// String is a line of a golden transcript: "put demo/x 1234 ok", "get demo/x [0,+100) 100 corrupt (torn)",
+// "part demo/x #2 1234 ok".
 func (r Record) String() string {
 	var b strings.Builder
 	b.WriteString(string(r.Op))
@@ -28,7 +29,10 @@ func (r Record) String() string {
 	if r.Op == Get {
 		fmt.Fprintf(&b, " [%d,%+d)", r.Off, r.Length)
 	}
-	if r.Op != Date {
+	if r.Op == PutPart || r.Op == Complete {
+		fmt.Fprintf(&b, " #%d", r.Part)
+	}
+	if r.Op != Date && r.Op != Begin && r.Op != Abandon {
 		fmt.Fprintf(&b, " %d", r.Size)
 	}
 	b.WriteString(" " + r.Outcome)

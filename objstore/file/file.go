@@ -10,6 +10,8 @@
 //
 //	@writers/<id>.lock   held with flock as long as the writer lives
 //	@writers/<id>/<n>    its temporary files
+//	@uploads/<id>/key    the key of an object that is being written in parts
+//	@uploads/<id>/<n>    its parts
 //	@removals            one byte longer before each removal of an empty directory, see durable.go
 package file
 
@@ -28,6 +30,7 @@ import (
 const (
 	writersName  = "@writers"
 	removalsName = "@removals"
+	uploadsName  = "@uploads" // made by the first upload
 )
 
 // Store is an objstore.Store in a directory. Make it with Open or OpenReadOnly.

@@ -109,9 +109,12 @@ func (w *writer) close() error {
 	return errors.Join(os.RemoveAll(w.dir), os.Remove(w.lock.Name()), w.lock.Close())
 }
 
+// name is a path for a temporary file or directory that no other call uses.
+func (w *writer) name() string { return filepath.Join(w.dir, strconv.FormatUint(w.next.Add(1), 10)) }
+
 // write puts the body into a synced temporary file and returns its path. On error nothing is left of it.
 func (w *writer) write(ctx context.Context, body objstore.Body) (path string, err error) {
-	path = filepath.Join(w.dir, strconv.FormatUint(w.next.Add(1), 10))
+	path = w.name()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return "", err

@@ -20,6 +20,8 @@ type Store struct {
 		sync.RWMutex
 		objects map[string]object
 		keys    []string // of objects, sorted
+		uploads map[string]*upload
+		begun   uint64 // uploads so far; the number of one is its id
 	}
 }
 
@@ -40,6 +42,7 @@ func WithClock(clock func() time.Time) Option { return func(s *Store) { s.clock 
 func New(opts ...Option) *Store {
 	s := &Store{clock: time.Now}
 	s.mu.objects = make(map[string]object)
+	s.mu.uploads = make(map[string]*upload)
 	for _, o := range opts {
 		o(s)
 	}
@@ -66,6 +69,14 @@ func (s *Store) Put(ctx context.Context, key string, body objstore.Body) error {
 		}
 		return fmt.Errorf("put %s: %w", key, objstore.ErrExists)
 	}
+	if err := s.createLocked(key, data); err != nil {
+		return fmt.Errorf("put %s: %w", key, err)
+	}
+	return nil
+}
+
+// createLocked stores an object under a key that is free.
+func (s *Store) createLocked(key string, data []byte) error {
 	at, err := s.placeLocked(key)
 	if err != nil {
 		return err
@@ -80,13 +91,13 @@ func (s *Store) placeLocked(key string) (int, error) {
 	for i := range len(key) {
 		if key[i] == '/' {
 			if _, ok := s.mu.objects[key[:i]]; ok {
-				return 0, fmt.Errorf("put %s: %w: %s is an object", key, objstore.ErrKey, key[:i])
+				return 0, fmt.Errorf("%w: %s is an object", objstore.ErrKey, key[:i])
 			}
 		}
 	}
 	dir := key + "/"
 	if i, _ := slices.BinarySearch(s.mu.keys, dir); i < len(s.mu.keys) && strings.HasPrefix(s.mu.keys[i], dir) {
-		return 0, fmt.Errorf("put %s: %w: %s is an object", key, objstore.ErrKey, s.mu.keys[i])
+		return 0, fmt.Errorf("%w: %s is an object", objstore.ErrKey, s.mu.keys[i])
 	}
 	at, _ := slices.BinarySearch(s.mu.keys, key)
 	return at, nil

@@ -25,6 +25,10 @@ var (
 var kinds = map[string]error{
 	"NoSuchKey":                   objstore.ErrNotFound,
 	"NoSuchBucket":                ErrNoBucket,
+	"NoSuchUpload":                objstore.ErrConflict,
+	"InvalidPart":                 objstore.ErrConflict,
+	"InvalidPartOrder":            objstore.ErrKey,
+	"EntityTooSmall":              objstore.ErrKey,
 	"SlowDown":                    objstore.ErrThrottled,
 	"SlowDownRead":                objstore.ErrThrottled,
 	"SlowDownWrite":               objstore.ErrThrottled,
@@ -74,7 +78,7 @@ func classify(err error) (classified error, again bool) {
 func kindOf(err error) error {
 	for _, own := range []error{
 		objstore.ErrExists, objstore.ErrRange, objstore.ErrKey, objstore.ErrNotFound, objstore.ErrDenied, objstore.ErrCorrupt,
-		objstore.ErrThrottled, errPrecondition, errRange, errConflict, ErrNoBucket,
+		objstore.ErrConflict, objstore.ErrThrottled, errPrecondition, errRange, errConflict, ErrNoBucket,
 	} {
 		if errors.Is(err, own) {
 			return own

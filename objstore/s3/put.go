@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"wadi/objstore"
 )
@@ -42,15 +41,21 @@ func (s *Store) putOrCompare(ctx context.Context, key string, b objstore.Body) e
 		if verr := b.Verify(); verr != nil {
 			return fmt.Errorf("%w: %w", errBuffer, verr)
 		}
-	case errors.Is(kind, objstore.ErrDenied) && a.N < deniedAttempts:
-		return fmt.Errorf("%w: %w", errConflict, err)
+	}
+	return refused(ctx, err)
+}
+
+// deniedAttempts is how often a write is refused before that is believed. MinIO answers AccessDenied to a Put whose
+// directory a Delete removes at that moment, because it was empty.
+const deniedAttempts = 3
+
+// refused makes an error that denies access one to be repeated, the first few times.
+func refused(ctx context.Context, err error) error {
+	if errors.Is(kindOf(err), objstore.ErrDenied) && objstore.AttemptOf(ctx).N < deniedAttempts {
+		return fmt.Errorf("%w: %w", errConflict, withoutKind{err})
 	}
 	return err
 }
-
-// deniedAttempts is how often a Put is refused before that is believed. MinIO answers AccessDenied to a Put whose
-// directory a Delete removes at that moment, because it was empty.
-const deniedAttempts = 3
 
 var errBuffer = errors.New("the buffer changed after its checksum was computed")
 
@@ -87,9 +92,7 @@ func encodeCRC(crc uint32) string {
 // compare returns nil when the stored object has the body's bytes and ErrExists when it has others. An object that is
 // gone again is errConflict: the next attempt creates it.
 func (s *Store) compare(ctx context.Context, key string, b objstore.Body) error {
-	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{
-		Bucket: &s.bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled,
-	})
+	head, err := s.head(ctx, key)
 	if status(err) == 404 {
 		return fmt.Errorf("%w: %w", errConflict, err)
 	}
@@ -99,11 +102,11 @@ func (s *Store) compare(ctx context.Context, key string, b objstore.Body) error 
 	if size := aws.ToInt64(head.ContentLength); size != b.Size() {
 		return fmt.Errorf("%w: %d bytes, not %d", objstore.ErrExists, size, b.Size())
 	}
-	if head.ChecksumCRC32C != nil && head.ChecksumType != types.ChecksumTypeComposite {
-		if *head.ChecksumCRC32C == encodeCRC(b.CRC32C) {
+	if stored, ok := wholeCRC(head); ok {
+		if stored == encodeCRC(b.CRC32C) {
 			return nil
 		}
-		return fmt.Errorf("%w: CRC-32C %s, not %s", objstore.ErrExists, *head.ChecksumCRC32C, encodeCRC(b.CRC32C))
+		return fmt.Errorf("%w: CRC-32C %s, not %s", objstore.ErrExists, stored, encodeCRC(b.CRC32C))
 	}
 	return s.compareBytes(ctx, key, b)
 }

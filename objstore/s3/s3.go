@@ -6,8 +6,12 @@
 // Each call is one attempt, also the SDK's: objstore/steady repeats, bounds each attempt's time and keeps the number of
 // requests within what the service bears. Errors are classified for it, see objstore.Repeatable.
 //
+// Objects in parts are multipart uploads, completed with If-None-Match: * too. A bucket rule that aborts incomplete
+// uploads after some days may stand beside Wadi's own sweep.
+//
 // The service must support conditional writes (S3 since 2024, MinIO, versitygw, ...) and list keys in byte order;
-// S3 directory buckets do not.
+// S3 directory buckets do not. versitygw does not complete uploads atomically: of two of different bytes under one key at
+// the same instant both may be told that they won, and the object is one of them. Keys of Wadi's name their writer.
 package s3
 
 import (

@@ -46,7 +46,7 @@ func Build(meta Meta, sections []Section) (objstore.Body, []uint64, error) {
 			return objstore.Body{}, nil, fmt.Errorf("%w: section %d: %w", ErrInvalid, i, err)
 		}
 		body.Chunks = append(body.Chunks, s.Chunks...)
-		body.CRC32C = crcCombine(body.CRC32C, info.CRC, info.Length)
+		body.CRC32C = objstore.CombineCRC(body.CRC32C, info.CRC, int64(info.Length))
 		offsets = append(offsets, at)
 		tail = info.appendTo(tail)
 		at += info.Length

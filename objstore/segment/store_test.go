@@ -11,6 +11,7 @@ import (
 
 // oneObject is a store of a single object that counts its reads; anything but Get is a mistake of the test.
 type oneObject struct {
+	objstore.Uploader
 	data []byte
 	gets int
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"wadi/internal/batch"
 	"wadi/objstore"
@@ -89,15 +87,3 @@ type failing struct {
 }
 
 func (f *failing) Get(context.Context, string, int64, int64) ([]byte, error) { return nil, f.err }
-
-func TestCRCCombine(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		a := rapid.SliceOf(rapid.Byte()).Draw(t, "a")
-		b := rapid.SliceOf(rapid.Byte()).Draw(t, "b")
-		got := crcCombine(crc32.Checksum(a, castagnoli), crc32.Checksum(b, castagnoli), uint64(len(b)))
-		require.Equal(t, crc32.Checksum(append(a, b...), castagnoli), got)
-	})
-	long := make([]byte, 9<<20+5)
-	head := crc32.Checksum([]byte("head"), castagnoli)
-	require.Equal(t, crc32.Update(head, castagnoli, long), crcCombine(head, crc32.Checksum(long, castagnoli), uint64(len(long))))
-}

@@ -5,7 +5,7 @@ import "time"
 // Op names a lane to an Observer.
 type Op string
 
-// The lanes. Puts and deletes are writes; gets, lists and dates are reads.
+// The lanes. Puts, deletes and the calls of uploads are writes; gets, lists and dates are reads.
 const (
 	Write Op = "put"
 	Read  Op = "get"

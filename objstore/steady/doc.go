@@ -2,7 +2,8 @@
 // makes one attempt per call, and is the only place that repeats, doubles, delays or queues requests. Decorators that
 // are to see every request (counters, faults, kill points) belong beneath it.
 //
-// Requests come in two lanes, writes (Put, Delete) and reads (Get, List, Date), which share nothing. A request passes
+// Requests come in two lanes, writes (Put, Delete, the calls of an upload) and reads (Get, List, Uploads, Date), which
+// share nothing. A request passes
 //
 //	call -> retry loop -> hedge -> gate -> attempt (bounded in time) -> the store
 //

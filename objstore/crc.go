@@ -1,4 +1,4 @@
-package segment
+package objstore
 
 import "hash/crc32"
 
@@ -24,10 +24,10 @@ func crcMultiply(a, b uint32) uint32 {
 	return p
 }
 
-// crcCombine is the CRC-32C of A followed by B, from those of A and B and the length of B in bytes. It lets one pass
-// over the batches serve both the section's checksum and the object's.
-func crcCombine(a, b uint32, lengthB uint64) uint32 {
-	for k := 3; lengthB != 0; k++ {
+// CombineCRC is the CRC-32C of A followed by B, from those of A and B and the length of B in bytes, at least 0. It lets
+// one pass over the bytes serve the checksum of a part and the object's.
+func CombineCRC(a, b uint32, lengthB int64) uint32 {
+	for k := 3; lengthB > 0; k++ {
 		if lengthB&1 != 0 {
 			a = crcMultiply(crcPowers[k], a)
 		}
