@@ -1,6 +1,8 @@
 package differential
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/api"
@@ -19,6 +21,8 @@ type Case struct {
 	Name string
 	// From and Until bound the versions in which it is held, among those that Wadi serves. Until 0 means the newest.
 	From, Until int16
+	// Of picks versions between them, where the others differ in form alone and have cases of their own. Nil means all.
+	Of []int16
 	// Alone runs its versions one after the other: it looks at the whole cluster.
 	Alone bool
 	Run   func(*Script)
@@ -92,6 +96,9 @@ func (c Case) versions(key int16) (from, to int16) {
 	}
 	return 0, -1
 }
+
+// holds says whether the case is held in a version between its bounds.
+func (c Case) holds(version int16) bool { return c.Of == nil || slices.Contains(c.Of, version) }
 
 // total is the number of cases, frames included.
 func total() int {

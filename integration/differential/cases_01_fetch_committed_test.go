@@ -16,7 +16,7 @@ func fetchCommittedCases() []Case {
 		s.Sent(x, t, 0, "7")
 		return t, x
 	}
-	return []Case{
+	cases := []Case{
 		{Name: "committed: every offset", From: 4, Run: func(s *Script) {
 			t, x := history(s)
 			for offset := range int64(10) {
@@ -84,11 +84,15 @@ func fetchCommittedCases() []Case {
 			s.Ask(committed(t, place{0, 8}))
 		}},
 	}
+	for i := range cases {
+		cases[i].Of = []int16{4, 5, 7, 11, 12, 13, 17} // where answers change
+	}
+	return cases
 }
 
 // listOffsetsCommittedCases are those of ListOffsets with isolation level read_committed.
 func listOffsetsCommittedCases() []Case {
-	return []Case{
+	cases := []Case{
 		{Name: "committed", From: 2, Run: func(s *Script) {
 			t, w := s.Topic("a", 1), s.Writer("x")
 			ask := func(label string) {
@@ -114,6 +118,10 @@ func listOffsetsCommittedCases() []Case {
 			ask("ended")
 		}},
 	}
+	for i := range cases {
+		cases[i].Of = []int16{2, 4, 6, 7, 11} // where answers change
+	}
+	return cases
 }
 
 func whenAsked(ts int64) string {
