@@ -24,6 +24,7 @@ import (
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/memkv"
 	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/state"
 	"wadi/objstore"
 	"wadi/objstore/mem"
 )
@@ -97,7 +98,32 @@ func work(t *testing.T) fixture {
 	produce(5)
 	stop()
 	require.NoError(t, <-ended)
+	f.open(t)
 	return f
+}
+
+// open opens a session that lives, in which the tests propose: that of the agent is closed.
+func (f fixture) open(t *testing.T) {
+	t.Helper()
+	last, _ := f.last(t)
+	value, err := proto.Marshal(&pb.Entry{AtMs: 1, Commands: []*pb.Command{{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{
+		MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
+	}}}}})
+	require.NoError(t, err)
+	keys := layout.NewEtcd(cluster)
+	_, err = f.kv.Txn(t.Context(), kv.Txn{Then: []kv.Op{kv.Put(keys.Entry(last+1, 1), value, 0), kv.Put(keys.Head(), nil, 0)}})
+	require.NoError(t, err)
+}
+
+// last is the newest entry's session and sequence.
+func (f fixture) last(t *testing.T) (session layout.Session, seq uint64) {
+	t.Helper()
+	keys := layout.NewEtcd(cluster)
+	res, err := f.kv.Range(t.Context(), kv.RangeRequest{Key: keys.JournalPrefix(), End: keys.Head()})
+	require.NoError(t, err)
+	session, seq, err = keys.ParseEntry(res.KVs[len(res.KVs)-1].Key)
+	require.NoError(t, err)
+	return session, seq
 }
 
 func (f fixture) pointer(t *testing.T) int64 {
@@ -310,16 +336,24 @@ func (f fixture) clone(t *testing.T) fixture {
 // What a crash leaves behind is told apart from damage, by whom it belongs to.
 func TestLeftovers(t *testing.T) {
 	f := work(t)
-	live := f.keyOf(t, "/flush/", 0)
-	name, err := f.keys.ParseFlush(live)
+	name, err := f.keys.ParseFlush(f.keyOf(t, "/flush/", 0))
 	require.NoError(t, err)
+	live, _ := f.last(t)
+	require.NotEqual(t, live, name.Session)
+	// Of its flush 2 nothing is accepted: the number counts all the same.
+	f.propose(t, &pb.Command{Kind: &pb.Command_AppendBatches{AppendBatches: &pb.AppendBatches{
+		Flush: 2, Size: 100, Topics: []uint64{99}, Partitions: []uint32{0}, Offsets: []uint64{0}, Runs: []uint32{1}, ProducerIds: []int64{-1},
+		ProducerEpochs: []int32{-1}, Sequences: []int32{-1}, Batches: []uint32{1}, Records: []uint32{1}, Bytes: []uint32{100}, MaxTimestamps: []int64{0},
+	}}})
 	put := func(key string) string {
 		require.NoError(t, f.store.Put(t.Context(), key, objstore.NewBody([]byte("x"))))
 		return key
 	}
 	want := map[string]fsck.Kind{
-		put(f.keys.FlushHedge(name.Session, 1)):                     fsck.OrphanLive,
-		put(f.keys.Flush(name.Session, 1<<40)):                      fsck.Uncommitted,
+		put(f.keys.FlushHedge(live, 1)):                             fsck.OrphanLive,
+		put(f.keys.Flush(live, 1<<40)):                              fsck.Uncommitted,
+		put(f.keys.FlushHedge(name.Session, 1)):                     fsck.OrphanClosed,
+		put(f.keys.Flush(name.Session, 1<<40)):                      fsck.OrphanClosed,
 		put(f.keys.Checkpoint(layout.Base, 1<<40, name.Session, 0)): fsck.CheckpointLeftover,
 		put(f.keys.Checkpoint(layout.Archive, 1, name.Session, 0)):  fsck.CheckpointLeftover,
 	}

@@ -21,10 +21,7 @@ func (f fixture) propose(t *testing.T, commands ...*pb.Command) {
 func (f fixture) proposeInline(t *testing.T, inline []byte, commands ...*pb.Command) {
 	t.Helper()
 	keys := layout.NewEtcd(cluster)
-	res, err := f.kv.Range(t.Context(), kv.RangeRequest{Key: keys.JournalPrefix(), End: keys.Head()})
-	require.NoError(t, err)
-	session, seq, err := keys.ParseEntry(res.KVs[len(res.KVs)-1].Key)
-	require.NoError(t, err)
+	session, seq := f.last(t)
 	value, err := proto.Marshal(&pb.Entry{AtMs: 1, Commands: commands, Inline: inline})
 	require.NoError(t, err)
 	_, err = f.kv.Txn(t.Context(), kv.Txn{Then: []kv.Op{kv.Put(keys.Entry(session, seq+1), value, 0), kv.Put(keys.Head(), nil, 0)}})
