@@ -24,6 +24,7 @@
 // What differs by nature is given a name before it is compared (normal_test.go, each rule with its reason): ids become
 // the names of what they stand for, addresses become "self", times become "now". What differs for a reason stands in
 // allowed_test.go with that reason; an entry that nothing needs any more fails the test, so that the list stays true.
+// allowed_txn_test.go has those of transactions, and the few that only show at times.
 // Known defects wait in open_test.go: one that was mended is logged, to be struck from there.
 //
 // The words of error messages are not compared, only whether there are any: integration/kafkatools compares what Kafka's
