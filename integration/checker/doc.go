@@ -14,6 +14,12 @@
 // The seed of a run decides what clients and faults are drawn; when real processes do their part it cannot.
 //
 //	go test ./integration/checker                                         one run of three minutes
-//	go test -v -timeout 2h ./integration/checker -args -soak 30m          runs for that long
+//	go test -v -timeout 2h -run Soak ./integration/checker -args -soak 30m
 //	go test -v -timeout 2h -run Mutations ./integration/checker -args -mutations
+//	go test -v -run Kafka ./integration/checker -args -kafka             Apache Kafka, to check the checker
+//	go test -v -run History ./integration/checker -args -history FILE    judge a history again
+//
+// Clients of transaction version 1 take part, but their requests are never held back: a request of one of their
+// transactions that arrives in the next one is taken for a part of it, on any Kafka (KAFKA-17754). So none of what they do
+// must be broken either.
 package checker
