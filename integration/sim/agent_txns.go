@@ -31,7 +31,7 @@ func (a *agent) transact(check, waits func() bool, command *pb.Command, answer f
 		}
 		x := &commit{answer: func(err error) { answer(state.Result{}, fmt.Errorf("%w: %w", session.ErrUnknown, err)) }}
 		a.commits = append(a.commits, x)
-		if c.GetInitProducer() == nil && a.w.chance(a.w.faults.ambush/3) {
+		if c.GetInitProducer() == nil && a.w.chance(a.w.faults.overtaken/3) {
 			a.waylaid = true
 		}
 		a.sessStep(func(core *session.Core) {

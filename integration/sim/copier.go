@@ -155,7 +155,7 @@ func (p *process) sendOffsets() {
 	}
 	c := &pb.CommitTxnOffsets{ProducerId: p.pid, ProducerEpoch: int32(p.epoch), Implicit: p.t.v2, Offsets: k}
 	p.busy = true
-	p.call(request{name: "offsets", to: a, txn: t, lost: func() { p.busy, m.coordinator = false, nil }, serve: func(waits func() bool, reply func(func())) {
+	p.send(request{name: "offsets", to: a, txn: t, lost: func() { p.busy, m.coordinator = false, nil }, serve: func(waits func() bool, reply func(func())) {
 		a.commitInTxn(c, waits, func(r state.Result, err error) {
 			p.w.note("agent=%d answers offsets of teller=%s process=%d: %s err=%v", a.id, p.t.name, p.n, r.Code, err)
 			reply(func() {

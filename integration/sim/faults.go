@@ -13,6 +13,7 @@ type faults struct {
 	bucketSlow, bucketError, bucketLost         float64
 	replyLost                                   float64 // of an agent to its client
 	ambush                                      float64 // at places where a lost lease hurts most
+	overtaken                                   float64 // appends of transactions' requests, by what their clients do elsewhere
 	held, copied                                float64 // requests of transactions: not there in time, there once more, late
 }
 
@@ -20,7 +21,7 @@ type faults struct {
 func (w *World) drawFaults() (f faults) {
 	for _, p := range []*float64{
 		&f.late, &f.requestLost, &f.answerLost, &f.watchLost, &f.watchRepeat, &f.watchLate, &f.watchCut,
-		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush, &f.held, &f.copied,
+		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush, &f.overtaken, &f.held, &f.copied,
 	} {
 		switch n := w.rng.IntN(20); {
 		case n < 5:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -125,6 +126,7 @@ func (o *oracle) apply(e journal.Entry) {
 	o.digests[e.Position] = o.st.Digest()
 	w.note("entry position=%d session=%s seq=%d commands=%d refused=%s repeat=%t", e.Position, e.Session, e.Seq,
 		len(d.Body.Commands), res.Refused, res.Repeat)
+	o.txns.proposed = time.Duration(d.Body.AtMs-epochMs) * time.Millisecond
 	for i := range res.Commands {
 		r := &res.Commands[i]
 		switch c := d.Body.Commands[i]; {

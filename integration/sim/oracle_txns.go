@@ -13,13 +13,14 @@ import (
 // txnsOracle keeps transactional ids as the journal has them, by its own reading of the commands: who has which epoch, what
 // is open and where, and where the logs are stable. Of State's verdicts it believes only that something was refused.
 type txnsOracle struct {
-	w      *World
-	ids    map[string]*ledger
-	byID   map[int64]*ledger
-	given  map[grant]bool
-	sends  map[string]*transaction // by what its positions are marked with
-	stable [logs]int64             // the last stable offsets of a moment ago
-	told   [logs]int64             // and the highest that a reader was told behind a barrier
+	w        *World
+	ids      map[string]*ledger
+	byID     map[int64]*ledger
+	given    map[grant]bool
+	sends    map[string]*transaction // by what its positions are marked with
+	proposed time.Duration           // when the entry was made that is being read, by its agent's clock, which is off by a second at most
+	stable   [logs]int64             // the last stable offsets of a moment ago
+	told     [logs]int64             // and the highest that a reader was told behind a barrier
 }
 
 // grant is a producer id with an epoch.
@@ -90,6 +91,7 @@ func (o *txnsOracle) initialized(e journal.Entry, c *pb.InitProducer, r *state.R
 		return // asked again by the same producer
 	}
 	o.decide(e, l, aborted, g, r)
+	l.ended, l.how = grant{}, undecided
 	o.give(e, l, g)
 }
 
@@ -111,7 +113,7 @@ func (o *txnsOracle) begin(e journal.Entry, g grant) *opened {
 		return nil
 	}
 	if l.open == nil {
-		l.open = &opened{by: g, at: o.w.now, added: map[int32]bool{}, first: map[int32]int64{}}
+		l.open = &opened{by: g, at: o.proposed - time.Second, added: map[int32]bool{}, first: map[int32]int64{}}
 	}
 	return l.open
 }

@@ -16,7 +16,6 @@ type teller struct {
 	pause   time.Duration // between what it does, on average
 	copies  *member       // what it writes is a copy of what this one reads, nil = it makes it up
 	procs   []*process    // those that are not dead
-	begun   int           // counts transactions
 	exposed bool          // a request of an old transaction came into a later one of its epoch: with version 1 that can be
 }
 
@@ -35,7 +34,8 @@ type process struct {
 	resume      bool   // its epoch is over: it asks for the next one, under its name (KIP-360)
 	begun       int    // counts its transactions
 	txn         *transaction
-	rest        time.Duration // it does nothing before
+	last        map[string]request // of each kind of the transaction
+	rest        time.Duration      // it does nothing before
 }
 
 // transaction is one as its client means it.
@@ -85,7 +85,7 @@ func (w *World) startTellers() {
 func (t *teller) start() {
 	w := t.w
 	p := &process{
-		producer: &producer{w: w, id: 100*(len(w.tellers)+1) + w.ids, idempotent: true, home: w.rng.IntN(3), pid: -1, spread: w.chance(0.2), big: w.chance(0.2)},
+		producer: &producer{w: w, id: 100 + w.ids, idempotent: true, pid: -1, home: w.rng.IntN(3), spread: w.chance(0.2), big: w.chance(0.2)},
 		t:        t, n: w.ids, alive: true,
 	}
 	w.ids++

@@ -90,3 +90,32 @@ func (p *process) mayCome(t *transaction) bool {
 	p.t.exposed = true
 	return true
 }
+
+// send is call for what may be repeated when its transaction is over.
+func (p *process) send(r request) {
+	if p.last == nil {
+		p.last = map[string]request{}
+	}
+	p.last[r.name] = r
+	p.call(r)
+}
+
+// repeats lets requests of a transaction come again just after it has ended, before its client can know, and be slow from
+// there on: with version 1 their time is all that tells them from requests of the next one.
+func (p *process) repeats() {
+	w := p.w
+	if p.t.v2 || p.txn == nil || !w.chance(w.faults.overtaken) {
+		return
+	}
+	for _, name := range []string{"commit", "abort", "offsets"} {
+		r, ok := p.last[name]
+		if !ok || r.txn != p.txn || w.chance(0.3) {
+			continue
+		}
+		a := r.to
+		a.after(0, func() {
+			a.waylaid = true
+			p.copied(r)
+		})
+	}
+}

@@ -216,6 +216,10 @@ func (p *process) refused(at *attempt, code state.Code) {
 		return
 	}
 	p.w.oracle.txns.refused(at, code)
+	if p.t.v2 && code == state.InvalidProducerEpoch && t.asked == undecided && p.w.chance(0.7) {
+		t.abort, t.asked = true, aborted // perhaps it was only overdue: whoever aborts it then gets the next epoch
+		return
+	}
 	p.shut(code)
 }
 
@@ -240,7 +244,7 @@ func (p *process) shut(code state.Code) {
 func (p *process) ask(t *transaction, command *pb.Command, verdict func(state.Result)) {
 	a := p.coordinator
 	p.busy = true
-	p.call(request{name: commandName(command), to: a, txn: t, serve: func(waits func() bool, reply func(func())) {
+	p.send(request{name: commandName(command), to: a, txn: t, serve: func(waits func() bool, reply func(func())) {
 		if !a.answersFor(p.t.name) {
 			reply(p.lost)
 			return
@@ -248,6 +252,9 @@ func (p *process) ask(t *transaction, command *pb.Command, verdict func(state.Re
 		c := &pb.Command{Base: a.view.State().Position(), Kind: command.Kind}
 		a.transact(func() bool { return a.answersFor(p.t.name) }, waits, c, func(r state.Result, err error) {
 			p.w.note("agent=%d answers %s of teller=%s process=%d: %s %d/%d err=%v", a.id, commandName(c), p.t.name, p.n, r.Code, r.ID, r.Epoch, err)
+			if c.GetEndTxn() != nil && err == nil && r.Code == state.OK {
+				p.repeats()
+			}
 			reply(func() {
 				switch {
 				case errors.Is(err, group.ErrNotCoordinator):
