@@ -69,7 +69,7 @@ func TestExamples(t *testing.T) {
 func TestTransactionExamples(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t)
-	ctx := b.context(t, 2*time.Minute)
+	ctx := b.context(t, 5*time.Minute)
 	b.waitFor(ctx, t, transactionAPIs...)
 	for _, example := range []struct {
 		name, suffix, command string

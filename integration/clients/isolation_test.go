@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,53 +109,58 @@ func TestIsolation(t *testing.T) {
 	m.open()
 
 	t.Run("while transactions are open", func(t *testing.T) {
-		for _, c := range append(slices.Clone(positioned), franz{}) {
-			m.read(t, c)
-		}
+		m.compare(t, 0, append(slices.Clone(positioned), franz{})...)
 	})
 	m.end()
 	m.plain(0, 1, 2) // the clients without positions look for a last record
 	t.Run("after all have ended", func(t *testing.T) {
-		for _, c := range isolationReaders {
-			if c != isolationReader(kafkaJS{}) || b.process != nil {
-				m.read(t, c)
-			}
-		}
+		m.compare(t, 0, slices.DeleteFunc(slices.Clone(isolationReaders), func(c isolationReader) bool {
+			return c == isolationReader(kafkaJS{}) && b.process == nil
+		})...)
 	})
-	marker := m.marker()
-	t.Run("from a marker on", func(t *testing.T) {
-		for _, c := range positioned {
-			m.readFrom(t, c, marker)
-		}
-	})
+	t.Run("from a marker on", func(t *testing.T) { m.compare(t, m.marker(), positioned...) })
 }
 
-// read has a client read everything at both levels.
-func (m *mixture) read(t *testing.T, c isolationReader) {
-	t.Run(c.Name(), func(t *testing.T) {
-		t.Parallel()
-		binary.Need(t, c.Check())
-		m.compare(t, c, m.topic, 0)
-	})
-}
-
-// readFrom has a client begin at an offset.
-func (m *mixture) readFrom(t *testing.T, c isolationReader, offset int64) {
-	t.Run(c.Name(), func(t *testing.T) {
-		t.Parallel()
-		binary.Need(t, c.Check())
-		m.compare(t, c, fmt.Sprintf("%s@%d", m.topic, offset), offset)
-	})
-}
-
-func (m *mixture) compare(t *testing.T, c isolationReader, begin string, from int64) {
+// compare has clients read at both levels, from an offset of each partition on, and holds what they find against what they
+// must find. A few read side by side: no transaction is open for longer than it must be.
+func (m *mixture) compare(t *testing.T, from int64, readers ...isolationReader) {
 	t.Helper()
-	for _, isolation := range []string{"read_committed", "read_uncommitted"} {
-		read, err := c.ReadAt(m.ctx, isolation, m.b.bootstrap, []string{begin})
-		if err != nil {
-			t.Fatal(isolation, err)
+	begin := m.topic
+	if from > 0 {
+		begin = fmt.Sprintf("%s@%d", m.topic, from)
+	}
+	levels := []string{"read_committed", "read_uncommitted"}
+	type found struct {
+		read []Read
+		err  error
+	}
+	all := make([][2]found, len(readers))
+	var running sync.WaitGroup
+	slots := make(chan struct{}, 3)
+	for i, c := range readers {
+		if c.Check() != nil {
+			continue
 		}
-		want := slices.DeleteFunc(m.visible(isolation), func(r placed) bool { return r.offset < from })
-		comparePlaces(t, isolation+" "+begin, place(read), want)
+		running.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			for level, isolation := range levels {
+				read, err := c.ReadAt(m.ctx, isolation, m.b.bootstrap, []string{begin})
+				all[i][level] = found{read, err}
+			}
+		})
+	}
+	running.Wait()
+	for i, c := range readers {
+		t.Run(c.Name(), func(t *testing.T) {
+			binary.Need(t, c.Check())
+			for level, isolation := range levels {
+				if err := all[i][level].err; err != nil {
+					t.Fatal(isolation, err)
+				}
+				want := slices.DeleteFunc(m.visible(isolation), func(r placed) bool { return r.offset < from })
+				comparePlaces(t, isolation+" "+begin, place(all[i][level].read), want)
+			}
+		})
 	}
 }

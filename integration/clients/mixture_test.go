@@ -30,7 +30,10 @@ type mixture struct {
 	markers   int // of partitions in transactions that ended
 }
 
-const mixturePartitions = 3
+const (
+	mixturePartitions = 3
+	mixtureTimeout    = 10 * time.Minute // of transactions: those that are left open stay so
+)
 
 // mixer is a producer of a mixture and the records of its open transaction.
 type mixer struct {
@@ -52,14 +55,14 @@ func newMixture(ctx context.Context, t *testing.T, b broker) *mixture {
 	}
 	m.outside = m.client()
 	for i, versions := range []*kversion.Versions{kversion.V3_9_0(), kversion.Stable()} {
-		cl := m.client(kgo.TransactionalID(fmt.Sprintf("mixture-%08x-%d", run, i)), kgo.MaxVersions(versions))
+		cl := m.client(kgo.TransactionalID(fmt.Sprintf("mixture-%08x-%d", run, i)), kgo.MaxVersions(versions), kgo.TransactionTimeout(mixtureTimeout))
 		m.writers = append(m.writers, &mixer{begin: cl.BeginTransaction, send: m.sender(cl), end: func(commit bool) error {
 			return cl.EndTransaction(ctx, kgo.TransactionEndTry(commit))
 		}})
 	}
 	for _, c := range transactionals {
 		binary.Need(t, c.Check())
-		x := startTransactors(t, c, b.bootstrap).producer(ctx, t, fmt.Sprintf("mixture-%08x-%s", run, c.Name()), time.Minute)
+		x := startTransactors(t, c, b.bootstrap).producer(ctx, t, fmt.Sprintf("mixture-%08x-%s", run, c.Name()), mixtureTimeout)
 		m.writers = append(m.writers, &mixer{
 			begin: func() error { x.do("begin"); return nil },
 			send: func(partition int32, values ...string) ([]placed, error) {

@@ -34,7 +34,7 @@ type stage struct {
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t, "WADI_KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS=500")
-	ctx := b.context(t, 3*time.Minute)
+	ctx := b.context(t, 5*time.Minute) // the scenarios wait for each other
 	b.waitFor(ctx, t, transactionAPIs...)
 	for _, c := range transactionals {
 		t.Run(c.Name(), func(t *testing.T) {
