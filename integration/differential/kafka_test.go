@@ -40,7 +40,7 @@ type broker struct {
 	port    int32
 	node    int32 // its node id
 
-	twoSteps bool          // ends transactions in two steps, which shows; see txn_test.go
+	twoSteps bool          // Apache Kafka: coordinators load, transactions end in two steps; see txn_test.go
 	settle   func() error  // nil: what was answered is in force
 	output   func() string // the end of its log
 	troubles atomic.Int64  // conversations that came to no end

@@ -72,7 +72,7 @@ func (s *Script) FinallyAs(version int16, req kmsg.Request) kmsg.Response {
 func (s *Script) finally(version int16, req kmsg.Request) kmsg.Response {
 	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		resp := s.exchange(version, req)
-		if !s.broker.twoSteps || resp == nil || !closing(reflect.ValueOf(resp)) {
+		if !s.broker.twoSteps || resp == nil || !holds(reflect.ValueOf(resp), passing) {
 			return resp
 		}
 		if time.Now().After(deadline) {
@@ -87,20 +87,20 @@ var passing = []int64{
 	int64(kerr.ConcurrentTransactions.Code), int64(kerr.CoordinatorLoadInProgress.Code), int64(kerr.CoordinatorNotAvailable.Code),
 }
 
-// closing: an answer holds one of them anywhere.
-func closing(v reflect.Value) bool {
+// holds: an answer holds one of the codes anywhere.
+func holds(v reflect.Value, codes []int64) bool {
 	switch v.Kind() {
 	case reflect.Pointer:
-		return !v.IsNil() && closing(v.Elem())
+		return !v.IsNil() && holds(v.Elem(), codes)
 	case reflect.Slice:
 		for i := range v.Len() {
-			if closing(v.Index(i)) {
+			if holds(v.Index(i), codes) {
 				return true
 			}
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.Name == "ErrorCode" && slices.Contains(passing, v.Field(i).Int()) || closing(v.Field(i)) {
+			if f := v.Type().Field(i); f.Name == "ErrorCode" && slices.Contains(codes, v.Field(i).Int()) || holds(v.Field(i), codes) {
 				return true
 			}
 		}
