@@ -104,7 +104,7 @@ func (p *process) send(r request) {
 // there on: with version 1 their time is all that tells them from requests of the next one.
 func (p *process) repeats() {
 	w := p.w
-	if p.t.v2 || p.txn == nil || !w.chance(w.faults.overtaken) {
+	if p.t.v2 || p.txn == nil || !w.chance(4*w.faults.overtaken) {
 		return
 	}
 	for _, name := range []string{"commit", "abort", "offsets"} {
