@@ -22,7 +22,6 @@ type log struct {
 	position int64
 	produced int64
 	put      int64
-	marks    []int64
 }
 
 func newLog(t rapid.TB, partitions ...uint32) *log {
