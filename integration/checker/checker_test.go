@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	runLength = flag.Duration("run-length", 110*time.Second, "work and faults of a run; the drain comes on top")
+	runLength = flag.Duration("run-length", 150*time.Second, "work and faults of a run; the drain comes on top")
 	seed      = flag.Uint64("seed", 0, "of the run; 0 draws one")
 )
 
