@@ -134,7 +134,7 @@ func TestBoundedEnds(t *testing.T) {
 	require.Equal(t, []uint64{1}, j.seen(60*sec, false, all...))
 }
 
-// Semantics line 81, and the issue of hanging transactions: no transaction is open for good, however agents are restarted
+// Semantics line 81: no transaction is open for good, however agents are restarted
 // one after the other, frozen, or told wrong times; and none is ended before its time.
 func TestNothingHangs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
