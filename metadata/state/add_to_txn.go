@@ -144,21 +144,7 @@ func (s *State) applyCommitTxnOffsets(base int64, c *pb.CommitTxnOffsets, res *R
 	t.ChangedMs = s.atMs
 	tg := s.addTxnGroup(t, k.Group)
 	before := tg.offsets.len()
-	for i, topic := range k.Topics {
-		live := s.TopicByNumber(topic)
-		if live == nil || int(k.Partitions[i]) >= len(live.parts) {
-			continue
-		}
-		o := Offset{Offset: k.Offsets[i], AtMs: s.atMs, LeaderEpoch: -1}
-		if len(k.LeaderEpochs) > 0 {
-			o.LeaderEpoch = k.LeaderEpochs[i]
-		}
-		if len(k.Metadata) > 0 {
-			o.Metadata = k.Metadata[i]
-		}
-		s.putPending(t, tg, offsetKey(topic, k.Partitions[i]), o)
-		res.ID++
-	}
+	res.ID = s.eachCommitted(k, func(key uint64, o Offset) { s.putPending(t, tg, key, o) })
 	if before == 0 && tg.offsets.len() > 0 {
 		g.pending = append(slices.Clone(g.pending), t.Number)
 	}

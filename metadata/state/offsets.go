@@ -18,10 +18,17 @@ func (s *State) applyCommitOffsets(base int64, c *pb.CommitOffsets, res *Result)
 		g = s.addGroup(c.Group)
 	}
 	g.commits.touch(s.position, s.session)
+	res.ID = s.eachCommitted(c, func(key uint64, o Offset) { s.putOffset(g, key, o) })
+	return OK
+}
+
+// eachCommitted visits the positions of a well-formed command, but for those of partitions that were deleted on the way:
+// nobody can ask for them any more. It returns how many there were.
+func (s *State) eachCommitted(c *pb.CommitOffsets, visit func(key uint64, o Offset)) (n int64) {
 	for i, topic := range c.Topics {
 		t := s.TopicByNumber(topic)
 		if t == nil || int(c.Partitions[i]) >= len(t.parts) {
-			continue // deleted on the way: nobody can ask for it any more
+			continue
 		}
 		o := Offset{Offset: c.Offsets[i], AtMs: s.atMs, LeaderEpoch: -1}
 		if len(c.LeaderEpochs) > 0 {
@@ -30,10 +37,10 @@ func (s *State) applyCommitOffsets(base int64, c *pb.CommitOffsets, res *Result)
 		if len(c.Metadata) > 0 {
 			o.Metadata = c.Metadata[i]
 		}
-		s.putOffset(g, offsetKey(topic, c.Partitions[i]), o)
-		res.ID++
+		visit(offsetKey(topic, c.Partitions[i]), o)
+		n++
 	}
-	return OK
+	return n
 }
 
 func (s *State) putOffset(g *Group, key uint64, o Offset) {
