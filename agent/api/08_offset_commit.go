@@ -61,7 +61,6 @@ func (c *committing) find(s *state.State, barrier error) (missing bool) {
 	}
 	c.resp, c.slots = kmsg.NewPtrOffsetCommitResponse(), c.slots[:0]
 	c.resp.Topics = make([]kmsg.OffsetCommitResponseTopic, len(c.body.Topics))
-	var epochs, words bool
 	for i := range c.body.Topics {
 		in, out := &c.body.Topics[i], &c.resp.Topics[i]
 		out.Topic, out.TopicID = in.Topic, in.TopicID
@@ -83,22 +82,29 @@ func (c *committing) find(s *state.State, barrier error) (missing bool) {
 				slot.ErrorCode = code(keyOffsetCommit, errMetadataTooLarge)
 				continue
 			}
-			k := c.command
-			k.Topics, k.Partitions = append(k.Topics, t.Number), append(k.Partitions, uint32(p.Partition))
-			k.Offsets, k.LeaderEpochs = append(k.Offsets, p.Offset), append(k.LeaderEpochs, p.LeaderEpoch)
-			k.Metadata = append(k.Metadata, ownPtr(p.Metadata))
-			epochs = epochs || p.LeaderEpoch != -1
-			words = words || k.Metadata[len(k.Metadata)-1] != ""
+			addPosition(c.command, t.Number, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata)
 			c.slots = append(c.slots, slot)
 		}
 	}
-	if !epochs {
-		c.command.LeaderEpochs = nil
-	}
-	if !words {
-		c.command.Metadata = nil
-	}
+	dropEmptyColumns(c.command)
 	return missing
+}
+
+// addPosition appends a partition's position to a command's columns.
+func addPosition(k *pb.CommitOffsets, topic uint64, partition int32, offset int64, leaderEpoch int32, metadata *string) {
+	k.Topics, k.Partitions = append(k.Topics, topic), append(k.Partitions, uint32(partition))
+	k.Offsets, k.LeaderEpochs = append(k.Offsets, offset), append(k.LeaderEpochs, leaderEpoch)
+	k.Metadata = append(k.Metadata, ownPtr(metadata))
+}
+
+// dropEmptyColumns leaves out leader epochs and metadata that no position has.
+func dropEmptyColumns(k *pb.CommitOffsets) {
+	if !slices.ContainsFunc(k.LeaderEpochs, func(epoch int32) bool { return epoch != -1 }) {
+		k.LeaderEpochs = nil
+	}
+	if !slices.ContainsFunc(k.Metadata, func(metadata string) bool { return metadata != "" }) {
+		k.Metadata = nil
+	}
 }
 
 // tooLong compares as Kafka does, in UTF-16 units.

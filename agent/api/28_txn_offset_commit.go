@@ -63,7 +63,6 @@ func (c *txnCommitting) find(s *state.State, barrier error) (missing bool) {
 	}
 	c.resp, c.slots, c.long, c.left = kmsg.NewPtrTxnOffsetCommitResponse(), c.slots[:0], c.long[:0], 0
 	c.resp.Topics = make([]kmsg.TxnOffsetCommitResponseTopic, len(c.body.Topics))
-	var epochs, words bool
 	for i := range c.body.Topics {
 		in, out := &c.body.Topics[i], &c.resp.Topics[i]
 		out.Topic = in.Topic
@@ -82,21 +81,11 @@ func (c *txnCommitting) find(s *state.State, barrier error) (missing bool) {
 				c.long = append(c.long, slot)
 				continue
 			}
-			k := c.command
-			k.Topics, k.Partitions = append(k.Topics, t.Number), append(k.Partitions, uint32(p.Partition))
-			k.Offsets, k.LeaderEpochs = append(k.Offsets, p.Offset), append(k.LeaderEpochs, p.LeaderEpoch)
-			k.Metadata = append(k.Metadata, ownPtr(p.Metadata))
-			epochs = epochs || p.LeaderEpoch != -1
-			words = words || k.Metadata[len(k.Metadata)-1] != ""
+			addPosition(c.command, t.Number, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata)
 			c.slots = append(c.slots, slot)
 		}
 	}
-	if !epochs {
-		c.command.LeaderEpochs = nil
-	}
-	if !words {
-		c.command.Metadata = nil
-	}
+	dropEmptyColumns(c.command)
 	return missing
 }
 
