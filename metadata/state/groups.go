@@ -145,15 +145,7 @@ func (s *State) EachGroup(visit func(*Group)) {
 // SomeGroups visits the groups numbered after `after`, looking at no more than limit numbers, and returns where to go
 // on; 0 when it has come to the end. It lets a walk over all groups let go of State in between.
 func (s *State) SomeGroups(after uint64, limit int, visit func(*Group)) (next uint64) {
-	for n := after + 1; n <= s.groupsMade; n++ {
-		if limit--; limit < 0 {
-			return n - 1
-		}
-		if g := s.groups.get(n); g != nil {
-			visit(*g)
-		}
-	}
-	return 0
+	return s.groups.numbered(after, s.groupsMade, limit, func(g **Group) { visit(*g) })
 }
 
 // Members are the group's, sorted by id. The slice is shared, read-only, and may be kept.

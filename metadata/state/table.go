@@ -112,6 +112,20 @@ func (t *table[V]) each(visit func(key uint64, value *V)) {
 	}
 }
 
+// numbered visits the items whose keys are numbers from a counter, those above `after` up to last, looking at no more than
+// limit numbers, and returns after which to go on; 0 when it has come to the end.
+func (t *table[V]) numbered(after, last uint64, limit int, visit func(*V)) (next uint64) {
+	for n := after + 1; n <= last; n++ {
+		if limit--; limit < 0 {
+			return n - 1
+		}
+		if v := t.get(n); v != nil {
+			visit(v)
+		}
+	}
+	return 0
+}
+
 // some visits the items of buckets from index from on, until about limit were visited, and returns the index of the next
 // bucket; 0 when it has come to the end. The order is this table's own: another replica's is not the same.
 func (t *table[V]) some(from, limit int, visit func(key uint64, value *V)) (next int) {

@@ -132,15 +132,7 @@ func (s *State) OpenTxnCount() int { return s.openTxns.len() }
 // SomeTxns visits the transactional ids numbered after `after`, looking at no more than limit numbers, and returns where
 // to go on; 0 when it has come to the end. It lets a walk over all of them let go of State in between.
 func (s *State) SomeTxns(after uint64, limit int, visit func(*Txn)) (next uint64) {
-	for n := after + 1; n <= s.txnsMade; n++ {
-		if limit--; limit < 0 {
-			return n - 1
-		}
-		if t := s.txns.get(n); t != nil {
-			visit(*t)
-		}
-	}
-	return 0
+	return s.txns.numbered(after, s.txnsMade, limit, func(t **Txn) { visit(*t) })
 }
 
 // EachOpenTxn visits the transactional ids that have an open transaction, in the order of their creation.
