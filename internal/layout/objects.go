@@ -38,6 +38,9 @@ func (o Objects) FlushHedge(s Session, n uint64) string { return o.flush(s, n, "
 // Merged is a segment written by a merge: demo/00000001/a7/merge/694d8f2c1a2b3c4d/0000000000000007.seg
 func (o Objects) Merged(s Session, n uint64) string { return o.spread("merge", s, n, ".seg") }
 
+// Manifest lists runs of one partition: demo/00000001/5c/manifest/694d8f2c1a2b3c4d/0000000000000008.man
+func (o Objects) Manifest(s Session, n uint64) string { return o.spread("manifest", s, n, ".man") }
+
 func (o Objects) flush(s Session, n uint64, suffix string) string {
 	return o.spread("flush", s, n, suffix)
 }
@@ -58,28 +61,15 @@ type FlushName struct {
 
 // ParseFlush is the inverse of Flush and FlushHedge.
 func (o Objects) ParseFlush(key string) (FlushName, error) {
-	bad := fmt.Errorf("not a flush object: %q", key)
-	rest, ok := strings.CutPrefix(key, o.root)
-	if !ok || len(rest) < 3 {
-		return FlushName{}, bad
-	}
-	rest, ok = strings.CutPrefix(rest[3:], "flush/")
-	if !ok || len(rest) < 34 || rest[16] != '/' {
-		return FlushName{}, bad
-	}
-	s, err1 := ParseSession(rest[:16])
-	n, err2 := parseHex(rest[17:33])
-	if err1 != nil || err2 != nil {
-		return FlushName{}, bad
-	}
-	name := FlushName{Session: s, N: n, Hedge: rest[33:] == ".h.seg"}
-	if o.flushKey(name) != key {
-		return FlushName{}, bad
+	at, ok := o.parseSpread(key, "flush/")
+	name := FlushName{Session: at.Session, N: at.N, Hedge: strings.HasSuffix(key, ".h.seg")}
+	if !ok || o.flushKey(name) != key {
+		return FlushName{}, fmt.Errorf("not a flush object: %q", key)
 	}
 	return name, nil
 }
 
-// MergedName is a parsed key of a merged segment.
+// MergedName is a parsed key of a merged segment, or of a manifest.
 type MergedName struct {
 	Session Session
 	N       uint64
@@ -87,21 +77,35 @@ type MergedName struct {
 
 // ParseMerged is the inverse of Merged.
 func (o Objects) ParseMerged(key string) (MergedName, error) {
-	bad := fmt.Errorf("not a merged object: %q", key)
+	name, ok := o.parseSpread(key, "merge/")
+	if !ok || o.Merged(name.Session, name.N) != key {
+		return MergedName{}, fmt.Errorf("not a merged object: %q", key)
+	}
+	return name, nil
+}
+
+// ParseManifest is the inverse of Manifest.
+func (o Objects) ParseManifest(key string) (MergedName, error) {
+	name, ok := o.parseSpread(key, "manifest/")
+	if !ok || o.Manifest(name.Session, name.N) != key {
+		return MergedName{}, fmt.Errorf("not a manifest: %q", key)
+	}
+	return name, nil
+}
+
+// parseSpread takes session and number out of a key; the caller makes the key again, to see that it is that one.
+func (o Objects) parseSpread(key, dir string) (name MergedName, ok bool) {
 	rest, ok := strings.CutPrefix(key, o.root)
 	if !ok || len(rest) < 3 {
-		return MergedName{}, bad
+		return name, false
 	}
-	rest, ok = strings.CutPrefix(rest[3:], "merge/")
+	rest, ok = strings.CutPrefix(rest[3:], dir)
 	if !ok || len(rest) < 34 || rest[16] != '/' {
-		return MergedName{}, bad
+		return name, false
 	}
 	s, err1 := ParseSession(rest[:16])
 	n, err2 := parseHex(rest[17:33])
-	if err1 != nil || err2 != nil || o.Merged(s, n) != key {
-		return MergedName{}, bad
-	}
-	return MergedName{Session: s, N: n}, nil
+	return MergedName{Session: s, N: n}, err1 == nil && err2 == nil
 }
 
 func (o Objects) flushKey(f FlushName) string {

@@ -118,6 +118,8 @@ type Command struct {
 	//	*Command_ReplaceRuns
 	//	*Command_ForgetObjects
 	//	*Command_ForgetSessions
+	//	*Command_FoldRuns
+	//	*Command_ReleaseObjects
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -401,6 +403,24 @@ func (x *Command) GetForgetSessions() *ForgetSessions {
 	return nil
 }
 
+func (x *Command) GetFoldRuns() *FoldRuns {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_FoldRuns); ok {
+			return x.FoldRuns
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetReleaseObjects() *ReleaseObjects {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_ReleaseObjects); ok {
+			return x.ReleaseObjects
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -509,6 +529,14 @@ type Command_ForgetSessions struct {
 	ForgetSessions *ForgetSessions `protobuf:"bytes,27,opt,name=forget_sessions,json=forgetSessions,proto3,oneof"`
 }
 
+type Command_FoldRuns struct {
+	FoldRuns *FoldRuns `protobuf:"bytes,28,opt,name=fold_runs,json=foldRuns,proto3,oneof"`
+}
+
+type Command_ReleaseObjects struct {
+	ReleaseObjects *ReleaseObjects `protobuf:"bytes,29,opt,name=release_objects,json=releaseObjects,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -560,6 +588,10 @@ func (*Command_ReplaceRuns) isCommand_Kind() {}
 func (*Command_ForgetObjects) isCommand_Kind() {}
 
 func (*Command_ForgetSessions) isCommand_Kind() {}
+
+func (*Command_FoldRuns) isCommand_Kind() {}
+
+func (*Command_ReleaseObjects) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2861,6 +2893,266 @@ func (x *ForgetSessions) GetSessions() []int64 {
 	return nil
 }
 
+// FoldRuns moves the first runs of a partition into a manifest object, of the session, with what the partition's manifest
+// before it holds and has not released. Objects in which nothing else lies leave State: the manifest owns them.
+type FoldRuns struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`       // number of the manifest object, of those that merged objects are counted with
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"` // its length in bytes
+	Topic         uint64                 `protobuf:"varint,3,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition     uint32                 `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
+	Version       uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`                                // structure version that the proposer saw
+	Old           uint64                 `protobuf:"varint,6,opt,name=old,proto3" json:"old,omitempty"`                                        // object number of the manifest there is, 0 = none
+	Released      uint32                 `protobuf:"varint,7,opt,name=released,proto3" json:"released,omitempty"`                              // how many of its objects were released when the proposer looked
+	First         int64                  `protobuf:"varint,8,opt,name=first,proto3" json:"first,omitempty"`                                    // first offset in the new manifest
+	Last          int64                  `protobuf:"varint,9,opt,name=last,proto3" json:"last,omitempty"`                                      // last offset of the last run that goes into it
+	Runs          uint32                 `protobuf:"varint,10,opt,name=runs,proto3" json:"runs,omitempty"`                                     // in the new manifest
+	Owned         uint32                 `protobuf:"varint,11,opt,name=owned,proto3" json:"owned,omitempty"`                                   // objects in the new manifest
+	Bytes         uint64                 `protobuf:"varint,12,opt,name=bytes,proto3" json:"bytes,omitempty"`                                   // of the new manifest's runs
+	MaxTimestamp  int64                  `protobuf:"varint,13,opt,name=max_timestamp,json=maxTimestamp,proto3" json:"max_timestamp,omitempty"` // Unix ms, over the new manifest's runs
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FoldRuns) Reset() {
+	*x = FoldRuns{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoldRuns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoldRuns) ProtoMessage() {}
+
+func (x *FoldRuns) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoldRuns.ProtoReflect.Descriptor instead.
+func (*FoldRuns) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *FoldRuns) GetN() uint64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetTopic() uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetOld() uint64 {
+	if x != nil {
+		return x.Old
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetReleased() uint32 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetRuns() uint32 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetOwned() uint32 {
+	if x != nil {
+		return x.Owned
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *FoldRuns) GetMaxTimestamp() int64 {
+	if x != nil {
+		return x.MaxTimestamp
+	}
+	return 0
+}
+
+// ReleaseObjects makes the next objects of a manifest garbage, in its order (at most 1,000): those that lie below the log
+// start, or all when the topic is deleted. With the last of them the manifest goes.
+type ReleaseObjects struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifest      uint64                 `protobuf:"varint,1,opt,name=manifest,proto3" json:"manifest,omitempty"` // object number
+	Topic         uint64                 `protobuf:"varint,2,opt,name=topic,proto3" json:"topic,omitempty"`       // of its partition
+	Partition     uint32                 `protobuf:"varint,3,opt,name=partition,proto3" json:"partition,omitempty"`
+	Released      uint32                 `protobuf:"varint,4,opt,name=released,proto3" json:"released,omitempty"`            // how many of its objects were released before these
+	Sessions      []int64                `protobuf:"varint,5,rep,packed,name=sessions,proto3" json:"sessions,omitempty"`     // per object: session and n make its name
+	Ns            []uint64               `protobuf:"varint,6,rep,packed,name=ns,proto3" json:"ns,omitempty"`                 // per object
+	Sizes         []uint64               `protobuf:"varint,7,rep,packed,name=sizes,proto3" json:"sizes,omitempty"`           // per object
+	Bytes         []uint64               `protobuf:"varint,8,rep,packed,name=bytes,proto3" json:"bytes,omitempty"`           // per object: of its runs
+	Introduced    []int64                `protobuf:"varint,9,rep,packed,name=introduced,proto3" json:"introduced,omitempty"` // per object: position
+	Lasts         []int64                `protobuf:"varint,10,rep,packed,name=lasts,proto3" json:"lasts,omitempty"`          // per object: last offset in it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseObjects) Reset() {
+	*x = ReleaseObjects{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseObjects) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseObjects) ProtoMessage() {}
+
+func (x *ReleaseObjects) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseObjects.ProtoReflect.Descriptor instead.
+func (*ReleaseObjects) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ReleaseObjects) GetManifest() uint64 {
+	if x != nil {
+		return x.Manifest
+	}
+	return 0
+}
+
+func (x *ReleaseObjects) GetTopic() uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return 0
+}
+
+func (x *ReleaseObjects) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ReleaseObjects) GetReleased() uint32 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *ReleaseObjects) GetSessions() []int64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ReleaseObjects) GetNs() []uint64 {
+	if x != nil {
+		return x.Ns
+	}
+	return nil
+}
+
+func (x *ReleaseObjects) GetSizes() []uint64 {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+func (x *ReleaseObjects) GetBytes() []uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return nil
+}
+
+func (x *ReleaseObjects) GetIntroduced() []int64 {
+	if x != nil {
+		return x.Introduced
+	}
+	return nil
+}
+
+func (x *ReleaseObjects) GetLasts() []int64 {
+	if x != nil {
+		return x.Lasts
+	}
+	return nil
+}
+
 // Bootstrap is the value of the bootstrap key and, as JSON, the content of cluster.json.
 type Bootstrap struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2873,7 +3165,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3177,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[33]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3190,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{33}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Bootstrap) GetClusterId() string {
@@ -2938,7 +3230,7 @@ type SessionInfo struct {
 
 func (x *SessionInfo) Reset() {
 	*x = SessionInfo{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3242,7 @@ func (x *SessionInfo) String() string {
 func (*SessionInfo) ProtoMessage() {}
 
 func (x *SessionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[34]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3255,7 @@ func (x *SessionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionInfo.ProtoReflect.Descriptor instead.
 func (*SessionInfo) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{34}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SessionInfo) GetEndpoints() []*Endpoint {
@@ -3026,7 +3318,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3330,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[35]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3343,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{35}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Endpoint) GetListener() string {
@@ -3086,7 +3378,7 @@ type MarkDigest struct {
 
 func (x *MarkDigest) Reset() {
 	*x = MarkDigest{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3098,7 +3390,7 @@ func (x *MarkDigest) String() string {
 func (*MarkDigest) ProtoMessage() {}
 
 func (x *MarkDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[36]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3111,7 +3403,7 @@ func (x *MarkDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkDigest.ProtoReflect.Descriptor instead.
 func (*MarkDigest) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{36}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *MarkDigest) GetPosition() int64 {
@@ -3144,7 +3436,7 @@ type Pointer struct {
 
 func (x *Pointer) Reset() {
 	*x = Pointer{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3156,7 +3448,7 @@ func (x *Pointer) String() string {
 func (*Pointer) ProtoMessage() {}
 
 func (x *Pointer) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[37]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3169,7 +3461,7 @@ func (x *Pointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pointer.ProtoReflect.Descriptor instead.
 func (*Pointer) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{37}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Pointer) GetPosition() int64 {
@@ -3233,7 +3525,7 @@ type KeptRoot struct {
 
 func (x *KeptRoot) Reset() {
 	*x = KeptRoot{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3537,7 @@ func (x *KeptRoot) String() string {
 func (*KeptRoot) ProtoMessage() {}
 
 func (x *KeptRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[38]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3550,7 @@ func (x *KeptRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptRoot.ProtoReflect.Descriptor instead.
 func (*KeptRoot) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{38}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *KeptRoot) GetPosition() int64 {
@@ -3309,7 +3601,7 @@ type Root struct {
 
 func (x *Root) Reset() {
 	*x = Root{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3321,7 +3613,7 @@ func (x *Root) String() string {
 func (*Root) ProtoMessage() {}
 
 func (x *Root) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[39]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3334,7 +3626,7 @@ func (x *Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Root.ProtoReflect.Descriptor instead.
 func (*Root) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{39}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Root) GetCluster() string {
@@ -3427,7 +3719,7 @@ type Base struct {
 
 func (x *Base) Reset() {
 	*x = Base{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3731,7 @@ func (x *Base) String() string {
 func (*Base) ProtoMessage() {}
 
 func (x *Base) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[40]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3744,7 @@ func (x *Base) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Base.ProtoReflect.Descriptor instead.
 func (*Base) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{40}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Base) GetPosition() int64 {
@@ -3504,7 +3796,7 @@ type ArchiveRef struct {
 
 func (x *ArchiveRef) Reset() {
 	*x = ArchiveRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3516,7 +3808,7 @@ func (x *ArchiveRef) String() string {
 func (*ArchiveRef) ProtoMessage() {}
 
 func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[41]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3529,7 +3821,7 @@ func (x *ArchiveRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchiveRef.ProtoReflect.Descriptor instead.
 func (*ArchiveRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{41}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ArchiveRef) GetObject() *ObjectRef {
@@ -3585,7 +3877,7 @@ type ObjectRef struct {
 
 func (x *ObjectRef) Reset() {
 	*x = ObjectRef{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3889,7 @@ func (x *ObjectRef) String() string {
 func (*ObjectRef) ProtoMessage() {}
 
 func (x *ObjectRef) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[42]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3902,7 @@ func (x *ObjectRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectRef.ProtoReflect.Descriptor instead.
 func (*ObjectRef) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{42}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ObjectRef) GetKey() string {
@@ -3652,6 +3944,7 @@ type BaseRecord struct {
 	//	*BaseRecord_GroupOffsets
 	//	*BaseRecord_Txn
 	//	*BaseRecord_TxnOffsets
+	//	*BaseRecord_Manifests
 	Kind          isBaseRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3659,7 +3952,7 @@ type BaseRecord struct {
 
 func (x *BaseRecord) Reset() {
 	*x = BaseRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3671,7 +3964,7 @@ func (x *BaseRecord) String() string {
 func (*BaseRecord) ProtoMessage() {}
 
 func (x *BaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[43]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3684,7 +3977,7 @@ func (x *BaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseRecord.ProtoReflect.Descriptor instead.
 func (*BaseRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{43}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *BaseRecord) GetKind() isBaseRecord_Kind {
@@ -3811,6 +4104,15 @@ func (x *BaseRecord) GetTxnOffsets() *BaseTxnOffsets {
 	return nil
 }
 
+func (x *BaseRecord) GetManifests() *BaseManifests {
+	if x != nil {
+		if x, ok := x.Kind.(*BaseRecord_Manifests); ok {
+			return x.Manifests
+		}
+	}
+	return nil
+}
+
 type isBaseRecord_Kind interface {
 	isBaseRecord_Kind()
 }
@@ -3867,6 +4169,10 @@ type BaseRecord_TxnOffsets struct {
 	TxnOffsets *BaseTxnOffsets `protobuf:"bytes,13,opt,name=txn_offsets,json=txnOffsets,proto3,oneof"`
 }
 
+type BaseRecord_Manifests struct {
+	Manifests *BaseManifests `protobuf:"bytes,14,opt,name=manifests,proto3,oneof"`
+}
+
 func (*BaseRecord_Header) isBaseRecord_Kind() {}
 
 func (*BaseRecord_Topic) isBaseRecord_Kind() {}
@@ -3892,6 +4198,8 @@ func (*BaseRecord_GroupOffsets) isBaseRecord_Kind() {}
 func (*BaseRecord_Txn) isBaseRecord_Kind() {}
 
 func (*BaseRecord_TxnOffsets) isBaseRecord_Kind() {}
+
+func (*BaseRecord_Manifests) isBaseRecord_Kind() {}
 
 type BaseHeader struct {
 	state                    protoimpl.MessageState `protogen:"open.v1"`
@@ -3920,7 +4228,7 @@ type BaseHeader struct {
 
 func (x *BaseHeader) Reset() {
 	*x = BaseHeader{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3932,7 +4240,7 @@ func (x *BaseHeader) String() string {
 func (*BaseHeader) ProtoMessage() {}
 
 func (x *BaseHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[44]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3945,7 +4253,7 @@ func (x *BaseHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseHeader.ProtoReflect.Descriptor instead.
 func (*BaseHeader) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{44}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *BaseHeader) GetFormat() uint32 {
@@ -4092,7 +4400,7 @@ type InlineEpoch struct {
 
 func (x *InlineEpoch) Reset() {
 	*x = InlineEpoch{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4104,7 +4412,7 @@ func (x *InlineEpoch) String() string {
 func (*InlineEpoch) ProtoMessage() {}
 
 func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[45]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4117,7 +4425,7 @@ func (x *InlineEpoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InlineEpoch.ProtoReflect.Descriptor instead.
 func (*InlineEpoch) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{45}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *InlineEpoch) GetTo() int64 {
@@ -4159,7 +4467,7 @@ type BaseTopic struct {
 
 func (x *BaseTopic) Reset() {
 	*x = BaseTopic{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4171,7 +4479,7 @@ func (x *BaseTopic) String() string {
 func (*BaseTopic) ProtoMessage() {}
 
 func (x *BaseTopic) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[46]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4184,7 +4492,7 @@ func (x *BaseTopic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTopic.ProtoReflect.Descriptor instead.
 func (*BaseTopic) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{46}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BaseTopic) GetNumber() uint64 {
@@ -4279,13 +4587,14 @@ type BasePartition struct {
 	AbortedLast      []int64                `protobuf:"varint,17,rep,packed,name=aborted_last,json=abortedLast,proto3" json:"aborted_last,omitempty"`                // its marker's offset
 	AbortedStable    []int64                `protobuf:"varint,18,rep,packed,name=aborted_stable,json=abortedStable,proto3" json:"aborted_stable,omitempty"`          // the last stable offset behind the marker
 	CompactedTo      int64                  `protobuf:"varint,19,opt,name=compacted_to,json=compactedTo,proto3" json:"compacted_to,omitempty"`                       // below it offsets may be missing
+	Manifest         *ManifestRef           `protobuf:"bytes,20,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *BasePartition) Reset() {
 	*x = BasePartition{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4297,7 +4606,7 @@ func (x *BasePartition) String() string {
 func (*BasePartition) ProtoMessage() {}
 
 func (x *BasePartition) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[47]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4310,7 +4619,7 @@ func (x *BasePartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BasePartition.ProtoReflect.Descriptor instead.
 func (*BasePartition) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{47}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *BasePartition) GetTopic() uint64 {
@@ -4446,6 +4755,159 @@ func (x *BasePartition) GetCompactedTo() int64 {
 	return 0
 }
 
+func (x *BasePartition) GetManifest() *ManifestRef {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+// ManifestRef is what State keeps of a manifest.
+type ManifestRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        uint64                 `protobuf:"varint,1,opt,name=object,proto3" json:"object,omitempty"` // number
+	First         int64                  `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`   // first offset that it holds and has not released
+	Last          int64                  `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	Runs          uint32                 `protobuf:"varint,4,opt,name=runs,proto3" json:"runs,omitempty"`
+	Owned         uint32                 `protobuf:"varint,5,opt,name=owned,proto3" json:"owned,omitempty"`
+	Released      uint32                 `protobuf:"varint,6,opt,name=released,proto3" json:"released,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"` // of the runs, without those of released objects
+	MaxTimestamp  int64                  `protobuf:"varint,8,opt,name=max_timestamp,json=maxTimestamp,proto3" json:"max_timestamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManifestRef) Reset() {
+	*x = ManifestRef{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManifestRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManifestRef) ProtoMessage() {}
+
+func (x *ManifestRef) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManifestRef.ProtoReflect.Descriptor instead.
+func (*ManifestRef) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ManifestRef) GetObject() uint64 {
+	if x != nil {
+		return x.Object
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetRuns() uint32 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetOwned() uint32 {
+	if x != nil {
+		return x.Owned
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetReleased() uint32 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ManifestRef) GetMaxTimestamp() int64 {
+	if x != nil {
+		return x.MaxTimestamp
+	}
+	return 0
+}
+
+// BaseManifests are manifests of deleted topics whose objects have not all been released.
+type BaseManifests struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifests     []*ManifestRef         `protobuf:"bytes,1,rep,name=manifests,proto3" json:"manifests,omitempty"` // sorted by object number
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseManifests) Reset() {
+	*x = BaseManifests{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseManifests) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseManifests) ProtoMessage() {}
+
+func (x *BaseManifests) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseManifests.ProtoReflect.Descriptor instead.
+func (*BaseManifests) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *BaseManifests) GetManifests() []*ManifestRef {
+	if x != nil {
+		return x.Manifests
+	}
+	return nil
+}
+
 type BaseSessions struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sessions      []*SessionRecord       `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
@@ -4455,7 +4917,7 @@ type BaseSessions struct {
 
 func (x *BaseSessions) Reset() {
 	*x = BaseSessions{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4467,7 +4929,7 @@ func (x *BaseSessions) String() string {
 func (*BaseSessions) ProtoMessage() {}
 
 func (x *BaseSessions) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[48]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4480,7 +4942,7 @@ func (x *BaseSessions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseSessions.ProtoReflect.Descriptor instead.
 func (*BaseSessions) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{48}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *BaseSessions) GetSessions() []*SessionRecord {
@@ -4507,7 +4969,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +4981,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[49]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +4994,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{49}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SessionRecord) GetSession() int64 {
@@ -4608,13 +5070,14 @@ type BaseObjects struct {
 	Refs          []uint64               `protobuf:"varint,6,rep,packed,name=refs,proto3" json:"refs,omitempty"`
 	Introduced    []int64                `protobuf:"varint,7,rep,packed,name=introduced,proto3" json:"introduced,omitempty"`
 	Lost          []int64                `protobuf:"varint,8,rep,packed,name=lost,proto3" json:"lost,omitempty"`
+	LostMs        []int64                `protobuf:"varint,9,rep,packed,name=lost_ms,json=lostMs,proto3" json:"lost_ms,omitempty"` // the proposer's clock at that position
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BaseObjects) Reset() {
 	*x = BaseObjects{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4626,7 +5089,7 @@ func (x *BaseObjects) String() string {
 func (*BaseObjects) ProtoMessage() {}
 
 func (x *BaseObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[50]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4639,7 +5102,7 @@ func (x *BaseObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseObjects.ProtoReflect.Descriptor instead.
 func (*BaseObjects) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{50}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *BaseObjects) GetNumber() []uint64 {
@@ -4698,6 +5161,13 @@ func (x *BaseObjects) GetLost() []int64 {
 	return nil
 }
 
+func (x *BaseObjects) GetLostMs() []int64 {
+	if x != nil {
+		return x.LostMs
+	}
+	return nil
+}
+
 type BaseArchives struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          []int64                `protobuf:"varint,1,rep,packed,name=from,proto3" json:"from,omitempty"`
@@ -4709,7 +5179,7 @@ type BaseArchives struct {
 
 func (x *BaseArchives) Reset() {
 	*x = BaseArchives{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4721,7 +5191,7 @@ func (x *BaseArchives) String() string {
 func (*BaseArchives) ProtoMessage() {}
 
 func (x *BaseArchives) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[51]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4734,7 +5204,7 @@ func (x *BaseArchives) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseArchives.ProtoReflect.Descriptor instead.
 func (*BaseArchives) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{51}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *BaseArchives) GetFrom() []int64 {
@@ -4769,7 +5239,7 @@ type BaseTrimmed struct {
 
 func (x *BaseTrimmed) Reset() {
 	*x = BaseTrimmed{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4781,7 +5251,7 @@ func (x *BaseTrimmed) String() string {
 func (*BaseTrimmed) ProtoMessage() {}
 
 func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[52]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4794,7 +5264,7 @@ func (x *BaseTrimmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTrimmed.ProtoReflect.Descriptor instead.
 func (*BaseTrimmed) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{52}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *BaseTrimmed) GetTopic() []uint64 {
@@ -4821,7 +5291,7 @@ type BaseConfigs struct {
 
 func (x *BaseConfigs) Reset() {
 	*x = BaseConfigs{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4833,7 +5303,7 @@ func (x *BaseConfigs) String() string {
 func (*BaseConfigs) ProtoMessage() {}
 
 func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[53]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4846,7 +5316,7 @@ func (x *BaseConfigs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseConfigs.ProtoReflect.Descriptor instead.
 func (*BaseConfigs) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{53}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *BaseConfigs) GetResources() []*ConfigResource {
@@ -4868,7 +5338,7 @@ type ConfigResource struct {
 
 func (x *ConfigResource) Reset() {
 	*x = ConfigResource{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4880,7 +5350,7 @@ func (x *ConfigResource) String() string {
 func (*ConfigResource) ProtoMessage() {}
 
 func (x *ConfigResource) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[54]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4893,7 +5363,7 @@ func (x *ConfigResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigResource.ProtoReflect.Descriptor instead.
 func (*ConfigResource) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{54}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ConfigResource) GetType() uint32 {
@@ -4943,7 +5413,7 @@ type BaseGroup struct {
 
 func (x *BaseGroup) Reset() {
 	*x = BaseGroup{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4955,7 +5425,7 @@ func (x *BaseGroup) String() string {
 func (*BaseGroup) ProtoMessage() {}
 
 func (x *BaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[55]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4968,7 +5438,7 @@ func (x *BaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseGroup.ProtoReflect.Descriptor instead.
 func (*BaseGroup) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{55}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *BaseGroup) GetNumber() uint64 {
@@ -5057,7 +5527,7 @@ type BaseGroupOffsets struct {
 
 func (x *BaseGroupOffsets) Reset() {
 	*x = BaseGroupOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5069,7 +5539,7 @@ func (x *BaseGroupOffsets) String() string {
 func (*BaseGroupOffsets) ProtoMessage() {}
 
 func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[56]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5082,7 +5552,7 @@ func (x *BaseGroupOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseGroupOffsets.ProtoReflect.Descriptor instead.
 func (*BaseGroupOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{56}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *BaseGroupOffsets) GetGroup() uint64 {
@@ -5165,7 +5635,7 @@ type BaseTxn struct {
 
 func (x *BaseTxn) Reset() {
 	*x = BaseTxn{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[57]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5177,7 +5647,7 @@ func (x *BaseTxn) String() string {
 func (*BaseTxn) ProtoMessage() {}
 
 func (x *BaseTxn) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[57]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5190,7 +5660,7 @@ func (x *BaseTxn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTxn.ProtoReflect.Descriptor instead.
 func (*BaseTxn) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{57}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *BaseTxn) GetNumber() uint64 {
@@ -5364,7 +5834,7 @@ type BaseTxnOffsets struct {
 
 func (x *BaseTxnOffsets) Reset() {
 	*x = BaseTxnOffsets{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[58]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5376,7 +5846,7 @@ func (x *BaseTxnOffsets) String() string {
 func (*BaseTxnOffsets) ProtoMessage() {}
 
 func (x *BaseTxnOffsets) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[58]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5389,7 +5859,7 @@ func (x *BaseTxnOffsets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseTxnOffsets.ProtoReflect.Descriptor instead.
 func (*BaseTxnOffsets) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{58}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *BaseTxnOffsets) GetTxn() uint64 {
@@ -5457,7 +5927,7 @@ type BaseEnd struct {
 
 func (x *BaseEnd) Reset() {
 	*x = BaseEnd{}
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[59]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5469,7 +5939,7 @@ func (x *BaseEnd) String() string {
 func (*BaseEnd) ProtoMessage() {}
 
 func (x *BaseEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[59]
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5482,7 +5952,7 @@ func (x *BaseEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseEnd.ProtoReflect.Descriptor instead.
 func (*BaseEnd) Descriptor() ([]byte, []int) {
-	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{59}
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *BaseEnd) GetRecords() uint64 {
@@ -5500,7 +5970,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xa4\x0e\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xac\x0f\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -5531,7 +6001,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x10expire_producers\x18\x18 \x01(\v2!.wadi.metadata.v1.ExpireProducersH\x00R\x0fexpireProducers\x12B\n" +
 	"\freplace_runs\x18\x19 \x01(\v2\x1d.wadi.metadata.v1.ReplaceRunsH\x00R\vreplaceRuns\x12H\n" +
 	"\x0eforget_objects\x18\x1a \x01(\v2\x1f.wadi.metadata.v1.ForgetObjectsH\x00R\rforgetObjects\x12K\n" +
-	"\x0fforget_sessions\x18\x1b \x01(\v2 .wadi.metadata.v1.ForgetSessionsH\x00R\x0eforgetSessionsB\x06\n" +
+	"\x0fforget_sessions\x18\x1b \x01(\v2 .wadi.metadata.v1.ForgetSessionsH\x00R\x0eforgetSessions\x129\n" +
+	"\tfold_runs\x18\x1c \x01(\v2\x1a.wadi.metadata.v1.FoldRunsH\x00R\bfoldRuns\x12K\n" +
+	"\x0frelease_objects\x18\x1d \x01(\v2 .wadi.metadata.v1.ReleaseObjectsH\x00R\x0ereleaseObjectsB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -5746,7 +6218,36 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\aobjects\x18\x01 \x03(\x04R\aobjects\"B\n" +
 	"\x0eForgetSessions\x12\x14\n" +
 	"\x05began\x18\x01 \x01(\x03R\x05began\x12\x1a\n" +
-	"\bsessions\x18\x02 \x03(\x03R\bsessions\"f\n" +
+	"\bsessions\x18\x02 \x03(\x03R\bsessions\"\xb7\x02\n" +
+	"\bFoldRuns\x12\f\n" +
+	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
+	"\x05topic\x18\x03 \x01(\x04R\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x04 \x01(\rR\tpartition\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x10\n" +
+	"\x03old\x18\x06 \x01(\x04R\x03old\x12\x1a\n" +
+	"\breleased\x18\a \x01(\rR\breleased\x12\x14\n" +
+	"\x05first\x18\b \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\t \x01(\x03R\x04last\x12\x12\n" +
+	"\x04runs\x18\n" +
+	" \x01(\rR\x04runs\x12\x14\n" +
+	"\x05owned\x18\v \x01(\rR\x05owned\x12\x14\n" +
+	"\x05bytes\x18\f \x01(\x04R\x05bytes\x12#\n" +
+	"\rmax_timestamp\x18\r \x01(\x03R\fmaxTimestamp\"\x8a\x02\n" +
+	"\x0eReleaseObjects\x12\x1a\n" +
+	"\bmanifest\x18\x01 \x01(\x04R\bmanifest\x12\x14\n" +
+	"\x05topic\x18\x02 \x01(\x04R\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x03 \x01(\rR\tpartition\x12\x1a\n" +
+	"\breleased\x18\x04 \x01(\rR\breleased\x12\x1a\n" +
+	"\bsessions\x18\x05 \x03(\x03R\bsessions\x12\x0e\n" +
+	"\x02ns\x18\x06 \x03(\x04R\x02ns\x12\x14\n" +
+	"\x05sizes\x18\a \x03(\x04R\x05sizes\x12\x14\n" +
+	"\x05bytes\x18\b \x03(\x04R\x05bytes\x12\x1e\n" +
+	"\n" +
+	"introduced\x18\t \x03(\x03R\n" +
+	"introduced\x12\x14\n" +
+	"\x05lasts\x18\n" +
+	" \x03(\x03R\x05lasts\"f\n" +
 	"\tBootstrap\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
@@ -5812,7 +6313,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\tObjectRef\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\x92\x06\n" +
+	"\x06crc32c\x18\x03 \x01(\rR\x06crc32c\"\xd3\x06\n" +
 	"\n" +
 	"BaseRecord\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x1c.wadi.metadata.v1.BaseHeaderH\x00R\x06header\x123\n" +
@@ -5829,7 +6330,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\rgroup_offsets\x18\v \x01(\v2\".wadi.metadata.v1.BaseGroupOffsetsH\x00R\fgroupOffsets\x12-\n" +
 	"\x03txn\x18\f \x01(\v2\x19.wadi.metadata.v1.BaseTxnH\x00R\x03txn\x12C\n" +
 	"\vtxn_offsets\x18\r \x01(\v2 .wadi.metadata.v1.BaseTxnOffsetsH\x00R\n" +
-	"txnOffsetsB\x06\n" +
+	"txnOffsets\x12?\n" +
+	"\tmanifests\x18\x0e \x01(\v2\x1f.wadi.metadata.v1.BaseManifestsH\x00R\tmanifestsB\x06\n" +
 	"\x04kind\"\xc8\x05\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
@@ -5877,7 +6379,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"changed_by\x18\b \x01(\x03R\tchangedBy\x12\x18\n" +
 	"\adeleted\x18\t \x01(\x03R\adeleted\x12\x14\n" +
 	"\x05swept\x18\n" +
-	" \x01(\rR\x05swept\"\xb7\x04\n" +
+	" \x01(\rR\x05swept\"\xf2\x04\n" +
 	"\rBasePartition\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\x04R\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x12\n" +
@@ -5899,7 +6401,19 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\raborted_first\x18\x10 \x03(\x03R\fabortedFirst\x12!\n" +
 	"\faborted_last\x18\x11 \x03(\x03R\vabortedLast\x12%\n" +
 	"\x0eaborted_stable\x18\x12 \x03(\x03R\rabortedStable\x12!\n" +
-	"\fcompacted_to\x18\x13 \x01(\x03R\vcompactedTo\"K\n" +
+	"\fcompacted_to\x18\x13 \x01(\x03R\vcompactedTo\x129\n" +
+	"\bmanifest\x18\x14 \x01(\v2\x1d.wadi.metadata.v1.ManifestRefR\bmanifest\"\xd0\x01\n" +
+	"\vManifestRef\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\x04R\x06object\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x03R\x04last\x12\x12\n" +
+	"\x04runs\x18\x04 \x01(\rR\x04runs\x12\x14\n" +
+	"\x05owned\x18\x05 \x01(\rR\x05owned\x12\x1a\n" +
+	"\breleased\x18\x06 \x01(\rR\breleased\x12\x14\n" +
+	"\x05bytes\x18\a \x01(\x04R\x05bytes\x12#\n" +
+	"\rmax_timestamp\x18\b \x01(\x03R\fmaxTimestamp\"L\n" +
+	"\rBaseManifests\x12;\n" +
+	"\tmanifests\x18\x01 \x03(\v2\x1d.wadi.metadata.v1.ManifestRefR\tmanifests\"K\n" +
 	"\fBaseSessions\x12;\n" +
 	"\bsessions\x18\x01 \x03(\v2\x1f.wadi.metadata.v1.SessionRecordR\bsessions\"\xa3\x02\n" +
 	"\rSessionRecord\x12\x18\n" +
@@ -5913,7 +6427,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x11min_feature_level\x18\a \x01(\rR\x0fminFeatureLevel\x12*\n" +
 	"\x11max_feature_level\x18\b \x01(\rR\x0fmaxFeatureLevel\x12\x1d\n" +
 	"\n" +
-	"last_merge\x18\t \x01(\x04R\tlastMerge\"\xbd\x01\n" +
+	"last_merge\x18\t \x01(\x04R\tlastMerge\"\xd6\x01\n" +
 	"\vBaseObjects\x12\x16\n" +
 	"\x06number\x18\x01 \x03(\x04R\x06number\x12\x18\n" +
 	"\asession\x18\x02 \x03(\x03R\asession\x12\f\n" +
@@ -5924,7 +6438,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\n" +
 	"introduced\x18\a \x03(\x03R\n" +
 	"introduced\x12\x12\n" +
-	"\x04lost\x18\b \x03(\x03R\x04lost\"J\n" +
+	"\x04lost\x18\b \x03(\x03R\x04lost\x12\x17\n" +
+	"\alost_ms\x18\t \x03(\x03R\x06lostMs\"J\n" +
 	"\fBaseArchives\x12\x12\n" +
 	"\x04from\x18\x01 \x03(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x03(\x03R\x02to\x12\x16\n" +
@@ -6020,7 +6535,7 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
 	(*Command)(nil),          // 1: wadi.metadata.v1.Command
@@ -6055,33 +6570,37 @@ var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*ReplaceRuns)(nil),      // 30: wadi.metadata.v1.ReplaceRuns
 	(*ForgetObjects)(nil),    // 31: wadi.metadata.v1.ForgetObjects
 	(*ForgetSessions)(nil),   // 32: wadi.metadata.v1.ForgetSessions
-	(*Bootstrap)(nil),        // 33: wadi.metadata.v1.Bootstrap
-	(*SessionInfo)(nil),      // 34: wadi.metadata.v1.SessionInfo
-	(*Endpoint)(nil),         // 35: wadi.metadata.v1.Endpoint
-	(*MarkDigest)(nil),       // 36: wadi.metadata.v1.MarkDigest
-	(*Pointer)(nil),          // 37: wadi.metadata.v1.Pointer
-	(*KeptRoot)(nil),         // 38: wadi.metadata.v1.KeptRoot
-	(*Root)(nil),             // 39: wadi.metadata.v1.Root
-	(*Base)(nil),             // 40: wadi.metadata.v1.Base
-	(*ArchiveRef)(nil),       // 41: wadi.metadata.v1.ArchiveRef
-	(*ObjectRef)(nil),        // 42: wadi.metadata.v1.ObjectRef
-	(*BaseRecord)(nil),       // 43: wadi.metadata.v1.BaseRecord
-	(*BaseHeader)(nil),       // 44: wadi.metadata.v1.BaseHeader
-	(*InlineEpoch)(nil),      // 45: wadi.metadata.v1.InlineEpoch
-	(*BaseTopic)(nil),        // 46: wadi.metadata.v1.BaseTopic
-	(*BasePartition)(nil),    // 47: wadi.metadata.v1.BasePartition
-	(*BaseSessions)(nil),     // 48: wadi.metadata.v1.BaseSessions
-	(*SessionRecord)(nil),    // 49: wadi.metadata.v1.SessionRecord
-	(*BaseObjects)(nil),      // 50: wadi.metadata.v1.BaseObjects
-	(*BaseArchives)(nil),     // 51: wadi.metadata.v1.BaseArchives
-	(*BaseTrimmed)(nil),      // 52: wadi.metadata.v1.BaseTrimmed
-	(*BaseConfigs)(nil),      // 53: wadi.metadata.v1.BaseConfigs
-	(*ConfigResource)(nil),   // 54: wadi.metadata.v1.ConfigResource
-	(*BaseGroup)(nil),        // 55: wadi.metadata.v1.BaseGroup
-	(*BaseGroupOffsets)(nil), // 56: wadi.metadata.v1.BaseGroupOffsets
-	(*BaseTxn)(nil),          // 57: wadi.metadata.v1.BaseTxn
-	(*BaseTxnOffsets)(nil),   // 58: wadi.metadata.v1.BaseTxnOffsets
-	(*BaseEnd)(nil),          // 59: wadi.metadata.v1.BaseEnd
+	(*FoldRuns)(nil),         // 33: wadi.metadata.v1.FoldRuns
+	(*ReleaseObjects)(nil),   // 34: wadi.metadata.v1.ReleaseObjects
+	(*Bootstrap)(nil),        // 35: wadi.metadata.v1.Bootstrap
+	(*SessionInfo)(nil),      // 36: wadi.metadata.v1.SessionInfo
+	(*Endpoint)(nil),         // 37: wadi.metadata.v1.Endpoint
+	(*MarkDigest)(nil),       // 38: wadi.metadata.v1.MarkDigest
+	(*Pointer)(nil),          // 39: wadi.metadata.v1.Pointer
+	(*KeptRoot)(nil),         // 40: wadi.metadata.v1.KeptRoot
+	(*Root)(nil),             // 41: wadi.metadata.v1.Root
+	(*Base)(nil),             // 42: wadi.metadata.v1.Base
+	(*ArchiveRef)(nil),       // 43: wadi.metadata.v1.ArchiveRef
+	(*ObjectRef)(nil),        // 44: wadi.metadata.v1.ObjectRef
+	(*BaseRecord)(nil),       // 45: wadi.metadata.v1.BaseRecord
+	(*BaseHeader)(nil),       // 46: wadi.metadata.v1.BaseHeader
+	(*InlineEpoch)(nil),      // 47: wadi.metadata.v1.InlineEpoch
+	(*BaseTopic)(nil),        // 48: wadi.metadata.v1.BaseTopic
+	(*BasePartition)(nil),    // 49: wadi.metadata.v1.BasePartition
+	(*ManifestRef)(nil),      // 50: wadi.metadata.v1.ManifestRef
+	(*BaseManifests)(nil),    // 51: wadi.metadata.v1.BaseManifests
+	(*BaseSessions)(nil),     // 52: wadi.metadata.v1.BaseSessions
+	(*SessionRecord)(nil),    // 53: wadi.metadata.v1.SessionRecord
+	(*BaseObjects)(nil),      // 54: wadi.metadata.v1.BaseObjects
+	(*BaseArchives)(nil),     // 55: wadi.metadata.v1.BaseArchives
+	(*BaseTrimmed)(nil),      // 56: wadi.metadata.v1.BaseTrimmed
+	(*BaseConfigs)(nil),      // 57: wadi.metadata.v1.BaseConfigs
+	(*ConfigResource)(nil),   // 58: wadi.metadata.v1.ConfigResource
+	(*BaseGroup)(nil),        // 59: wadi.metadata.v1.BaseGroup
+	(*BaseGroupOffsets)(nil), // 60: wadi.metadata.v1.BaseGroupOffsets
+	(*BaseTxn)(nil),          // 61: wadi.metadata.v1.BaseTxn
+	(*BaseTxnOffsets)(nil),   // 62: wadi.metadata.v1.BaseTxnOffsets
+	(*BaseEnd)(nil),          // 63: wadi.metadata.v1.BaseEnd
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -6111,46 +6630,51 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	30, // 24: wadi.metadata.v1.Command.replace_runs:type_name -> wadi.metadata.v1.ReplaceRuns
 	31, // 25: wadi.metadata.v1.Command.forget_objects:type_name -> wadi.metadata.v1.ForgetObjects
 	32, // 26: wadi.metadata.v1.Command.forget_sessions:type_name -> wadi.metadata.v1.ForgetSessions
-	6,  // 27: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	6,  // 28: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
-	26, // 29: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
-	22, // 30: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	23, // 31: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	24, // 32: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
-	25, // 33: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
-	25, // 34: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
-	25, // 35: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
-	35, // 36: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	38, // 37: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	40, // 38: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	41, // 39: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	42, // 40: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	42, // 41: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	44, // 42: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	46, // 43: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	47, // 44: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	48, // 45: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	50, // 46: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	51, // 47: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	59, // 48: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	52, // 49: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
-	53, // 50: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
-	55, // 51: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
-	56, // 52: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
-	57, // 53: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
-	58, // 54: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
-	45, // 55: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 56: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	49, // 57: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	54, // 58: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
-	6,  // 59: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
-	22, // 60: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	23, // 61: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	33, // 27: wadi.metadata.v1.Command.fold_runs:type_name -> wadi.metadata.v1.FoldRuns
+	34, // 28: wadi.metadata.v1.Command.release_objects:type_name -> wadi.metadata.v1.ReleaseObjects
+	6,  // 29: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	6,  // 30: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
+	26, // 31: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
+	22, // 32: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 33: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	24, // 34: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
+	25, // 35: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 36: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 37: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
+	37, // 38: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	40, // 39: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	42, // 40: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	43, // 41: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	44, // 42: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	44, // 43: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	46, // 44: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	48, // 45: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	49, // 46: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	52, // 47: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	54, // 48: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	55, // 49: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	63, // 50: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	56, // 51: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	57, // 52: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
+	59, // 53: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
+	60, // 54: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
+	61, // 55: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
+	62, // 56: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
+	51, // 57: wadi.metadata.v1.BaseRecord.manifests:type_name -> wadi.metadata.v1.BaseManifests
+	47, // 58: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 59: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	50, // 60: wadi.metadata.v1.BasePartition.manifest:type_name -> wadi.metadata.v1.ManifestRef
+	50, // 61: wadi.metadata.v1.BaseManifests.manifests:type_name -> wadi.metadata.v1.ManifestRef
+	53, // 62: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	58, // 63: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
+	6,  // 64: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
+	22, // 65: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 66: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -6185,8 +6709,10 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_ReplaceRuns)(nil),
 		(*Command_ForgetObjects)(nil),
 		(*Command_ForgetSessions)(nil),
+		(*Command_FoldRuns)(nil),
+		(*Command_ReleaseObjects)(nil),
 	}
-	file_metadata_metadatapb_metadata_proto_msgTypes[43].OneofWrappers = []any{
+	file_metadata_metadatapb_metadata_proto_msgTypes[45].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
 		(*BaseRecord_Topic)(nil),
 		(*BaseRecord_Partition)(nil),
@@ -6200,6 +6726,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*BaseRecord_GroupOffsets)(nil),
 		(*BaseRecord_Txn)(nil),
 		(*BaseRecord_TxnOffsets)(nil),
+		(*BaseRecord_Manifests)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -6207,7 +6734,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   60,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -107,20 +107,26 @@ func (s *Session) Propose(p *Proposal) {
 	s.step(func(c *Core, now Instant) { c.Propose(now, p) })
 }
 
-// Do proposes a command and waits for its outcome. take is called with the result while it is valid; it is not called
-// on error. When ctx ends first the command may still be applied: the error wraps ErrUnknown.
+// Do proposes a control command and waits for its outcome, as Await does.
 func (s *Session) Do(ctx context.Context, cmd *pb.Command, take func(Outcome)) error {
+	return Await(ctx, s, &Proposal{Command: cmd, Control: true}, take)
+}
+
+// Await proposes p and waits for its outcome. take is called with the result while it is valid; it is not called on
+// error. When ctx ends first the command may still be applied: the error wraps ErrUnknown. Await sets p.Done.
+func Await(ctx context.Context, to interface{ Propose(*Proposal) }, p *Proposal, take func(Outcome)) error {
 	done := make(chan error, 1)
 	var mu sync.Mutex
 	gone := false
-	s.Propose(&Proposal{Command: cmd, Control: true, Done: func(o Outcome) {
+	p.Done = func(o Outcome) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !gone && o.Err == nil {
 			take(o)
 		}
 		done <- o.Err
-	}})
+	}
+	to.Propose(p)
 	select {
 	case err := <-done:
 		return err

@@ -169,8 +169,7 @@ func (v *View) Read(f func(*state.State)) {
 	f(v.core.State())
 }
 
-// Freeze takes a snapshot of State. It may only be called from an Observer's Applied, so that the snapshot is that of
-// the entry.
+// Freeze takes a snapshot of State. Called from an Observer's Applied, it is that of the entry.
 func (v *View) Freeze() *state.State {
 	v.mu.Lock()
 	defer v.mu.Unlock()
