@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"wadi/agent/wallclock"
+	"wadi/internal/wallclock"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"

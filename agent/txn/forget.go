@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"wadi/agent/wallclock"
+	"wadi/internal/wallclock"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"wadi/agent/tenure"
-	"wadi/agent/wallclock"
+	"wadi/internal/wallclock"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wadi/agent/tenure"
-	"wadi/agent/wallclock"
+	"wadi/internal/wallclock"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
