@@ -221,7 +221,7 @@ func createdConfigs(l kafkaconfig.Layers, own []*pb.Config) []kmsg.CreateTopicsR
 	list := make([]kmsg.CreateTopicsResponseTopicConfig, len(kafkaconfig.Topics.Keys))
 	for i := range list {
 		k := &kafkaconfig.Topics.Keys[i]
-		value, source := kafkaconfig.InForce(k, l.Inherited(k, configsOf(own), kafkaconfig.FromTopic))
+		value, source := l.InForce(k, l.Inherited(k, configsOf(own), kafkaconfig.FromTopic))
 		list[i].Default()
 		list[i].Name, list[i].Value, list[i].Source = k.Name, &value, int8(source)
 	}

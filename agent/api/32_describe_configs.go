@@ -107,7 +107,7 @@ func (d *describedRequest) inherited(in *kmsg.DescribeConfigsRequestResource, c 
 	for i := range c.Keys {
 		if k := &c.Keys[i]; wants(in, k.Name) {
 			chain := l.Inherited(k, own, source)
-			value, from := kafkaconfig.InForce(k, chain)
+			value, from := l.InForce(k, chain)
 			list = append(list, d.entry(k, &value, from, chain))
 		}
 	}

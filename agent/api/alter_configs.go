@@ -268,7 +268,7 @@ func (r *resource) combine(c configChange) string {
 		if r.kind != kmsg.ConfigResourceTypeBroker {
 			chain = fixed.Inherited(k, kafkaconfig.Nothing, kafkaconfig.FromTopic)
 		}
-		old, _ = kafkaconfig.InForce(k, chain)
+		old, _ = fixed.InForce(k, chain)
 	}
 	list := kafkaconfig.Elements(old)
 	for _, e := range strings.Split(*c.value, ",") {
@@ -312,7 +312,7 @@ func inForce(l kafkaconfig.Layers, own kafkaconfig.Lookup) func(name string) str
 		if !ok {
 			return ""
 		}
-		v, _ := kafkaconfig.InForce(k, l.Inherited(k, own, kafkaconfig.FromTopic))
+		v, _ := l.InForce(k, l.Inherited(k, own, kafkaconfig.FromTopic))
 		return v
 	}
 }

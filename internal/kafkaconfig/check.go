@@ -127,7 +127,7 @@ func Elements(list string) []string {
 
 // CheckTopic checks that a topic's configs go with each other; value gives what is in force, each checked alone.
 func CheckTopic(value func(name string) string) error {
-	least, most := number(value("min.compaction.lag.ms")), number(value("max.compaction.lag.ms"))
+	least, most := number(value(MinCompactionLagMs)), number(value(MaxCompactionLagMs))
 	if least > most {
 		return invalid("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", least, most)
 	}
@@ -161,4 +161,13 @@ func number(text string) int64 {
 		return 0
 	}
 	return n
+}
+
+// ratioOf reads a number with a fraction that was checked.
+func ratioOf(text string) float64 {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0
+	}
+	return f
 }

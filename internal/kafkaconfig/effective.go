@@ -15,6 +15,22 @@ type Effective struct {
 	RetentionBytes  int64  // -1 = all
 	TimestampBefore int64  // ms that a timestamp may lie in the past
 	TimestampAfter  int64  // ms that a timestamp may lie in the future
+
+	SegmentMs          int64   // age from which records may be compacted although nothing followed them
+	SegmentBytes       int64   // size from which they may
+	MinCompactionLagMs int64   // ms for which a record is not compacted
+	MaxCompactionLagMs int64   // ms after which one is, whatever the ratio
+	MinDirtyRatio      float64 // share of bytes not yet compacted from which compaction is worth it
+	DeleteRetentionMs  int64   // ms for which tombstones and markers stay when they are compacted
+}
+
+// MaxSegmentMs is the age from which records may be compacted although nothing followed them: no compacted record waits
+// longer than the longest lag (KIP-354).
+func (e *Effective) MaxSegmentMs() int64 {
+	if e.Compact && e.MaxCompactionLagMs > 0 {
+		return min(e.MaxCompactionLagMs, e.SegmentMs)
+	}
+	return e.SegmentMs
 }
 
 // Defaults is a topic without any config of its own where nothing is set for brokers. It is shared: do not change it.
@@ -25,7 +41,7 @@ func (l Layers) Topics() *Effective {
 	e := &Effective{}
 	for i := range Topics.Keys {
 		k := &Topics.Keys[i]
-		v, _ := InForce(k, l.Inherited(k, Nothing, FromTopic))
+		v, _ := l.InForce(k, l.Inherited(k, Nothing, FromTopic))
 		e.set(k.Name, v)
 	}
 	return e
@@ -58,5 +74,17 @@ func (e *Effective) set(name, value string) {
 		e.TimestampBefore = number(value)
 	case TimestampAfter:
 		e.TimestampAfter = number(value)
+	case SegmentMs:
+		e.SegmentMs = number(value)
+	case SegmentBytes:
+		e.SegmentBytes = number(value)
+	case MinCompactionLagMs:
+		e.MinCompactionLagMs = number(value)
+	case MaxCompactionLagMs:
+		e.MaxCompactionLagMs = number(value)
+	case MinDirtyRatio:
+		e.MinDirtyRatio = ratioOf(value)
+	case DeleteRetentionMs:
+		e.DeleteRetentionMs = number(value)
 	}
 }

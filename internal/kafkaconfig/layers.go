@@ -1,5 +1,7 @@
 package kafkaconfig
 
+import "strconv"
+
 // Source is where a value comes from, by Kafka's numbers in DescribeConfigs.
 type Source int8
 
@@ -91,10 +93,32 @@ func (l Layers) Inherited(k *Key, own Lookup, source Source) []Setting {
 	return chain
 }
 
-// InForce is the value that a chain of Inherited gives, and its source.
-func InForce(k *Key, chain []Setting) (string, Source) {
-	if len(chain) == 0 {
-		return k.Default, FromDefault
+// InForce is the value that a chain of Inherited gives, and its source. Where a broker gives the value in another unit
+// (log.retention.minutes or log.retention.hours, log.roll.hours) it counts and is shown, as a default: Kafka does not say
+// where such a value comes from.
+func (l Layers) InForce(k *Key, chain []Setting) (string, Source) {
+	if len(chain) > 0 {
+		return chain[0].Value, chain[0].Source
 	}
-	return chain[0].Value, chain[0].Source
+	for _, name := range family(k.Broker) {
+		unit, ok := units[name]
+		if !ok {
+			continue
+		}
+		if v := l.Value(name); v != "" {
+			n := number(v)
+			if n < 0 {
+				return "-1", FromDefault
+			}
+			return strconv.FormatInt(n*unit, 10), FromDefault
+		}
+	}
+	return k.Default, FromDefault
 }
+
+// units are the milliseconds in one of what a broker config counts in.
+var units = map[string]int64{
+	"log.retention.minutes": minute, "log.retention.hours": hour, "log.roll.hours": hour, "log.roll.jitter.hours": hour,
+}
+
+const minute, hour = 60_000, 3_600_000

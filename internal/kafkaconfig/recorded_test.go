@@ -51,7 +51,7 @@ func TestCatalogueIsKafkas(t *testing.T) {
 			} else {
 				chain = NoLayers.Inherited(k, Nothing, c.source)
 			}
-			value, source := InForce(k, chain)
+			value, source := NoLayers.InForce(k, chain)
 			if k.Null && len(chain) == 0 {
 				value = recorded.Null
 			}

@@ -12,6 +12,13 @@ const (
 	RetentionBytes  = "retention.bytes"
 	TimestampBefore = "message.timestamp.before.max.ms"
 	TimestampAfter  = "message.timestamp.after.max.ms"
+
+	SegmentMs          = "segment.ms"
+	SegmentBytes       = "segment.bytes"
+	MinCompactionLagMs = "min.compaction.lag.ms"
+	MaxCompactionLagMs = "max.compaction.lag.ms"
+	MinDirtyRatio      = "min.cleanable.dirty.ratio"
+	DeleteRetentionMs  = "delete.retention.ms"
 )
 
 const (
@@ -41,10 +48,10 @@ var Topics = newCatalogue("topic config name", slices.Concat(
 		{"file.delete.delay.ms", Long, "60000", atLeast(0), ClusterWide, "Time between marking a file as deleted and removing it."},
 		{"index.interval.bytes", Int, "4096", atLeast(0), ClusterWide, "Bytes between two entries of an index."},
 		{"preallocate", Boolean, "false", nil, ClusterWide, "Whether files get their full size at once."},
-		{"segment.bytes", Int, "1073741824", atLeast(1 << 20), ClusterWide, "Size at which a segment is closed."},
+		{SegmentBytes, Int, "1073741824", atLeast(1 << 20), ClusterWide, "Size at which a segment is closed."},
 		{"segment.index.bytes", Int, "10485760", atLeast(4), ClusterWide, "Largest index."},
 		{"segment.jitter.ms", Long, "0", atLeast(0), ClusterWide, "By how much the closing of segments is spread."},
-		{"segment.ms", Long, "604800000", atLeast(1), ClusterWide, "Age at which a segment is closed."},
+		{SegmentMs, Long, "604800000", atLeast(1), ClusterWide, "Age at which a segment is closed."},
 	})),
 	withBroker(table(flushed, []row{
 		{"flush.messages", Long, forever, atLeast(1), ClusterWide, "Records after which a log is forced to disk."},
@@ -58,10 +65,10 @@ var Topics = newCatalogue("topic config name", slices.Concat(
 		{"compression.gzip.level", Int, "-1", gzipLevel, ClusterWide, "Level when batches are compressed again with gzip."},
 		{"compression.lz4.level", Int, "9", between(1, 17), ClusterWide, "Level when batches are compressed again with lz4."},
 		{"compression.zstd.level", Int, "3", between(-131072, 22), ClusterWide, "Level when batches are compressed again with zstd."},
-		{"delete.retention.ms", Long, "86400000", atLeast(0), ClusterWide, "How long tombstones of compacted topics are kept."},
-		{"max.compaction.lag.ms", Long, forever, atLeast(1), ClusterWide, "Longest time before a record may be compacted."},
-		{"min.cleanable.dirty.ratio", Double, "0.5", ratio, ClusterWide, "Share of a log that must be new before it is compacted again."},
-		{"min.compaction.lag.ms", Long, "0", atLeast(0), ClusterWide, "Shortest time before a record may be compacted."},
+		{DeleteRetentionMs, Long, "86400000", atLeast(0), ClusterWide, "How long tombstones of compacted topics are kept."},
+		{MaxCompactionLagMs, Long, forever, atLeast(1), ClusterWide, "Longest time before a record may be compacted."},
+		{MinDirtyRatio, Double, "0.5", ratio, ClusterWide, "Share of a log that must be new before it is compacted again."},
+		{MinCompactionLagMs, Long, "0", atLeast(0), ClusterWide, "Shortest time before a record may be compacted."},
 	})),
 	withBroker(table(noTiers, []row{
 		{"local.retention.bytes", Long, "-2", atLeast(-2), ClusterWide, "Bytes kept outside of tiered storage."},
@@ -83,14 +90,14 @@ var brokerDefaults = map[string]string{
 	"compression.zstd.level": "compression.zstd.level",
 	TimestampAfter:           "log.message.timestamp.after.max.ms", TimestampBefore: "log.message.timestamp.before.max.ms",
 	TimestampType: "log.message.timestamp.type", RetentionBytes: "log.retention.bytes", RetentionMs: "log.retention.ms",
-	"delete.retention.ms": "log.cleaner.delete.retention.ms", "file.delete.delay.ms": "log.segment.delete.delay.ms",
+	DeleteRetentionMs: "log.cleaner.delete.retention.ms", "file.delete.delay.ms": "log.segment.delete.delay.ms",
 	"flush.messages": "log.flush.interval.messages", "flush.ms": "log.flush.interval.ms",
 	"index.interval.bytes": "log.index.interval.bytes", "local.retention.bytes": "log.local.retention.bytes",
-	"local.retention.ms": "log.local.retention.ms", "max.compaction.lag.ms": "log.cleaner.max.compaction.lag.ms",
-	"min.cleanable.dirty.ratio": "log.cleaner.min.cleanable.ratio",
-	"min.compaction.lag.ms":     "log.cleaner.min.compaction.lag.ms", "min.insync.replicas": "min.insync.replicas",
-	"preallocate": "log.preallocate", "segment.bytes": "log.segment.bytes",
-	"segment.index.bytes": "log.index.size.max.bytes", "segment.jitter.ms": "log.roll.jitter.ms", "segment.ms": "log.roll.ms",
+	"local.retention.ms": "log.local.retention.ms", MaxCompactionLagMs: "log.cleaner.max.compaction.lag.ms",
+	MinDirtyRatio:      "log.cleaner.min.cleanable.ratio",
+	MinCompactionLagMs: "log.cleaner.min.compaction.lag.ms", "min.insync.replicas": "min.insync.replicas",
+	"preallocate": "log.preallocate", SegmentBytes: "log.segment.bytes",
+	"segment.index.bytes": "log.index.size.max.bytes", "segment.jitter.ms": "log.roll.jitter.ms", SegmentMs: "log.roll.ms",
 	"unclean.leader.election.enable": "unclean.leader.election.enable",
 }
 
