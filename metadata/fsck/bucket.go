@@ -99,13 +99,9 @@ func (c *checker) object(w *wanted, o objstore.Info) {
 	if o.Key == layout.ClusterFile(c.o.Cluster) {
 		return
 	}
-	if f, err := c.objects.ParseFlush(o.Key); err == nil {
-		n := name{f.Session, f.N, state.FlushObject}
-		if f.Hedge {
-			n.kind = state.FlushHedgeObject
-		}
+	if n, ok := c.written(o.Key); ok {
 		if !c.known(w, n, o) {
-			c.strayFlush(w, f, o)
+			c.stray(w, n, o)
 		}
 		return
 	}
@@ -147,21 +143,42 @@ func (c *checker) known(w *wanted, n name, o objstore.Info) bool {
 	return true
 }
 
-// strayFlush judges a flush object that State does not name.
-func (c *checker) strayFlush(w *wanted, f layout.FlushName, o objstore.Info) {
-	s, ok := c.state.Session(f.Session)
+// written tells which object of a session's, counted upwards, has a key.
+func (c *checker) written(key string) (name, bool) {
+	if f, err := c.objects.ParseFlush(key); err == nil && f.Hedge {
+		return name{f.Session, f.N, state.FlushHedgeObject}, true
+	} else if err == nil {
+		return name{f.Session, f.N, state.FlushObject}, true
+	}
+	if m, err := c.objects.ParseMerged(key); err == nil {
+		return name{m.Session, m.N, state.MergedObject}, true
+	}
+	return name{}, false
+}
+
+// introduced is the highest number of that kind of object that a session has introduced.
+func (n name) introduced(s state.Session) uint64 {
+	if n.kind == state.FlushObject || n.kind == state.FlushHedgeObject {
+		return s.LastFlush
+	}
+	return s.LastMerge
+}
+
+// stray judges a numbered object that State does not name.
+func (c *checker) stray(w *wanted, n name, o objstore.Info) {
+	s, ok := c.state.Session(n.session)
 	age := w.now.Sub(o.Modified).Round(time.Second)
-	switch {
+	switch last := n.introduced(s); {
 	case !ok:
 		w.unknown = append(w.unknown, o)
 	case s.Closed != 0:
 		c.leftover(OrphanClosed, o.Key, "%d bytes; its session was closed at position %d", o.Size, s.Closed)
-	case f.N <= s.LastFlush:
-		c.leftover(OrphanLive, o.Key, "%d bytes; its session has introduced number %d", o.Size, s.LastFlush)
+	case n.n <= last:
+		c.leftover(OrphanLive, o.Key, "%d bytes; its session has introduced number %d", o.Size, last)
 	case age <= c.o.Young:
 		c.leftover(Uncommitted, o.Key, "%d bytes, %v old", o.Size, age)
 	default:
-		c.leftover(Uncommitted, o.Key, "%d bytes, %v old: its flush was given up, its session lives", o.Size, age)
+		c.leftover(Uncommitted, o.Key, "%d bytes, %v old: it was given up, its session lives", o.Size, age)
 	}
 }
 
@@ -193,8 +210,8 @@ func (c *checker) judgeUnknown(ctx context.Context, w *wanted) error {
 	}
 	for _, o := range w.unknown {
 		var s layout.Session
-		if f, err := c.objects.ParseFlush(o.Key); err == nil {
-			s = f.Session
+		if n, ok := c.written(o.Key); ok {
+			s = n.session
 		} else if k, err := c.objects.ParseCheckpoint(o.Key); err == nil {
 			s = k.Session
 		}

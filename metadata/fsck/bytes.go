@@ -13,7 +13,6 @@ import (
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
-	"wadi/metadata/state"
 	"wadi/objstore"
 	"wadi/objstore/segment"
 )
@@ -35,7 +34,7 @@ func (c *checker) readRuns(ctx context.Context) error {
 
 // readSegment checks a segment as a whole and in the same pass the runs in it. Where that does not confirm a run, the
 // run is read by itself: damage to one partition's bytes is no loss to the others.
-func (c *checker) readSegment(ctx context.Context, number uint64, runs []placed) error {
+func (c *checker) readSegment(ctx context.Context, number uint64, runs []piece) error {
 	o, _ := c.state.Object(number)
 	key := o.Key(c.objects)
 	if _, there := c.listed[number]; !there {
@@ -44,7 +43,7 @@ func (c *checker) readSegment(ctx context.Context, number uint64, runs []placed)
 		}
 		return nil
 	}
-	w := &walk{runs: runs, confirmed: make([]bool, len(runs))}
+	w := &walk{runs: runs, confirmed: make([]bool, len(runs)), whole: c.read}
 	err := segment.Verify(ctx, c.o.Store, key, int64(o.Size), w.batch)
 	if err != nil && !damage(err) {
 		return err
@@ -60,24 +59,28 @@ func (c *checker) readSegment(ctx context.Context, number uint64, runs []placed)
 		if err != nil && !damage(err) {
 			return err
 		}
+		var sum tally
 		if err == nil {
-			err = checkBytes(r.Run, data)
+			sum, err = checkBytes(r, data)
 		}
 		if err == nil && w.foreign[i] {
 			err = errors.New("its bytes lie in the section of another partition")
 		}
 		if err != nil {
 			c.lost(r, fmt.Errorf("%s: %w", key, err))
+			continue
 		}
+		c.read(sum)
 	}
 	return nil
 }
 
 // walk follows the batches of a segment along the runs in it, which are sorted by offset.
 type walk struct {
-	runs      []placed
+	runs      []piece
 	confirmed []bool
 	foreign   map[int]bool
+	whole     func(tally) // is told of runs that are confirmed
 
 	section uint64 // offset of the present one
 	at      uint64 // of the next batch
@@ -100,7 +103,7 @@ func (w *walk) batch(s segment.SectionInfo, b batch.Batch) error {
 	}
 	r := w.runs[w.i]
 	if begin == uint64(r.Offset) {
-		w.inside, w.sum = true, newTally(r.Run)
+		w.inside, w.sum = true, newTally(r)
 	}
 	if !w.inside {
 		return nil // of a batch that was refused, or in front of a run that begins within a batch
@@ -113,15 +116,18 @@ func (w *walk) batch(s segment.SectionInfo, b batch.Batch) error {
 		return nil
 	}
 	w.sum.add(b)
-	w.confirmed[w.i] = w.at == end(r) && !w.foreign[w.i] && w.sum.end(r.Run) == nil
+	if w.at == end(r) && !w.foreign[w.i] && w.sum.end() == nil {
+		w.confirmed[w.i] = true
+		w.whole(w.sum)
+	}
 	return nil
 }
 
-func end(r placed) uint64 { return uint64(r.Offset) + uint64(r.Length) }
+func end(r piece) uint64 { return uint64(r.Offset) + uint64(r.Length) }
 
 // readArchive checks inline runs, sorted by position, in the archive that State names. It reads the archive once; where
 // that ends early, the runs that are left are looked up one by one.
-func (c *checker) readArchive(ctx context.Context, key string, size uint64, runs []placed) error {
+func (c *checker) readArchive(ctx context.Context, key string, size uint64, runs []piece) error {
 	left := runs
 	_, _, err := checkpoint.EachEntry(ctx, c.o.Store, key, size, func(e journal.Entry) error {
 		for len(left) > 0 && int64(left[0].Place) < e.Position {
@@ -149,7 +155,7 @@ func (c *checker) readArchive(ctx context.Context, key string, size uint64, runs
 			return err
 		}
 		if err == nil {
-			err = inlineBytes(r.Run, data)
+			err = inlineBytes(r, data)
 		}
 		if err != nil {
 			c.lost(r, err)
@@ -159,7 +165,7 @@ func (c *checker) readArchive(ctx context.Context, key string, size uint64, runs
 }
 
 // inline checks the runs that lie in one entry.
-func (c *checker) inline(runs []placed, value []byte) {
+func (c *checker) inline(runs []piece, value []byte) {
 	if len(runs) == 0 {
 		return
 	}
@@ -168,7 +174,7 @@ func (c *checker) inline(runs []placed, value []byte) {
 	for _, r := range runs {
 		bad := err
 		if bad == nil {
-			bad = inlineBytes(r.Run, e.Inline)
+			bad = inlineBytes(r, e.Inline)
 		}
 		if bad != nil {
 			c.lost(r, fmt.Errorf("inline at position %d: %w", r.Place, bad))
@@ -176,11 +182,12 @@ func (c *checker) inline(runs []placed, value []byte) {
 	}
 }
 
-func inlineBytes(r state.Run, inline []byte) error {
+func inlineBytes(r piece, inline []byte) error {
 	if uint64(r.Offset)+uint64(r.Length) > uint64(len(inline)) {
 		return fmt.Errorf("bytes %d to %d of %d inline bytes", r.Offset, uint64(r.Offset)+uint64(r.Length), len(inline))
 	}
-	return checkBytes(r, inline[r.Offset:r.Offset+r.Length])
+	_, err := checkBytes(r, inline[r.Offset:r.Offset+r.Length])
+	return err
 }
 
 // readJournal checks the inline runs that State knows in no archive: they lie in the journal's tail or, between a

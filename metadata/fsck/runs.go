@@ -3,46 +3,47 @@ package fsck
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
-	"wadi/internal/batch"
 	"wadi/internal/layout"
 	"wadi/metadata/state"
 )
 
-// partition is what runs are named by.
+// partition is what runs are named by, and what is asked of those of its log.
 type partition struct {
-	topic string
-	id    state.TopicID
-	index int32
+	topic     string
+	id        state.TopicID
+	index     int32
+	start     int64 // log start
+	compacted int64 // below it offsets may be missing
 }
 
 func (p *partition) String() string { return fmt.Sprintf("%s-%d", p.topic, p.index) }
 
-// placed is a run with the partition it belongs to.
-type placed struct {
+// piece is a run with the partition it belongs to.
+type piece struct {
 	state.Run
 	of *partition
 }
 
-// homes are the runs by where their bytes lie. Transactions' markers have none: State holds all of them.
+// homes are the runs by where their bytes lie. Transactions' markers have none until a merge writes them out: State holds
+// all of them.
 type homes struct {
-	segments map[uint64][]placed // by object number
-	archives map[uint64][]placed // inline runs, by the number of the archive that State names
-	journal  []placed            // inline runs that State knows in no archive
+	segments map[uint64][]piece // by object number
+	archives map[uint64][]piece // inline runs, by the number of the archive that State names
+	journal  []piece            // inline runs that State knows in no archive
 }
 
 // collectRuns visits all runs of live topics and checks that they cover each partition's log.
 func (c *checker) collectRuns() homes {
-	h := homes{segments: map[uint64][]placed{}, archives: map[uint64][]placed{}}
+	h := homes{segments: map[uint64][]piece{}, archives: map[uint64][]piece{}}
 	var n Counts
 	c.state.EachTopic(func(t *state.Topic) {
 		n.Topics++
 		for i := range t.Partitions() {
 			n.Partitions++
 			p := t.Partition(int32(i))
-			of := &partition{t.Name, t.ID, int32(i)}
+			of := &partition{t.Name, t.ID, int32(i), p.LogStart, p.CompactedTo}
 			if err := covers(p); err != nil {
 				c.finding(BadState, of.String(), "%v", err)
 			}
@@ -54,13 +55,13 @@ func (c *checker) collectRuns() homes {
 						n.Records--
 					}
 				} else {
-					c.place(&h, placed{r, of})
+					c.place(&h, piece{r, of})
 				}
 			})
 		}
 	})
 	for _, list := range h.segments {
-		slices.SortFunc(list, func(a, b placed) int { return cmp.Compare(a.Offset, b.Offset) })
+		slices.SortFunc(list, func(a, b piece) int { return cmp.Compare(a.Offset, b.Offset) })
 		c.overlaps(list)
 	}
 	for _, list := range h.archives {
@@ -77,7 +78,7 @@ func (c *checker) collectRuns() homes {
 }
 
 // place enters a run where its bytes lie.
-func (c *checker) place(h *homes, x placed) {
+func (c *checker) place(h *homes, x piece) {
 	if !x.Inline() {
 		h.segments[x.Place] = append(h.segments[x.Place], x)
 	} else if _, number, ok := c.state.Archive(int64(x.Place)); ok {
@@ -87,8 +88,8 @@ func (c *checker) place(h *homes, x placed) {
 	}
 }
 
-func (c *checker) sortInline(list []placed) {
-	slices.SortFunc(list, func(a, b placed) int {
+func (c *checker) sortInline(list []piece) {
+	slices.SortFunc(list, func(a, b piece) int {
 		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Offset, b.Offset))
 	})
 	c.overlaps(list)
@@ -122,7 +123,7 @@ func covers(p *state.Partition) error {
 }
 
 // overlaps reports runs that share bytes: one batch would be served twice. The list is sorted by place and offset.
-func (c *checker) overlaps(list []placed) {
+func (c *checker) overlaps(list []piece) {
 	for i := 1; i < len(list); i++ {
 		a, b := list[i-1], list[i]
 		if a.Place == b.Place && uint64(a.Offset)+uint64(a.Length) > uint64(b.Offset) {
@@ -132,46 +133,6 @@ func (c *checker) overlaps(list []placed) {
 }
 
 // lost reports records that cannot be read.
-func (c *checker) lost(r placed, err error) {
+func (c *checker) lost(r piece, err error) {
 	c.finding(LostRecords, r.of.String(), "offsets %d to %d: %v", r.Base, r.Last, err)
-}
-
-// tally follows a run's batches.
-type tally struct {
-	next   int64
-	newest int64
-}
-
-func newTally(r state.Run) tally { return tally{next: r.Base, newest: math.MinInt64} }
-
-func (t *tally) add(b batch.Batch) {
-	t.next += int64(b.NumRecords())
-	t.newest = max(t.newest, b.MaxTimestamp())
-}
-
-func (t *tally) end(r state.Run) error {
-	if t.next != r.Last+1 {
-		return fmt.Errorf("its batches hold the records up to offset %d", t.next-1)
-	}
-	if t.newest != r.MaxTimestamp {
-		return fmt.Errorf("its newest timestamp is %d instead of %d", t.newest, r.MaxTimestamp)
-	}
-	return nil
-}
-
-// checkBytes checks that data is exactly the run: whole valid batches with its records and its newest timestamp.
-func checkBytes(r state.Run, data []byte) error {
-	t := newTally(r)
-	for len(data) > 0 {
-		b, rest, err := batch.Split(data)
-		if err != nil {
-			return err
-		}
-		if b, err = batch.Validate(b, batch.Rules{Stored: true, AllowZstd: true, AllowControl: true}); err != nil {
-			return err
-		}
-		t.add(b)
-		data = rest
-	}
-	return t.end(r)
 }

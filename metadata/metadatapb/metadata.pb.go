@@ -3036,7 +3036,7 @@ func (x *FoldRuns) GetMaxTimestamp() int64 {
 }
 
 // ReleaseObjects makes the next objects of a manifest garbage, in its order (at most 1,000): those that lie below the log
-// start, or all when the topic is deleted. With the last of them the manifest goes.
+// start, or any once no partition has the manifest. With the last of them the manifest goes.
 type ReleaseObjects struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manifest      uint64                 `protobuf:"varint,1,opt,name=manifest,proto3" json:"manifest,omitempty"` // object number
@@ -4863,7 +4863,7 @@ func (x *ManifestRef) GetMaxTimestamp() int64 {
 	return 0
 }
 
-// BaseManifests are manifests of deleted topics whose objects have not all been released.
+// BaseManifests are manifests that no partition has any more and whose objects have not all been released.
 type BaseManifests struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manifests     []*ManifestRef         `protobuf:"bytes,1,rep,name=manifests,proto3" json:"manifests,omitempty"` // sorted by object number

@@ -27,7 +27,7 @@ const (
 
 // EncodeBase hands out the state as a list of marshalled BaseRecords, in one fixed order: header, sessions, objects,
 // archives, topics each followed by its partitions, trimmed partitions, configs, groups each followed by its offsets, transactional
-// ids each followed by pending offsets, end. It is
+// ids each followed by pending offsets, manifests of no partition, end. It is
 // meant for a snapshot from Freeze; the same state gives the same bytes.
 func (s *State) EncodeBase(emit func(record []byte) error) error {
 	var n uint64
@@ -41,7 +41,7 @@ func (s *State) EncodeBase(emit func(record []byte) error) error {
 	}
 	for _, step := range []func(func(*pb.BaseRecord) error) error{
 		s.encodeHeader, s.encodeSessions, s.encodeObjects, s.encodeTopics, s.encodeTrimmed, s.encodeConfigs, s.encodeGroups,
-		s.encodeTxns,
+		s.encodeTxns, s.encodeLoose,
 	} {
 		if err := step(put); err != nil {
 			return err
@@ -96,6 +96,7 @@ func (s *State) encodeObjects(put func(*pb.BaseRecord) error) error {
 			r.Refs = append(r.Refs, o.Refs)
 			r.Introduced = append(r.Introduced, o.Introduced)
 			r.Lost = append(r.Lost, o.Lost)
+			r.LostMs = append(r.LostMs, o.LostMs)
 		}
 		if err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Objects{Objects: r}}); err != nil {
 			return err
@@ -197,7 +198,41 @@ func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.Base
 }
 
 func newBasePartition(topic uint64, index uint32, p *Partition) *pb.BasePartition {
-	return &pb.BasePartition{
+	r := &pb.BasePartition{
 		Topic: topic, Partition: index, LogStart: p.LogStart, NextOffset: p.Next, Version: p.Version, CompactedTo: p.CompactedTo,
+	}
+	if p.Manifest != nil {
+		r.Manifest = p.Manifest.ref()
+	}
+	return r
+}
+
+// baseManifestsPerRecord bounds a record of manifests.
+const baseManifestsPerRecord = 8192
+
+func (s *State) encodeLoose(put func(*pb.BaseRecord) error) error {
+	for part := range slices.Chunk(sortedKeys(&s.loose), baseManifestsPerRecord) {
+		r := &pb.BaseManifests{}
+		for _, n := range part {
+			r.Manifests = append(r.Manifests, s.loose.get(n).ref())
+		}
+		if err := put(&pb.BaseRecord{Kind: &pb.BaseRecord_Manifests{Manifests: r}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Manifest) ref() *pb.ManifestRef {
+	return &pb.ManifestRef{
+		Object: m.Object, First: m.First, Last: m.Last, Runs: m.Runs, Owned: m.Owned, Released: m.Released,
+		Bytes: uint64(m.Bytes), MaxTimestamp: m.MaxTimestamp,
+	}
+}
+
+func manifestOf(r *pb.ManifestRef) *Manifest {
+	return &Manifest{
+		Object: r.Object, First: r.First, Last: r.Last, Runs: r.Runs, Owned: r.Owned, Released: r.Released,
+		Bytes: int64(r.Bytes), MaxTimestamp: r.MaxTimestamp,
 	}
 }

@@ -10,7 +10,7 @@ import (
 // refused at once and not found out by a panic in Apply; tests run it after every entry.
 func (s *State) Check() error {
 	c := checker{s: s, refs: map[uint64]uint64{}, open: map[PartRef][]OpenTxn{}, epochs: make([]inlineEpoch, len(s.epochs))}
-	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.objects, c.inline, c.configs, c.sessions, c.groups, c.txns} {
+	for _, step := range []func() error{c.archives, c.topics, c.trimmed, c.loose, c.objects, c.inline, c.configs, c.sessions, c.groups, c.txns} {
 		if err := step(); err != nil {
 			return fmt.Errorf("state at position %d: %w", s.position, err)
 		}
@@ -100,6 +100,15 @@ func (c *checker) topics() error {
 func (c *checker) partition(t *Topic, index int, p *Partition) error {
 	next := int64(-1)
 	var err error
+	first := int64(-1) // offset that the manifest and the runs begin at
+	if p.Manifest != nil {
+		if err := c.manifest(*p.Manifest); err != nil {
+			return err
+		}
+		first, next = p.Manifest.First, p.Manifest.Last+1
+	} else if p.runs.len() > 0 {
+		first = p.runs.first().Base
+	}
 	p.runs.each(func(r Run) {
 		if err != nil {
 			return
@@ -119,13 +128,15 @@ func (c *checker) partition(t *Topic, index int, p *Partition) error {
 		return fmt.Errorf("runs end at %d, log goes from %d to %d", next, p.LogStart, p.Next)
 	case p.CompactedTo < 0 || p.CompactedTo > p.Next:
 		return fmt.Errorf("compacted to %d of %d", p.CompactedTo, p.Next)
-	case whole && next >= 0 && p.runs.first().Base > p.LogStart:
-		return fmt.Errorf("runs begin at %d, the log at %d", p.runs.first().Base, p.LogStart)
+	case whole && next >= 0 && first > p.LogStart:
+		return fmt.Errorf("runs begin at %d, the log at %d", first, p.LogStart)
+	case whole && p.Manifest != nil && p.Manifest.Last < p.LogStart:
+		return fmt.Errorf("the manifest to %d lies below the log start %d", p.Manifest.Last, p.LogStart)
 	case whole && p.spent() && !p.queued:
 		return fmt.Errorf("the run to %d lies below the log start %d and waits for no sweep", p.runs.first().Last, p.LogStart)
 	case whole && next < 0 && p.Next != p.LogStart:
 		return fmt.Errorf("no runs, log goes from %d to %d", p.LogStart, p.Next)
-	case uint32(index) < t.swept && (p.runs.len() > 0 || p.producers.len() > 0):
+	case uint32(index) < t.swept && (p.runs.len() > 0 || p.producers.len() > 0 || p.Manifest != nil):
 		return fmt.Errorf("swept, but holds %d runs and %d producers", p.runs.len(), p.producers.len())
 	}
 	if whole && p.queued {
@@ -196,13 +207,50 @@ func (c *checker) run(r Run) error {
 	return nil
 }
 
+// manifest checks what State keeps of one, and counts its reference.
+func (c *checker) manifest(m Manifest) error {
+	o := c.s.objects.get(m.Object)
+	if o == nil || o.Kind != ManifestObject || m.First < 0 || m.Last < m.First || m.Released >= m.Owned || m.Bytes < 0 {
+		return fmt.Errorf("manifest %+v", m)
+	}
+	c.refs[m.Object]++
+	return nil
+}
+
+func (c *checker) loose() error {
+	var err error
+	c.s.loose.each(func(n uint64, m *Manifest) {
+		if bad := c.manifest(*m); bad != nil || n != m.Object {
+			err = fmt.Errorf("of no partition, number %d: %w", n, bad)
+		}
+	})
+	return err
+}
+
 func (c *checker) objects() error {
 	var err error
+	garbage, garbageBytes, unmerged, unmergedBytes := 0, int64(0), 0, int64(0)
 	c.s.objects.each(func(n uint64, o *Object) {
+		switch {
+		case o.Refs == 0:
+			garbage++
+			garbageBytes += int64(o.Size)
+			if c.s.garbage.get(n) == nil || o.Lost > c.s.lastLost {
+				err = fmt.Errorf("object %d without references is not among the garbage", n)
+			}
+		case o.Kind == FlushObject || o.Kind == FlushHedgeObject:
+			unmerged++
+			unmergedBytes += int64(o.Size)
+		}
 		if o.Refs != c.refs[n] || (o.Refs == 0) != (o.Lost != 0) || n == 0 || n >= c.s.nextObject {
 			err = fmt.Errorf("object %d of %d: %+v, referenced by %d runs", n, c.s.nextObject, *o, c.refs[n])
 		}
 	})
+	s := c.s
+	if err == nil && (garbage != s.garbage.len() || garbageBytes != s.garbageBytes || unmerged != s.unmerged || unmergedBytes != s.unmergedBytes) {
+		err = fmt.Errorf("%d objects of garbage of %d bytes, %d not merged of %d bytes, counted as %d, %d, %d, %d", garbage, garbageBytes,
+			unmerged, unmergedBytes, s.garbage.len(), s.garbageBytes, s.unmerged, s.unmergedBytes)
+	}
 	return err
 }
 

@@ -10,8 +10,13 @@ type Producer struct {
 	LastTime     int64 // Unix ms: when its last batch was appended
 }
 
-// Bytes is the size of all runs, also of those below LogStart that wait for a sweep.
-func (p *Partition) Bytes() int64 { return p.runs.bytes }
+// Bytes is the size of all runs, those that a manifest lists and those below LogStart that wait for a sweep included.
+func (p *Partition) Bytes() int64 {
+	if p.Manifest != nil {
+		return p.runs.bytes + p.Manifest.Bytes
+	}
+	return p.runs.bytes
+}
 
 // Producers appends to dst every producer id that the partition remembers, in no particular order.
 func (p *Partition) Producers(dst []Producer) []Producer {

@@ -64,6 +64,8 @@ func (l *Loader) Add(record []byte) error {
 		err = l.txn(k.Txn)
 	case *pb.BaseRecord_TxnOffsets:
 		err = l.txnOffsets(k.TxnOffsets)
+	case *pb.BaseRecord_Manifests:
+		err = l.loose(k.Manifests)
 	case *pb.BaseRecord_End:
 		l.ended = true
 		if k.End.Records != l.records {
@@ -141,17 +143,23 @@ func (l *Loader) sessions(r *pb.BaseSessions) error {
 func (l *Loader) objects(r *pb.BaseObjects) error {
 	n := len(r.Number)
 	if len(r.Session) != n || len(r.N) != n || len(r.Kind) != n || len(r.Size) != n || len(r.Refs) != n ||
-		len(r.Introduced) != n || len(r.Lost) != n {
+		len(r.Introduced) != n || len(r.Lost) != n || len(r.LostMs) != n {
 		return fmt.Errorf("object columns differ in length: %w", ErrBase)
 	}
 	for i, number := range r.Number {
 		if l.s.objects.get(number) != nil || r.Kind[i] > math.MaxUint8 {
 			return fmt.Errorf("object %d twice or of kind %d: %w", number, r.Kind[i], ErrBase)
 		}
-		l.s.objects.put(number, Object{
+		o := Object{
 			Session: layout.Session(r.Session[i]), N: r.N[i], Kind: ObjectKind(r.Kind[i]), Size: r.Size[i],
-			Refs: r.Refs[i], Introduced: r.Introduced[i], Lost: r.Lost[i],
-		}, l.s.gen)
+			Refs: r.Refs[i], Introduced: r.Introduced[i], Lost: r.Lost[i], LostMs: r.LostMs[i],
+		}
+		l.s.objects.put(number, o, l.s.gen)
+		if o.Refs == 0 {
+			l.s.addGarbage(number, o)
+		} else {
+			l.s.countObject(o, 1)
+		}
 	}
 	return nil
 }
@@ -210,6 +218,9 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 		return fmt.Errorf("partition %d of topic %d twice: %w", r.Partition, r.Topic, ErrBase)
 	}
 	p.LogStart, p.Next, p.Version, p.CompactedTo = r.LogStart, r.NextOffset, r.Version, r.CompactedTo
+	if r.Manifest != nil {
+		p.Manifest = manifestOf(r.Manifest)
+	}
 	for i := range r.Base {
 		p.runs.append(Run{
 			Base: r.Base[i], Last: r.Base[i] + int64(r.Count[i]) - 1, MaxTimestamp: r.MaxTimestamp[i],
@@ -231,6 +242,16 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 	}
 	if l.more = nil; r.More {
 		l.more = r
+	}
+	return nil
+}
+
+func (l *Loader) loose(r *pb.BaseManifests) error {
+	for _, m := range r.Manifests {
+		if l.s.loose.get(m.Object) != nil {
+			return fmt.Errorf("manifest %d twice: %w", m.Object, ErrBase)
+		}
+		l.s.loose.put(m.Object, *manifestOf(m), l.s.gen)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ const (
 	FlushHedgeObject
 	ArchiveObject // N = head Version at its end
 	MergedObject
+	ManifestObject
 )
 
 // Object is one object that runs refer to. Its key follows from Kind, Session and N.
@@ -26,6 +27,7 @@ type Object struct {
 	Refs       uint64 // runs that lie in it
 	Introduced int64  // position of the entry that named it first
 	Lost       int64  // position at which the last reference went, 0 = referenced
+	LostMs     int64  // the proposer's clock then, Unix milliseconds
 }
 
 // Key is the object's key in the store.
@@ -39,6 +41,8 @@ func (o Object) Key(keys layout.Objects) string {
 		return keys.Checkpoint(layout.Archive, int64(o.N), o.Session, 0)
 	case MergedObject:
 		return keys.Merged(o.Session, o.N)
+	case ManifestObject:
+		return keys.Manifest(o.Session, o.N)
 	default:
 		return ""
 	}
@@ -59,10 +63,36 @@ func (s *State) EachObject(visit func(number uint64, o Object)) {
 	}
 }
 
+// EachGarbage visits the objects without references, in the order of their introduction.
+func (s *State) EachGarbage(visit func(number uint64, o Object)) {
+	for _, n := range sortedKeys(&s.garbage) {
+		visit(n, *s.objects.get(n))
+	}
+}
+
+// Garbage is what waits for deletion, in objects and bytes.
+func (s *State) Garbage() (objects int, bytes int64) { return s.garbage.len(), s.garbageBytes }
+
+// LastLost is the position at which the newest garbage lost its last reference, 0 = there is none.
+func (s *State) LastLost() int64 {
+	if s.garbage.len() == 0 {
+		return 0
+	}
+	return s.lastLost
+}
+
+// Unmerged is what runs lie in that no merge has written anew yet, in flush objects and their bytes.
+func (s *State) Unmerged() (objects int, bytes int64) { return s.unmerged, s.unmergedBytes }
+
+// addObject makes an object known, as garbage when it has no references.
 func (s *State) addObject(o Object) uint64 {
 	n := s.nextObject
 	s.nextObject++
 	s.objects.put(n, o, s.gen)
+	s.countObject(o, 1)
+	if o.Refs == 0 {
+		s.lose(n)
+	}
 	return n
 }
 
@@ -70,7 +100,29 @@ func (s *State) releaseObject(number, refs uint64) {
 	o := s.objects.edit(number, s.gen)
 	o.Refs -= refs
 	if o.Refs == 0 {
-		o.Lost = s.position
+		s.countObject(*o, -1)
+		s.lose(number)
+	}
+}
+
+// lose makes an object garbage.
+func (s *State) lose(number uint64) {
+	o := s.objects.edit(number, s.gen)
+	o.Lost, o.LostMs = s.position, s.atMs
+	s.addGarbage(number, *o)
+}
+
+func (s *State) addGarbage(number uint64, o Object) {
+	s.garbage.put(number, struct{}{}, s.gen)
+	s.garbageBytes += int64(o.Size)
+	s.lastLost = max(s.lastLost, o.Lost)
+}
+
+// countObject counts an object that came, or lost its references, among those that are not merged.
+func (s *State) countObject(o Object, by int) {
+	if o.Kind == FlushObject || o.Kind == FlushHedgeObject {
+		s.unmerged += by
+		s.unmergedBytes += int64(by) * int64(o.Size)
 	}
 }
 

@@ -40,9 +40,6 @@ func (s *State) applyReplaceRuns(c *pb.ReplaceRuns, res *Result) Code {
 		}
 		res.Batches = append(res.Batches, r)
 	}
-	if object.Refs == 0 {
-		object.Lost = s.position
-	}
 	s.addObject(object)
 	return OK
 }
@@ -98,7 +95,10 @@ func wellFormedReplace(c *pb.ReplaceRuns) bool {
 	return at == runs
 }
 
-// replace judges and carries out one partition's part, and says how many runs went.
+// replace judges and carries out one partition's part, and says how many runs went. A compaction goes through a partition
+// from its start on and leaves nothing of transactions whose abort it has passed, neither records nor marker, so State
+// forgets those, too: a reader that heard of one and met no marker would skip what its producer wrote later. What ends the range stays,
+// a marker, too: a reader that stands there gets on.
 func (s *State) replace(c *pb.ReplaceRuns, i int, runs []Run, left *int) (Code, int) {
 	t := s.TopicByNumber(c.Topics[i])
 	if t == nil || int64(c.Partitions[i]) >= int64(len(t.parts)) {
@@ -125,6 +125,7 @@ func (s *State) replace(c *pb.ReplaceRuns, i int, runs []Run, left *int) (Code, 
 	p.Version++
 	if compacted {
 		p.CompactedTo = max(p.CompactedTo, last+1)
+		s.abortedCount -= p.aborted.dropWithin(base, last)
 	}
 	return OK, len(old)
 }
@@ -143,6 +144,8 @@ func (s *State) applyForgetObjects(c *pb.ForgetObjects, res *Result) Code {
 		if o.Kind == ArchiveObject {
 			s.dropArchive(n)
 		}
+		s.garbage.remove(n, s.gen)
+		s.garbageBytes -= int64(o.Size)
 		s.objects.remove(n, s.gen)
 		res.ID++
 	}

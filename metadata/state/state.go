@@ -56,6 +56,7 @@ type State struct {
 	runCount       int
 	nextObject     uint64
 	objects        table[Object]
+	loose          table[Manifest] // that no partition has any more, by object number
 	archives       []archive
 	archivedTo     int64
 	epochs         []inlineEpoch
@@ -83,7 +84,13 @@ type State struct {
 	brokerConfigsChanged int64 // at the latest
 
 	// Derived, not part of snapshots.
-	lastSweep   int64
+	lastSweep     int64
+	garbage       table[struct{}] // numbers of objects without references
+	garbageBytes  int64
+	lastLost      int64 // position of the newest loss
+	unmerged      int   // referenced flush objects
+	unmergedBytes int64
+
 	byName      map[string]uint64
 	byCollision map[string]uint64
 	byID        map[TopicID]uint64
@@ -130,6 +137,7 @@ func (s *State) HighestExpiredProducerID() int64 { return s.highestExpired }
 func (s *State) Freeze() *State {
 	c := *s
 	c.topics, c.objects, c.sessions = s.topics.share(), s.objects.share(), s.sessions.share()
+	c.loose, c.garbage = s.loose.share(), s.garbage.share()
 	c.groups, c.txns, c.openTxns = s.groups.share(), s.txns.share(), s.openTxns.share()
 	c.byName, c.byCollision, c.byID, c.byGroup, c.byTxn, c.byProducer = nil, nil, nil, nil, nil, nil
 	c.results, c.scratch, c.warmer = Results{}, nil, warmer{}
@@ -144,7 +152,8 @@ func (s *State) Size() map[string]int64 {
 		"producers":  int64(s.producerCount) * producerBytes,
 		"partitions": int64(s.heldPartitions) * 160,
 		"topics":     int64(s.topics.len()) * 400,
-		"objects":    int64(s.objects.len()) * 64,
+		"objects":    int64(s.objects.len())*72 + int64(s.garbage.len())*16,
+		"manifests":  int64(s.loose.len()) * 72,
 		"sessions":   int64(s.sessions.len()) * 64,
 		"configs":    int64(s.configBytes) + int64(len(s.configs))*128,
 		"groups":     s.groupBytes + int64(s.groups.len())*groupOverhead,

@@ -30,9 +30,7 @@ func (s *State) sweepTrimmed(left int) int {
 			if p.spent() {
 				r := p.runs.popFront()
 				s.dropRun(r)
-				before := p.aborted.n
-				p.aborted.dropTo(r.Last)
-				s.abortedCount -= before - p.aborted.n
+				s.abortedCount -= p.aborted.dropTo(r.Last)
 				continue
 			}
 			p.queued = false
@@ -58,6 +56,9 @@ func (s *State) sweepDeleted(left int) {
 					s.abortedCount -= p.aborted.n
 					q := s.editPartition(t, t.swept)
 					q.aborted, q.open = abortedList{}, nil
+				}
+				if p.Manifest != nil {
+					s.loosen(s.editPartition(t, t.swept))
 				}
 				t.swept++
 				continue

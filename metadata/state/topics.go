@@ -41,6 +41,9 @@ type Partition struct {
 	// CompactedTo: below it compaction may have left offsets without a record.
 	CompactedTo int64
 
+	// Manifest lists what lies in front of the runs; nil = nothing does.
+	Manifest *Manifest
+
 	gen       uint64
 	runs      runList
 	producers table[producer]

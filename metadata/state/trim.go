@@ -46,6 +46,9 @@ func (s *State) trim(base int64, topic uint64, partition uint32, offset int64) B
 	}
 	p := s.editPartition(s.editTopic(topic), partition)
 	p.LogStart = offset
+	if p.Manifest != nil && p.Manifest.Last < offset {
+		s.loosen(p)
+	}
 	s.queueSpent(topic, partition, p)
 	return BatchResult{Base: offset, Time: -1}
 }

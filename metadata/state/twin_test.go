@@ -110,7 +110,7 @@ func (w *twin) apply(e Entry) Results {
 	}
 	for i, o := range w.objects {
 		if o.Lost == 0 && w.refs(uint64(i+1)) == 0 {
-			o.Lost = w.position
+			o.Lost, o.LostMs = w.position, w.atMs
 		}
 	}
 	return res

@@ -244,15 +244,44 @@ func (l *abortedList) share() abortedList {
 }
 
 // dropTo forgets those whose marker lies at or below an offset that no reader can reach any more.
-func (l *abortedList) dropTo(offset int64) {
+func (l *abortedList) dropTo(offset int64) (dropped int) {
 	for len(l.chunks) > 0 && l.chunks[0][0].Last <= offset {
 		l.n--
+		dropped++
 		if l.chunks[0] = l.chunks[0][1:]; len(l.chunks[0]) == 0 {
 			l.chunks[0] = nil
 			l.chunks = l.chunks[1:]
 		}
 	}
+	return dropped
 }
+
+// dropWithin forgets those whose marker lies from `from` on and below an offset. Chunks that a snapshot may share stay as
+// they are.
+func (l *abortedList) dropWithin(from, below int64) (dropped int) {
+	chunks := make([][]AbortedTxn, 0, len(l.chunks)+1)
+	for _, chunk := range l.chunks {
+		if chunk[len(chunk)-1].Last < from || chunk[0].Last >= below {
+			chunks = append(chunks, chunk)
+			continue
+		}
+		kept := make([]AbortedTxn, 0, len(chunk))
+		for _, a := range chunk {
+			if a.Last < from || a.Last >= below {
+				kept = append(kept, a)
+			}
+		}
+		dropped += len(chunk) - len(kept)
+		if len(kept) > 0 {
+			chunks = append(chunks, kept)
+		}
+	}
+	l.chunks, l.n = chunks, l.n-dropped
+	return dropped
+}
+
+// EachAborted visits the aborted transactions whose markers lie behind the manifest, in the order of their markers.
+func (p *Partition) EachAborted(visit func(AbortedTxn)) { p.aborted.each(visit) }
 
 func (l *abortedList) overlapping(from, to int64, dst []AbortedTxn) []AbortedTxn {
 	at, _ := slices.BinarySearchFunc(l.chunks, from, func(chunk []AbortedTxn, from int64) int {
