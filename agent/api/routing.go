@@ -1,6 +1,10 @@
 package api
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"wadi/internal/rendezvous"
+)
 
 // Routing is rendezvous hashing: every agent computes the same leader for a partition and the same coordinator for a
 // group from the same list of brokers, and a change of the list moves only what the changed broker had. Correctness
@@ -11,9 +15,9 @@ import "encoding/binary"
 type placeKey uint64
 
 func partitionKey(id [16]byte, partition int32) placeKey {
-	h := mix(binary.BigEndian.Uint64(id[:8]))
-	h = mix(h ^ binary.BigEndian.Uint64(id[8:]))
-	return placeKey(mix(h ^ uint64(uint32(partition))))
+	h := rendezvous.Mix(binary.BigEndian.Uint64(id[:8]))
+	h = rendezvous.Mix(h ^ binary.BigEndian.Uint64(id[8:]))
+	return placeKey(rendezvous.Mix(h ^ uint64(uint32(partition))))
 }
 
 // nameKey hashes with FNV-1a.
@@ -23,15 +27,7 @@ func nameKey(kind int8, name string) placeKey {
 	for _, c := range []byte(name) {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
-	return placeKey(mix(h))
-}
-
-// mix is the finalizer of splitmix64: every bit of x changes half of the result's.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return placeKey(rendezvous.Mix(h))
 }
 
 // maxReplicas is how many brokers are listed for a partition: its leader and its stand-ins.
@@ -43,7 +39,7 @@ func place(k placeKey, brokers []Broker, n int, dst []int32) []int32 {
 	n = min(n, len(score), len(brokers))
 	start := len(dst)
 	for _, b := range brokers {
-		s := mix(uint64(k) ^ mix(uint64(uint32(b.NodeID))))
+		s := rendezvous.Score(uint64(k), uint64(uint32(b.NodeID)))
 		at := len(dst) - start
 		for at > 0 && score[at-1] < s {
 			at--

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"wadi/internal/rendezvous"
 )
 
 func brokersOf(ids ...int32) []Broker {
@@ -25,7 +27,7 @@ func TestPlaceEqualsSorting(t *testing.T) {
 		k := placeKey(rapid.Uint64().Draw(t, "key"))
 		n := rapid.IntRange(0, 3).Draw(t, "n")
 		want := append([]int32(nil), ids...)
-		score := func(id int32) uint64 { return mix(uint64(k) ^ mix(uint64(uint32(id)))) }
+		score := func(id int32) uint64 { return rendezvous.Mix(uint64(k) ^ rendezvous.Mix(uint64(uint32(id)))) }
 		sort.Slice(want, func(i, j int) bool { return score(want[i]) > score(want[j]) })
 		want = want[:min(n, len(want))]
 		got := place(k, brokersOf(ids...), n, []int32{-7})

@@ -442,7 +442,7 @@ func TestTrim(t *testing.T) {
 		}
 		k := faultkv.New(w.kv)
 		j := NewSteps(JobOptions{KV: k, Keys: etcdKeys})
-		j.hold.revision = 0 // nobody has the job: its key does not exist
+		j.hold.job.Revision = 0 // nobody has the job: its key does not exist
 		target := positions[len(positions)*2/3+70]
 		steps := 0
 		for more := true; more; steps++ {
@@ -491,7 +491,7 @@ func TestTrim(t *testing.T) {
 			t.Errorf("%d listings for %d sessions", ranges, len(sessions))
 		}
 		// Not the holder any more: nothing goes.
-		j.hold.revision = 12345
+		j.hold.job.Revision = 12345
 		if _, err := j.Trim(t.Context(), positions[len(positions)-1]); err == nil {
 			t.Error("trimmed without the job")
 		}

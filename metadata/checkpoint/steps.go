@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"wadi/metadata/kv"
+	"wadi/metadata/lease"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -30,16 +31,17 @@ type Steps struct {
 func NewSteps(o JobOptions) *Steps {
 	j := &Steps{o: o}
 	j.mark.taken = make(chan struct{})
+	j.hold.job.Key = o.Keys.Job(jobName)
 	return j
 }
 
 // holding is what the holder knows of its job.
 type holding struct {
 	sync.Mutex
-	revision int64   // create revision of the job's key
-	trim     trimmer // of the step under way
-	failed   int     // writes in a row
-	resting  int     // how many more times not to ask for the job
+	job     lease.Hold
+	trim    trimmer // of the step under way
+	failed  int     // writes in a row
+	resting int     // how many more times not to ask for the job
 }
 
 // A holder whose writes fail that often in a row hands the job over, as its own way to the object store may be what
@@ -51,9 +53,8 @@ const (
 
 // handOver gives the job up if it is time; resting tells not to ask for it now.
 func (j *Steps) handOver(ctx context.Context) (resting bool, err error) {
-	guard := j.holds()
 	j.hold.Lock()
-	tired := j.hold.failed >= failuresToHandOver
+	job, tired := j.hold.job, j.hold.failed >= failuresToHandOver
 	if resting = j.hold.resting > 0; resting {
 		j.hold.resting--
 	}
@@ -61,9 +62,8 @@ func (j *Steps) handOver(ctx context.Context) (resting bool, err error) {
 	if !tired {
 		return resting, nil
 	}
-	_, err = j.o.KV.Txn(ctx, kv.Txn{If: []kv.Compare{guard}, Then: []kv.Op{kv.Delete(guard.Key)}})
-	if err != nil {
-		return true, fmt.Errorf("hand job over: %w", err)
+	if err := lease.GiveUp(ctx, j.o.KV, job); err != nil {
+		return true, err
 	}
 	j.hold.Lock()
 	j.hold.failed, j.hold.resting = 0, restAfterHandOver
@@ -75,7 +75,7 @@ func (j *Steps) handOver(ctx context.Context) (resting bool, err error) {
 func (j *Steps) holds() kv.Compare {
 	j.hold.Lock()
 	defer j.hold.Unlock()
-	return kv.Compare{Key: j.o.Keys.Job(jobName), Target: kv.CreateRevision, Want: j.hold.revision}
+	return j.hold.job.Guard()
 }
 
 // Follow tells which view is observed, before anything runs.
@@ -91,21 +91,11 @@ func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 	if resting, err := j.handOver(ctx); err != nil || resting {
 		return Last{}, errors.Join(err, ErrHeld)
 	}
-	job, pointer := j.o.Keys.Job(jobName), j.o.Keys.Checkpoint()
-	gets := []kv.Op{kv.Get(job), kv.Get(pointer)}
-	// A plain read first: whoever does not get the job asks every few seconds, and this writes nothing to etcd's log.
-	res, err := j.o.KV.Txn(ctx, kv.Txn{Then: gets})
-	if err == nil && len(res.Gets[0]) == 0 {
-		res, err = j.o.KV.Txn(ctx, kv.Txn{
-			If:   []kv.Compare{{Key: job, Target: kv.CreateRevision, Want: 0}},
-			Then: append([]kv.Op{kv.Put(job, []byte(own.String()), int64(own))}, gets...),
-			Else: gets,
-		})
-	}
+	holds, gets, err := lease.Take(ctx, j.o.KV, j.o.Keys, own, []string{jobName}, kv.Get(j.o.Keys.Checkpoint()))
 	if err != nil {
-		return Last{}, fmt.Errorf("acquire job: %w", err)
+		return Last{}, err
 	}
-	holder, found := res.Gets[0], res.Gets[1]
+	found := gets[0]
 	last := Last{}
 	if len(found) == 1 {
 		last = Last{Pointer: &pb.Pointer{}, Revision: found[0].ModRevision}
@@ -116,11 +106,11 @@ func (j *Steps) Acquire(ctx context.Context) (Last, error) {
 			return Last{}, err
 		}
 	}
-	if len(holder) != 1 || holder[0].Lease != int64(own) {
+	if holds[0].Revision == 0 {
 		return Last{}, ErrHeld
 	}
 	j.hold.Lock()
-	j.hold.revision = holder[0].CreateRevision
+	j.hold.job = holds[0]
 	j.hold.Unlock()
 	if last.Pointer == nil {
 		return last, nil
