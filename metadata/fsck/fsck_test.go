@@ -188,15 +188,16 @@ func kinds(items []fsck.Item) map[fsck.Kind]int {
 	return m
 }
 
-// named asserts a finding of the kind on the subject.
-func named(t *testing.T, r *fsck.Report, k fsck.Kind, subject string) {
+// named asserts a finding of the kind on the subject, and returns what it says.
+func named(t *testing.T, r *fsck.Report, k fsck.Kind, subject string) string {
 	t.Helper()
 	for _, i := range r.Findings {
 		if i.Kind == k && i.Subject == subject {
-			return
+			return i.Detail
 		}
 	}
 	t.Errorf("no %s of %s among %v", k, subject, r.Findings)
+	return ""
 }
 
 func TestClean(t *testing.T) {
@@ -331,6 +332,17 @@ func (f fixture) clone(t *testing.T) fixture {
 	}
 	f.store = store
 	return f
+}
+
+// fork copies objects and metadata.
+func (f fixture) fork(t *testing.T) fixture {
+	t.Helper()
+	c := f.clone(t)
+	c.kv = memkv.New(memkv.Config{})
+	var snapshot *memkv.Snapshot
+	f.kv.Inspect(func(s *memkv.Store) { snapshot = s.Snapshot() })
+	c.kv.Inspect(func(s *memkv.Store) { s.Restore(time.Now(), snapshot) })
+	return c
 }
 
 // What a crash leaves behind is told apart from damage, by whom it belongs to.
