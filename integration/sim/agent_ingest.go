@@ -141,7 +141,7 @@ func (a *agent) produce(c *rpc) {
 	known := a.ing != nil && a.caughtUp && a.opened
 	if known {
 		s := a.view.State()
-		known = s.TopicByNumber(w.orders) != nil && s.TopicByNumber(w.feed) != nil
+		known = s.TopicByNumber(w.orders) != nil && s.TopicByNumber(w.feed) != nil && s.TopicByNumber(w.table) != nil
 	}
 	if !known {
 		results := make([]ingest.Result, len(c.attempts))

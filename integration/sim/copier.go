@@ -198,7 +198,7 @@ func (w *World) uncopied() string {
 	if len(g.live()) == 0 {
 		return ""
 	}
-	for log := int32(partitions); log < logs; log++ {
+	for log := int32(partitions); log < firstTable; log++ {
 		at := w.place(log)
 		s := slot{at.Topic, uint32(at.Index)}
 		list := w.oracle.groups.group(g.name).offsets[s]

@@ -20,20 +20,22 @@ import (
 
 // oracle reads the journal the moment it is written and keeps the log as it must be seen by everybody from then on.
 type oracle struct {
-	w       *World
-	next    int64 // revision to read from
-	st      *state.State
-	entries int
-	head    int64
-	digests map[int64]state.Digest
-	places  map[string]int64       // of the journal's keys
-	frozen  map[int64]*state.State // State at marks
-	pointer *pb.Pointer
-	needed  map[string]bool // the objects of the roots that the pointer keeps
-	objects layout.Objects
+	w          *World
+	next       int64 // revision to read from
+	st         *state.State
+	entries    int
+	head       int64
+	digests    map[int64]state.Digest
+	places     map[string]int64       // of the journal's keys
+	frozen     map[int64]*state.State // State at marks
+	pointer    *pb.Pointer
+	needed     map[string]bool // the objects of the roots that the pointer keeps
+	objects    layout.Objects
+	tombstones time.Duration // how long those of tables stay
 
 	logs     [logs][]logged
-	attempts []*attempt
+	attempts int64                 // made so far
+	sums     map[uint32][]*attempt // by the checksum of their bytes
 	pids     map[int64]bool
 	orders   map[connPartition]int // the attempts of a connection and partition, and the last one that the log holds
 	landed   map[connPartition]int
@@ -55,6 +57,7 @@ type logged struct {
 	position   int64
 	txn        *opened // nil = of no transaction
 	epoch      int16   // of a marker
+	ms         int64   // likewise: its time
 }
 
 type connPartition struct {
@@ -70,7 +73,7 @@ type producerLog struct {
 func newOracle(w *World) *oracle {
 	return &oracle{
 		w: w, next: 1, st: state.New(), digests: map[int64]state.Digest{}, places: map[string]int64{},
-		frozen: map[int64]*state.State{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
+		frozen: map[int64]*state.State{}, sums: map[uint32][]*attempt{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
 		orders: map[connPartition]int{}, landed: map[connPartition]int{}, lastSeq: map[producerLog]int32{},
 		groups: newGroupsOracle(w), txns: newTxnsOracle(w),
 	}
@@ -237,11 +240,12 @@ func (o *oracle) judged(e journal.Entry, log int32, data batch.Batch, r state.Ba
 
 // attemptOf finds out which attempt some bytes are, nil when they are none.
 func (o *oracle) attemptOf(data batch.Batch) *attempt {
-	id := data.BaseTimestamp() - epochMs
-	if data.ComputeCRC() != data.CRC() || id < 0 || id >= int64(len(o.attempts)) || string(o.attempts[id].data) != string(data) {
-		return nil
+	for _, at := range o.sums[data.CRC()] {
+		if string(at.data) == string(data) {
+			return at
+		}
 	}
-	return o.attempts[id]
+	return nil
 }
 
 // end is the offset that comes next in a log.
@@ -255,9 +259,8 @@ func (o *oracle) end(log int32) int64 {
 func (o *oracle) newAttempt(b *sent, conn uint64) *attempt {
 	k := connPartition{conn, b.stream.log}
 	o.orders[k]++
-	at := &attempt{id: int64(len(o.attempts)), batch: b, conn: conn, order: o.orders[k], base: -1}
-	o.attempts = append(o.attempts, at)
-	return at
+	o.attempts++
+	return &attempt{id: o.attempts - 1, batch: b, conn: conn, order: o.orders[k], base: -1}
 }
 
 // answered checks an agent's answer at the moment it is given.

@@ -118,7 +118,7 @@ func (o *txnsOracle) copies() {
 		}
 	}
 	done := w.uncopied() == ""
-	for log := int32(partitions); log < logs; log++ {
+	for log := int32(partitions); log < firstTable; log++ {
 		for _, x := range w.oracle.logs[log] {
 			if x.attempt == nil {
 				continue

@@ -249,7 +249,7 @@ func (o *txnsOracle) decide(e journal.Entry, l *ledger, how direction, now grant
 			epoch++
 		}
 		base := r.Batches[i].Base
-		w.oracle.logs[log] = append(w.oracle.logs[log], logged{base: base, last: base, position: e.Position, txn: x, epoch: epoch})
+		w.oracle.logs[log] = append(w.oracle.logs[log], logged{base: base, last: base, position: e.Position, txn: x, epoch: epoch, ms: epochMs + o.proposed.Milliseconds()})
 		if how == aborted {
 			o.listed(e, log, state.AbortedTxn{ProducerID: x.by.id, First: first, Last: base})
 		}

@@ -64,6 +64,7 @@ type attempt struct {
 	by        grant
 	order     int // counts the attempts of its connection and partition
 	data      batch.Batch
+	records   []keyed // of a table
 	forbidden bool    // it was answered that it will not land
 	first     bool    // everything before it was acknowledged when it was sent
 	in        *opened // the transaction that it landed in
@@ -77,16 +78,17 @@ func (w *World) startClients() {
 			w: w, id: i, idempotent: i < 4, spread: i < 4 && w.chance(0.4), home: w.rng.IntN(3), pid: -1,
 			pace: w.between(15*time.Millisecond, 150*time.Millisecond), big: w.chance(0.3),
 		}
-		for k := range int32(partitions) {
-			if k == 0 || w.chance(0.6) {
+		for k := range int32(logs) {
+			if k < partitions && (k == 0 || w.chance(0.6)) || isTable(k) && w.chance(0.5) {
 				p.streams = append(p.streams, &stream{p: p, log: k})
 			}
 		}
 		w.producers = append(w.producers, p)
 		w.after(w.between(0, time.Second), p.tick)
 	}
-	w.createTopic("orders", partitions, &w.orders)
-	w.createTopic("feed", feeds, &w.feed)
+	w.createTopic("orders", partitions, w.ordersConfigs(), &w.orders)
+	w.createTopic("feed", feeds, nil, &w.feed)
+	w.createTopic("table", tables, w.tableConfigs(), &w.table)
 	w.startReaders()
 	w.scrap()
 	w.trims()
@@ -245,7 +247,8 @@ func (p *producer) attempt(c *conn, b *sent, first bool) *attempt {
 	return at
 }
 
-// build makes the attempt's bytes; the base timestamp carries its number.
+// build makes the attempt's bytes, which are like those of no other attempt. Records of tables have a key, and some have
+// no value: their headers tell them apart.
 func (p *producer) build(at *attempt) batch.Batch {
 	var w batch.Builder
 	opts := batch.NoProducer(batch.None)
@@ -265,7 +268,15 @@ func (p *producer) build(at *attempt) batch.Batch {
 	binary.BigEndian.PutUint64(value, uint64(at.id))
 	for i := range at.batch.records {
 		value[8] = byte(i)
-		if err := w.Append(batch.Record{Timestamp: epochMs + at.id, Value: value}); err != nil {
+		r := batch.Record{Timestamp: p.w.wall().UnixMilli(), Value: value}
+		if isTable(at.batch.stream.log) {
+			r.Key, r.Headers = keys[p.w.rng.IntN(len(keys))], batch.NewHeaders(batch.Header{Key: value[:9]})
+			if p.w.chance(0.25) {
+				r.Value = nil
+			}
+			at.records = append(at.records, keyed{string(r.Key), r.Value == nil, r.Timestamp})
+		}
+		if err := w.Append(r); err != nil {
 			panic(err)
 		}
 	}
@@ -273,8 +284,12 @@ func (p *producer) build(at *attempt) batch.Batch {
 	if err != nil {
 		panic(err)
 	}
+	p.w.oracle.sums[batch.Batch(data).CRC()] = append(p.w.oracle.sums[batch.Batch(data).CRC()], at)
 	return data
 }
+
+// keys of the records of tables.
+var keys = [][]byte{[]byte("a"), []byte("b"), []byte("c"), []byte("d"), []byte("e"), []byte("f")}
 
 // result takes what a client learns of an attempt.
 func (p *producer) result(at *attempt, r ingest.Result) {

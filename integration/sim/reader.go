@@ -56,75 +56,89 @@ func (a *agent) read(partition int32, sure bool, maxRuns int) error {
 	if maxRuns < p.Runs() {
 		from += w.rng.Int64N(p.Next - p.LogStart + 1)
 	}
-	runs := p.RunsFrom(from, maxRuns, 1<<40, nil)
-	if len(runs) > 0 && (runs[0].Base > from || runs[0].Last < from) {
-		w.violated("agent %d: the run from %d to %d does not hold offset %d", a.id, runs[0].Base, runs[0].Last, from)
-	}
-	for _, r := range runs {
-		if err := a.readRun(partition, r); err != nil {
-			return err
-		}
-	}
-	w.stats.Reads += len(runs)
-	return nil
-}
-
-func (a *agent) readRun(partition int32, r state.Run) error {
-	if r.Marker() {
-		a.readMarker(partition, r)
-		return nil
-	}
-	data, err := a.fetch(r)
-	if errors.Is(err, objstore.ErrNotFound) {
-		// As fetches do: a barrier, and one more look.
-		if err := a.pass(); err != nil {
-			return err
-		}
-		if p := a.partition(partition); p.LogStart > r.Last {
-			return nil // deleted meanwhile
-		}
-		if data, err = a.fetch(r); errors.Is(err, objstore.ErrNotFound) {
-			a.w.violated("agent %d: the bytes of offset %d of partition %d are nowhere: %v", a.id, r.Base, partition, err)
-		}
-	}
+	x, err := a.runsFrom(p, from, maxRuns)
 	if err != nil {
 		return err
 	}
-	log := a.w.oracle.logs[partition]
-	i := find(log, r.Base)
-	for next := r.Base; next <= r.Last; i++ {
-		b, rest, err := batch.Split(data)
-		if err != nil || i >= len(log) || log[i].base != next || log[i].attempt == nil || string(b) != string(log[i].attempt.data) {
-			a.w.violated("agent %d: partition %d offset %d reads other bytes than were written (%v)", a.id, partition, next, err)
+	return a.readRuns(partition, x, nil)
+}
+
+// stretch is what a reader goes by: runs side by side, of one look at State.
+type stretch struct {
+	runs []state.Run
+	keys []string // of the objects of runs that a manifest names, "" = State knows
+	to   int64    // compaction may have left offsets below without a record
+}
+
+// runsFrom finds the runs of a partition from the one that holds an offset on.
+func (a *agent) runsFrom(p *state.Partition, from int64, maxRuns int) (stretch, error) {
+	x := stretch{runs: p.RunsFrom(from, maxRuns, 1<<40, nil), to: p.CompactedTo}
+	x.keys = make([]string, len(x.runs))
+	if len(x.runs) > 0 && (x.runs[0].Base > from || x.runs[0].Last < from) {
+		a.w.violated("agent %d: the run from %d to %d does not hold offset %d", a.id, x.runs[0].Base, x.runs[0].Last, from)
+	}
+	return x, nil
+}
+
+// readRuns reads runs one by one and compares them with the log; of a table, what is not there must be allowed to be
+// missing. seen hears of each entry, and which of its records are there.
+func (a *agent) readRuns(log int32, x stretch, seen func(x *logged, there []bool)) error {
+	w := a.w
+	for i, r := range x.runs {
+		data, err := a.bytesOf(log, r, x.keys[i])
+		if err != nil || data == nil {
 			return err
 		}
-		data, next = rest, log[i].last+1
+		err = w.oracle.holds(log, r.Base, r.Last, data, isTable(log) && r.Placed(), func(e *logged, there []bool) {
+			w.oracle.missed(fmt.Sprintf("agent %d", a.id), log, e, there, x.to)
+			if seen != nil {
+				seen(e, there)
+			}
+		})
+		if err != nil {
+			w.violated("agent %d: log %d, run from %d to %d: %v", a.id, log, r.Base, r.Last, err)
+			return err
+		}
 	}
-	if len(data) > 0 {
-		a.w.violated("agent %d: partition %d: run from %d has %d bytes too many", a.id, partition, r.Base, len(data))
-	}
+	w.stats.Reads += len(x.runs)
 	return nil
 }
 
-// readMarker compares the end of a transaction, as fetches make it, with the log.
-func (a *agent) readMarker(log int32, r state.Run) {
-	list := a.w.oracle.logs[log]
-	i := find(list, r.Base)
-	if i == len(list) || list[i].base != r.Base || list[i].attempt != nil || r.Last != r.Base || r.Length != batch.MarkerBytes {
-		a.w.violated("agent %d: log %d: a marker at offset %d", a.id, log, r.Base)
-		return
+// bytesOf brings a run as fetches give it to their clients: offsets patched in, markers made. Bytes that are not there are
+// looked for once more behind a barrier; nil when the run was deleted meanwhile.
+func (a *agent) bytesOf(log int32, r state.Run, key string) ([]byte, error) {
+	if r.Marker() {
+		id, epoch := r.MarkerProducer()
+		return batch.AppendMarker(nil, r.Base, id, epoch, r.MaxTimestamp, r.MarkerCommits()), nil
 	}
-	id, epoch := r.MarkerProducer()
-	data := batch.Batch(batch.AppendMarker(nil, r.Base, id, epoch, r.MaxTimestamp, r.MarkerCommits()))
-	x := list[i]
-	if data.BaseOffset() != x.base || data.ProducerID() != x.txn.by.id || data.ProducerEpoch() != x.epoch || !data.Control() ||
-		!data.Transactional() || r.MarkerCommits() != (x.txn.fate == committed) {
-		a.w.violated("agent %d: log %d: the marker at offset %d is %v %d/%d, it must be of %v with epoch %d",
-			a.id, log, r.Base, r.MarkerCommits(), id, epoch, x.txn, x.epoch)
+	data, err := a.fetch(r, key)
+	if errors.Is(err, objstore.ErrNotFound) {
+		// As fetches do: a barrier, and one more look.
+		if err := a.pass(); err != nil {
+			return nil, err
+		}
+		p := a.partition(log)
+		if p == nil || p.LogStart > r.Last {
+			return nil, nil
+		}
+		again, err := a.runsFrom(p, max(r.Base, p.LogStart), 1)
+		if err != nil || len(again.runs) == 0 {
+			return nil, err
+		}
+		if same := again.runs[0]; same != r {
+			return nil, nil // it lies elsewhere by now: the reader starts over
+		}
+		if data, err = a.fetch(r, again.keys[0]); errors.Is(err, objstore.ErrNotFound) {
+			a.w.violated("agent %d: the bytes of offset %d of partition %d are nowhere: %v", a.id, r.Base, log, err)
+		}
 	}
+	if err != nil {
+		return nil, err
+	}
+	return placed(r, data)
 }
 
-// find is the index of the batch that starts at an offset.
+// find is the index of the batch that starts at an offset, or of the next one.
 func find(log []logged, base int64) int {
 	lo, hi := 0, len(log)
 	for lo < hi {
@@ -137,15 +151,18 @@ func find(log []logged, base int64) int {
 	return lo
 }
 
-// fetch brings a run's bytes from where State says they lie.
-func (a *agent) fetch(r state.Run) ([]byte, error) {
+// fetch brings a run's bytes from where State, or a manifest, says they lie.
+func (a *agent) fetch(r state.Run, key string) ([]byte, error) {
 	s := a.view.State()
 	if !r.Inline() {
-		o, ok := s.Object(r.Place)
-		if !ok {
-			a.w.violated("agent %d: run in unknown object %d", a.id, r.Place)
+		if key == "" {
+			o, ok := s.Object(r.Place)
+			if !ok {
+				return nil, objstore.ErrNotFound // forgotten while the reader was on its way
+			}
+			key = o.Key(a.objects)
 		}
-		return bucketClient{a}.Get(background, o.Key(a.objects), int64(r.Offset), int64(r.Length))
+		return bucketClient{a}.Get(background, key, int64(r.Offset), int64(r.Length))
 	}
 	position := int64(r.Place)
 	data := a.inline[position]
@@ -162,5 +179,5 @@ func (a *agent) fetch(r state.Run) ([]byte, error) {
 	if uint64(len(data)) < uint64(r.Offset)+uint64(r.Length) {
 		return nil, fmt.Errorf("inline data of position %d has %d bytes: %w", position, len(data), objstore.ErrCorrupt)
 	}
-	return data[r.Offset : r.Offset+r.Length], nil
+	return append([]byte(nil), data[r.Offset:r.Offset+r.Length]...), nil
 }

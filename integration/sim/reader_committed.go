@@ -35,38 +35,43 @@ func (a *agent) readCommitted(log int32, from int64, sure bool, maxRuns int, tak
 	if from < p.LogStart || from >= stable {
 		return from, nil // this agent lags behind another that was read from, or nothing is stable yet
 	}
-	runs := p.RunsFrom(from, maxRuns, 1<<40, nil)
-	runs = slices.DeleteFunc(runs, func(r state.Run) bool { return r.Base >= stable })
-	if len(runs) == 0 {
+	x, err := a.runsFrom(p, from, maxRuns)
+	if err != nil {
+		return from, err
+	}
+	x.runs = slices.DeleteFunc(x.runs, func(r state.Run) bool { return r.Base >= stable })
+	if len(x.runs) == 0 {
 		return from, nil
 	}
-	next = runs[len(runs)-1].Last + 1
+	next = x.runs[len(x.runs)-1].Last + 1
 	if next > stable {
 		w.violated("agent %d: a run of log %d from %d to %d goes beyond offset %d, where it is stable", a.id, log,
-			runs[len(runs)-1].Base, next-1, stable)
+			x.runs[len(x.runs)-1].Base, next-1, stable)
 	}
-	aborted := p.Aborted(from, next-1, nil)
-	for _, r := range runs {
-		if err := a.readRun(log, r); err != nil {
-			return from, err
+	list := p.Aborted(from, next-1, nil)
+	var entries []*logged
+	got := x.runs[0].Base
+	err = a.readRuns(log, x, func(e *logged, there []bool) {
+		if got = e.last + 1; slices.Contains(there, true) {
+			entries = append(entries, e)
 		}
+	})
+	if err != nil || got < next {
+		return from, err
 	}
-	w.stats.Reads += len(runs)
-	w.filtered(a, log, from, next, aborted, take)
+	w.filtered(a, log, from, entries, list, take)
 	return next, nil
 }
 
 // filtered leaves out what a list of aborted transactions says, as consumers do, and compares what stays with the log.
-func (w *World) filtered(a *agent, log int32, from, next int64, list []state.AbortedTxn, take func(logged)) {
+// entries are those that were read, of which those below from are not for the consumer.
+func (w *World) filtered(a *agent, log int32, from int64, entries []*logged, list []state.AbortedTxn, take func(logged)) {
 	slices.SortFunc(list, func(a, b state.AbortedTxn) int { return int(a.First - b.First) })
 	out := map[int64]bool{} // producers whose records are aborted here
-	entries := w.oracle.logs[log]
-	i := find(entries, from)
-	if i > 0 && entries[i-1].last >= from {
-		i--
-	}
-	for ; i < len(entries) && entries[i].base < next; i++ {
-		x := entries[i]
+	for _, x := range entries {
+		if x.last < from {
+			continue
+		}
 		for len(list) > 0 && list[0].First <= x.last {
 			out[list[0].ProducerID] = true
 			list = list[1:]
@@ -84,7 +89,7 @@ func (w *World) filtered(a *agent, log int32, from, next int64, list []state.Abo
 			return
 		}
 		if visible && take != nil {
-			take(x)
+			take(*x)
 		}
 	}
 }

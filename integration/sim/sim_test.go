@@ -114,6 +114,7 @@ func (s *Stats) add(o Stats) {
 	s.Waits += o.Waits
 	s.Copied += o.Copied
 	s.Late += o.Late
+	s.Expired += o.Expired
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n

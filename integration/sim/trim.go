@@ -65,10 +65,10 @@ func (w *World) trims() {
 // cutOff checks State's verdict on each log start.
 func (o *oracle) cutOff(e journal.Entry, base int64, c *pb.TrimPartitions, results []state.BatchResult) {
 	for i, r := range results {
-		p, offset := c.Partitions[i], c.Offsets[i]
-		next := int64(0)
-		if n := len(o.logs[p]); n > 0 {
-			next = o.logs[p][n-1].last + 1
+		p, ok := o.w.logOf(c.Topics[i], c.Partitions[i])
+		offset, next := c.Offsets[i], o.end(p)
+		if !ok {
+			continue
 		}
 		o.w.note("trim partition=%d offset=%d: %s start=%d", p, offset, r.Code, r.Base)
 		right := false

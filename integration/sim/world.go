@@ -47,6 +47,7 @@ type World struct {
 	exposes   bool   // requests of old transactions may come into later ones of the same epoch
 	orders    uint64 // numbers of the topics that are checked
 	feed      uint64
+	table     uint64
 	nextConn  uint64
 	ids       int                    // given to members
 	owners    map[layout.Session]int // agents, by the sessions they tried to register
@@ -60,7 +61,7 @@ type World struct {
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
-	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                              int    // of transactions
+	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late, Expired                                     int    // of transactions
 	Disasters                                                                                                  [8]int // by kind
 	Virtual                                                                                                    time.Duration
 }
