@@ -18,6 +18,7 @@ type Config struct {
 	Flush      Flush
 	Inline     Inline
 	Memory     Memory
+	Compactor  Compaction
 	Kafka      Kafka
 }
 
@@ -43,6 +44,13 @@ type Inline struct {
 type Memory struct {
 	Ingest Size // produced bytes that are not yet acknowledged
 	Cache  Size // block cache for fetches
+}
+
+// Compaction bounds the work on what is stored.
+type Compaction struct {
+	Interval time.Duration // between looks for work
+	Memory   Size          // of all tasks' buffers
+	Grace    time.Duration // gc.grace: how long what nothing needs stays in the store
 }
 
 // Kafka holds the broker settings that clients can see.

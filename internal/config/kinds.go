@@ -97,12 +97,16 @@ func durationKey(name string, def, low, high, unit time.Duration, doc string, at
 	}
 }
 
-// showDuration prints 1m where time.Duration prints 1m0s.
+// showDuration prints 1m where time.Duration prints 1m0s, and 24h for 24h0m0s.
 func showDuration(d time.Duration) string {
-	if s, ok := strings.CutSuffix(d.String(), "m0s"); ok {
-		return s + "m"
+	s := d.String()
+	if d%time.Minute == 0 && d > 0 {
+		s = strings.TrimSuffix(s, "0s")
 	}
-	return d.String()
+	if d%time.Hour == 0 && d > 0 {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func intKey(name string, def, low, high int, doc string, at func(*Config) *int) Key {

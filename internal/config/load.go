@@ -26,6 +26,8 @@ type Input struct {
 	Reserved map[string]string
 	// OwnEtcd: the process runs etcd itself, so etcd.endpoints may be empty.
 	OwnEtcd bool
+	// NoClients: the process serves none, so what listeners say is not its affair.
+	NoClients bool
 }
 
 // Setting is one key as it is in force.
@@ -55,7 +57,7 @@ func Load(in Input) (*Loaded, error) {
 	for _, g := range in.Flags {
 		l.apply(g.Key, value{text: g.Value}, g.Source)
 	}
-	l.relations(in.OwnEtcd)
+	l.relations(in)
 	if len(l.problems) > 0 {
 		return nil, l.problems
 	}

@@ -62,9 +62,19 @@ func TestDefaults(t *testing.T) {
 		Flush:      Flush{Bytes: 8 << 20, Interval: 250 * time.Millisecond, PutsPerSecond: 8},
 		Inline:     Inline{MaxBytes: 16 << 10, Budget: 1 << 20},
 		Memory:     Memory{Ingest: 256 << 20, Cache: 512 << 20},
+		Compactor:  Compaction{Interval: 10 * time.Second, Memory: 256 << 20, Grace: 10 * time.Minute},
 		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true, Groups: defaultGroups, Txns: defaultTxns},
 	}, l.Config)
 	require.True(t, l.Config.HasRole(Compactor))
+}
+
+// A process without clients has a use for a file that was written for agents, whatever it says of listeners.
+func TestWithoutClients(t *testing.T) {
+	store := Given{"store", "s3://bucket/prefix", "--store"}
+	_, err := Load(Input{Flags: []Given{store}})
+	require.Error(t, err, "a wildcard address needs another")
+	_, err = Load(Input{Flags: []Given{store}, NoClients: true})
+	require.NoError(t, err)
 }
 
 // Every combination of the four sources: the one of highest precedence wins, whatever the others say.

@@ -6,13 +6,15 @@ import (
 )
 
 // relations fills in what one key takes from another and reports what only shows when all values are known.
-func (l *loader) relations(ownEtcd bool) {
+func (l *loader) relations(in Input) {
 	c := &l.config
-	l.listeners()
+	if !in.NoClients {
+		l.listeners()
+	}
 	if l.good("store") && c.Store == "" {
 		l.relation("store", "must be set, for example to s3://bucket/prefix?region=us-east-1 or file:///var/lib/wadi")
 	}
-	if l.good("etcd.endpoints") && len(c.Etcd.Endpoints) == 0 && !ownEtcd {
+	if l.good("etcd.endpoints") && len(c.Etcd.Endpoints) == 0 && !in.OwnEtcd {
 		l.relation("etcd.endpoints", "needs at least one URL")
 	}
 	if l.good("store", "flush.puts.per.second") && l.source["flush.puts.per.second"] == DefaultSource && localStore(c.Store) {
