@@ -59,10 +59,13 @@ type Env struct {
 	Session  Proposer
 	Store    objstore.Store // repeats what can be repeated
 	Archives Archives
-	Objects  layout.Objects
-	Barrier  func(ctx context.Context) error // passes when the live State holds all that was appended before
-	Read     func(func(*state.State))        // of the live State; quick
-	Log      *slog.Logger
+	// Inline returns the inline bytes of the entry at a position while the view holds them in memory, else nil: then an
+	// archive holds them. They are the view's: not to be changed. It may be nil itself: nothing is in memory.
+	Inline  func(position int64) []byte
+	Objects layout.Objects
+	Barrier func(ctx context.Context) error // passes when the live State holds all that was appended before
+	Read    func(func(*state.State))        // of the live State; quick
+	Log     *slog.Logger
 
 	mu      sync.Mutex
 	session layout.Session // that numbers were given under
