@@ -2667,7 +2667,7 @@ type ReplaceRuns struct {
 	Compacted     []bool                 `protobuf:"varint,8,rep,packed,name=compacted,proto3" json:"compacted,omitempty"`                                 // likewise: offsets may be missing within runs; empty when none may
 	Runs          []uint32               `protobuf:"varint,9,rep,packed,name=runs,proto3" json:"runs,omitempty"`                                           // likewise: how many runs come
 	RunCounts     []uint64               `protobuf:"varint,10,rep,packed,name=run_counts,json=runCounts,proto3" json:"run_counts,omitempty"`               // per run: how many offsets it covers; the runs of a partition follow each other
-	MaxTimestamps []int64                `protobuf:"zigzag64,11,rep,packed,name=max_timestamps,json=maxTimestamps,proto3" json:"max_timestamps,omitempty"` // per run: Unix ms, as the difference to at_ms
+	MaxTimestamps []int64                `protobuf:"zigzag64,11,rep,packed,name=max_timestamps,json=maxTimestamps,proto3" json:"max_timestamps,omitempty"` // per run: Unix ms, but for the first one as the difference to the run before
 	Offsets       []uint64               `protobuf:"varint,12,rep,packed,name=offsets,proto3" json:"offsets,omitempty"`                                    // per run: where its bytes begin in the object
 	Lengths       []uint32               `protobuf:"varint,13,rep,packed,name=lengths,proto3" json:"lengths,omitempty"`                                    // per run
 	unknownFields protoimpl.UnknownFields

@@ -70,6 +70,15 @@ func (s *State) EachConfigs(typ ResourceType, visit func(*ConfigResource)) {
 // good as long as it stays.
 func (s *State) BrokerConfigsChanged() int64 { return s.brokerConfigsChanged }
 
+// defaultsChanged is when what is set for all brokers changed, or at the latest when there is nothing set. Other than
+// BrokerConfigsChanged it is the same on every replica.
+func (s *State) defaultsChanged() int64 {
+	if r := s.Configs(BrokerConfigs, ""); r != nil {
+		return r.Changed
+	}
+	return s.forgottenConfigs
+}
+
 func findConfig(configs []*pb.Config, name string) (string, bool) {
 	at, found := slices.BinarySearchFunc(configs, name, func(c *pb.Config, n string) int { return cmp.Compare(c.Name, n) })
 	if !found {

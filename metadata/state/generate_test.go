@@ -100,6 +100,10 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 		return d.replace(t)
 	case 'f':
 		return d.forget(t)
+	case 'F':
+		return d.fold(t)
+	case 'l':
+		return d.release(t)
 	case 'T':
 		return d.txn(t, base)
 	case 'a':
@@ -153,10 +157,10 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: groups, transactions, replaced runs, forgotten objects
+// commandMix is what commands are drawn from: groups, transactions, replaced, folded and released runs, forgotten objects
 // and sessions, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
-var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTRRRRRffkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
+var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTRRRRRFFFlllffkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
 
 // trim mostly moves log starts to where they can be.
 func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {

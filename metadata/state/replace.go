@@ -27,9 +27,10 @@ func (s *State) applyReplaceRuns(c *pb.ReplaceRuns, res *Result) Code {
 	object := Object{Session: s.session, N: c.N, Kind: MergedObject, Size: c.Size, Introduced: s.position}
 	number := s.nextObject // taken below
 	res.ID = int64(number)
-	at, left := 0, MaxReplacedRuns
+	at, left, ms := 0, MaxReplacedRuns, int64(0)
 	for i := range c.Topics {
-		runs := unpackRuns(c, i, at, number, s.atMs)
+		var runs []Run
+		runs, ms = unpackRuns(c, i, at, number, ms)
 		at += int(c.Runs[i])
 		code, dropped := s.replace(c, i, runs, &left)
 		r := BatchResult{Code: code, Base: int64(dropped), Time: -1}
@@ -44,17 +45,19 @@ func (s *State) applyReplaceRuns(c *pb.ReplaceRuns, res *Result) Code {
 	return OK
 }
 
-func unpackRuns(c *pb.ReplaceRuns, i, at int, number uint64, atMs int64) []Run {
+// unpackRuns makes the runs of one partition, which begin at an index; ms is the timestamp of the run before.
+func unpackRuns(c *pb.ReplaceRuns, i, at int, number uint64, ms int64) ([]Run, int64) {
 	runs := make([]Run, c.Runs[i])
 	base := c.Bases[i]
 	for k := range runs {
+		ms += c.MaxTimestamps[at+k]
 		runs[k] = Run{
-			Base: base, Last: base + int64(c.RunCounts[at+k]) - 1, MaxTimestamp: atMs + c.MaxTimestamps[at+k], Place: number,
+			Base: base, Last: base + int64(c.RunCounts[at+k]) - 1, MaxTimestamp: ms, Place: number,
 			Offset: uint32(c.Offsets[at+k]), Length: c.Lengths[at+k], Flags: RunPlaced,
 		}
 		base = runs[k].Last + 1
 	}
-	return runs
+	return runs, ms
 }
 
 // wellFormedReplace checks that the columns fit each other, that bytes lie within the object and that the runs of each

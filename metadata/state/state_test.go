@@ -60,7 +60,7 @@ var drawJournal = rapid.Custom(func(t *rapid.T) []Entry {
 // than they seem to.
 func TestDrawnJournalsReachEverything(t *testing.T) {
 	commands, batches, steps := map[Code]int{}, map[Code]int{}, map[string]int{}
-	for seed := range 300 {
+	for seed := range 350 {
 		s := New()
 		for _, e := range drawJournal.Example(seed) {
 			r := s.Apply(e)
@@ -80,6 +80,12 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 					for _, b := range c.Batches {
 						steps[fmt.Sprint("replacement is ", b.Code)]++
 					}
+				}
+				if e.Body.Commands[i].GetFoldRuns() != nil {
+					steps["fold is "+c.Code.String()]++
+				}
+				if e.Body.Commands[i].GetReleaseObjects() != nil {
+					steps["release is "+c.Code.String()]++
 				}
 				if e.Body.Commands[i].GetForgetObjects() != nil {
 					steps["object forgotten"] += int(c.ID)
@@ -102,6 +108,7 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 			steps["producers expired"]++
 		}
 		steps["archives"] += len(s.archives)
+		steps["loose manifest"] += s.loose.len()
 		steps["partition waits for a sweep"] += len(s.trimmed)
 		s.EachObject(func(_ uint64, o Object) {
 			if o.Lost != 0 {
@@ -133,6 +140,7 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost",
 		"partition waits for a sweep", "transaction ends, commit true", "transaction ends, commit false", "transaction is fenced",
 		"replacement is ok", "replacement is conflict", "object forgotten", "session forgotten",
+		"fold is ok", "fold is conflict", "fold is invalid", "release is ok", "release is conflict", "release is invalid", "loose manifest",
 		"transaction is open", "pending positions", "aborted", "producers expired"} {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)

@@ -18,8 +18,8 @@ type trimmed struct {
 // lands late, or twice, takes nothing back, and what it finds done is OK. Runs wholly below the log start go with a
 // Sweep; one that the log start lies in stays whole, for its batches are never cut.
 //
-// That another session changed the topic since base matters because who proposed has looked at its configs: records of
-// a topic that is not to delete any must stay. The trim itself is no change of the topic.
+// That the topic, or what all topics get from the brokers, changed since base matters, whoever changed it, because who
+// proposed has looked at its configs: records of a topic that is not to delete any must stay. The trim itself is no change of the topic.
 func (s *State) applyTrimPartitions(base int64, c *pb.TrimPartitions, res *Result) Code {
 	n := len(c.Topics)
 	if n == 0 || n > MaxTrims || len(c.Partitions) != n || len(c.Offsets) != n {
@@ -36,7 +36,7 @@ func (s *State) trim(base int64, topic uint64, partition uint32, offset int64) B
 	switch {
 	case t == nil || int64(partition) >= int64(len(t.parts)):
 		return BatchResult{Code: UnknownTopic, Base: -1, Time: -1}
-	case t.changedSince(base, s.session):
+	case t.Changed > base || s.defaultsChanged() > base:
 		return BatchResult{Code: Conflict, Base: -1, Time: -1}
 	case offset < 0 || offset > t.parts[partition].Next:
 		return BatchResult{Code: OffsetOutOfRange, Base: -1, Time: -1}

@@ -26,7 +26,7 @@ func compareResults(got *Results, want Results) error {
 
 // compare reads everything that can be read of a State. names is false for a snapshot, which has no lookup by name.
 func (w *twin) compare(s *State, names bool) error {
-	for _, step := range []func(*State) error{s.checkSelf, w.compareTotals, w.compareSessions, w.compareObjects, w.compareConfigs, w.compareGroups, w.compareTxns} {
+	for _, step := range []func(*State) error{s.checkSelf, w.compareTotals, w.compareSessions, w.compareObjects, w.compareManifests, w.compareConfigs, w.compareGroups, w.compareTxns} {
 		if err := step(s); err != nil {
 			return fmt.Errorf("after position %d: %w", w.position, err)
 		}
@@ -189,6 +189,12 @@ func (w *twin) comparePartition(p *Partition, want *twinPart) error {
 		return fmt.Errorf("log from %d to %d, runs %+v, want %d to %d, %+v", p.LogStart, p.Next, got, want.start, want.next, runs)
 	}
 	size := int64(0)
+	if (p.Manifest == nil) != (want.manifest == nil) || p.Manifest != nil && *p.Manifest != want.manifest.Manifest {
+		return fmt.Errorf("manifest %+v, want %+v", p.Manifest, want.manifest)
+	}
+	if p.Manifest != nil {
+		size = p.Manifest.Bytes
+	}
 	for _, r := range runs {
 		size += int64(r.Length)
 	}

@@ -157,3 +157,12 @@ func (d *drawing) alter(t *rapid.T, base int64) *pb.Command {
 	k.Replace = rapid.IntRange(0, 3).Draw(t, "replace") == 0
 	return &pb.Command{Base: base, Kind: &pb.Command_AlterConfigs{AlterConfigs: k}}
 }
+
+// defaultsChanged is when the configs of all brokers changed; while there are none, when any resource lost all of its own.
+func (w *twin) defaultsChanged() int64 {
+	r := twinResource{uint32(BrokerConfigs), ""}
+	if len(w.configs.values[r]) > 0 {
+		return w.configs.changed[r]
+	}
+	return w.configs.emptied
+}

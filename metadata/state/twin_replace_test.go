@@ -47,7 +47,7 @@ func (w *twin) unfoldReplace(k *pb.ReplaceRuns) (runs [][]Run, ok bool) {
 		len(k.MaxTimestamps) != len(k.RunCounts) || len(k.Offsets) != len(k.RunCounts) || len(k.Lengths) != len(k.RunCounts) {
 		return nil, false
 	}
-	at := 0
+	at, ms := 0, int64(0)
 	for i := range n {
 		var list []Run
 		next := k.Bases[i]
@@ -55,8 +55,9 @@ func (w *twin) unfoldReplace(k *pb.ReplaceRuns) (runs [][]Run, ok bool) {
 			if at == len(k.RunCounts) || k.RunCounts[at] == 0 || next > k.Lasts[i] || k.RunCounts[at] > uint64(k.Lasts[i]-next+1) || k.Lengths[at] == 0 || k.Offsets[at] > k.Size || k.Offsets[at]+uint64(k.Lengths[at]) > k.Size {
 				return nil, false
 			}
+			ms += k.MaxTimestamps[at]
 			list = append(list, Run{
-				Base: next, Last: next + int64(k.RunCounts[at]) - 1, MaxTimestamp: w.atMs + k.MaxTimestamps[at],
+				Base: next, Last: next + int64(k.RunCounts[at]) - 1, MaxTimestamp: ms,
 				Place: uint64(len(w.objects) + 1), Offset: uint32(k.Offsets[at]), Length: k.Lengths[at], Flags: RunPlaced,
 			})
 			next += int64(k.RunCounts[at])
@@ -97,6 +98,7 @@ func (w *twin) replaceIn(k *pb.ReplaceRuns, i int, runs []Run) (Code, int) {
 	w.queueSpent(p, trimmed{t.Number, k.Partitions[i]})
 	if len(k.Compacted) > 0 && k.Compacted[i] {
 		p.compactedTo = max(p.compactedTo, last+1)
+		p.aborted = slices.DeleteFunc(p.aborted, func(a AbortedTxn) bool { return a.Last >= base && a.Last < last })
 	}
 	return OK, to - from + 1
 }

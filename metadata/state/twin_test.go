@@ -22,6 +22,7 @@ type twin struct {
 	marks     []int64
 	archived  int64
 	archives  []twinArchive
+	loose     map[uint64]*twinManifest // those that no partition has any more
 	configs   twinConfigs
 	groups    twinGroups
 	txns      twinTxns
@@ -51,6 +52,7 @@ type twinPart struct {
 	version   uint64
 
 	compactedTo int64
+	manifest    *twinManifest
 }
 
 // twinBatch is one accepted batch and where its bytes are.
@@ -76,7 +78,7 @@ type twinArchive struct {
 }
 
 func newTwin() *twin {
-	return &twin{addresses: map[string]int32{}, sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
+	return &twin{loose: map[uint64]*twinManifest{}, addresses: map[string]int32{}, sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
 }
 
 // apply returns what State's results must be.
@@ -186,6 +188,10 @@ func (w *twin) command(c *pb.Command, index int) Result {
 		return w.expireOffsets(k.ExpireOffsets)
 	case *pb.Command_ReplaceRuns:
 		return w.replaceRuns(k.ReplaceRuns)
+	case *pb.Command_FoldRuns:
+		return w.foldRuns(k.FoldRuns)
+	case *pb.Command_ReleaseObjects:
+		return w.releaseObjects(k.ReleaseObjects)
 	case *pb.Command_ForgetObjects:
 		return w.forgetObjects(k.ForgetObjects)
 	case *pb.Command_ForgetSessions:
@@ -334,7 +340,7 @@ func (w *twin) trim(base int64, k *pb.TrimPartitions) (res Result) {
 		switch {
 		case t == nil || int(k.Partitions[i]) >= len(t.parts):
 			got.Code = UnknownTopic
-		case t.Changed > base && t.ChangedBy != w.session:
+		case t.Changed > base || w.defaultsChanged() > base:
 			got.Code = Conflict
 		case offset < 0 || offset > t.parts[k.Partitions[i]].next: // Semantics line 51
 			got.Code = OffsetOutOfRange
@@ -342,6 +348,9 @@ func (w *twin) trim(base int64, k *pb.TrimPartitions) (res Result) {
 			p := t.parts[k.Partitions[i]]
 			p.start = max(p.start, offset)
 			got.Base = p.start
+			if m := p.manifest; m != nil && m.Last < p.start {
+				w.loose[m.Object], p.manifest = m, nil
+			}
 			w.queueSpent(p, trimmed{t.Number, k.Partitions[i]})
 		}
 		res.Batches = append(res.Batches, got)
@@ -389,6 +398,9 @@ func (w *twin) sweep(k *pb.Sweep) Result {
 			newest := runs[len(runs)-1].Base
 			p.batches = slices.DeleteFunc(p.batches, func(b twinBatch) bool { return b.base >= newest })
 			continue
+		}
+		if m := p.manifest; m != nil {
+			w.loose[m.Object], p.manifest = m, nil
 		}
 		p.producers = nil
 		t.done++
@@ -462,6 +474,11 @@ func (w *twin) refs(number uint64) (n uint64) {
 			n++
 		}
 	})
+	for _, m := range w.manifests() {
+		if m.Object == number {
+			n++
+		}
+	}
 	return n
 }
 
