@@ -1,0 +1,301 @@
+package manifest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"slices"
+	"sort"
+
+	"wadi/internal/layout"
+	"wadi/objstore"
+)
+
+const (
+	// tailBytes is how much of a manifest's end Open asks for: all of one of some 9,000 runs, and the footer of any of less
+	// than ten million.
+	tailBytes = 128 << 10
+	// spanBytes is about how much is read at a time by who goes through all of a manifest.
+	spanBytes = 1 << 20
+)
+
+// Reader reads one manifest. It holds the footer and the end of the object, and no block: whoever comes again for one keeps
+// it. It never changes and may be used concurrently.
+type Reader struct {
+	store  objstore.Store
+	key    string
+	size   uint64
+	footer *footer
+	tail   []byte // the last bytes of the object
+}
+
+// Open reads the footer of a manifest of size bytes: with one GET, or two when it is longer than tailBytes. Errors are the
+// store's, ErrCorrupt or ErrVersion, as those of all methods that read.
+func Open(ctx context.Context, store objstore.Store, key string, size uint64) (*Reader, error) {
+	if size < headerSize+footerFixed+trailerSize || size > math.MaxInt64 {
+		return nil, fmt.Errorf("manifest %s: %w", key, corrupt("%d bytes", size))
+	}
+	r := &Reader{store: store, key: key, size: size}
+	for need := min(size, tailBytes); ; {
+		tail, err := store.Get(ctx, key, int64(size-need), int64(need))
+		if err != nil {
+			return nil, fmt.Errorf("read footer of manifest %s: %w", key, err)
+		}
+		f, more, err := parseFooter(tail, size)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("manifest %s: %w", key, err)
+		case f == nil && more <= need:
+			return nil, fmt.Errorf("manifest %s: %w", key, corrupt("short footer"))
+		case f == nil:
+			need = more
+			continue
+		}
+		r.footer, r.tail = f, tail
+		return r, r.checkHeader()
+	}
+}
+
+// checkHeader looks at the header when it was read. Else nobody needs it: the trailer says the same.
+func (r *Reader) checkHeader() error {
+	if uint64(len(r.tail)) < r.size {
+		return nil
+	}
+	h := r.tail[:headerSize]
+	switch {
+	case string(h[:8]) != headerMagic || binary.BigEndian.Uint32(h[12:]) != crc32.Checksum(h[:12], castagnoli):
+		return fmt.Errorf("manifest %s: %w", r.key, corrupt("no header"))
+	case binary.BigEndian.Uint16(h[8:]) != Version1:
+		return fmt.Errorf("manifest %s: %w", r.key, unknownVersion(binary.BigEndian.Uint16(h[8:])))
+	}
+	return nil
+}
+
+func unknownVersion(v uint16) error {
+	return fmt.Errorf("%w: %d, this program reads %d", ErrVersion, v, Version1)
+}
+
+// Info says what the manifest holds.
+func (r *Reader) Info() Info { return r.footer.info }
+
+// Cost is about how many bytes the Reader takes in memory.
+func (r *Reader) Cost() int64 {
+	return int64(len(r.tail)) + 8*int64(len(r.footer.sessions)) + indexSize*int64(len(r.footer.runs)+len(r.footer.objects)+len(r.footer.aborted))
+}
+
+// Sessions are those that own objects of the manifest, each once, in rising order of their names. The slice is the
+// Reader's.
+func (r *Reader) Sessions() []layout.Session { return r.footer.sessions }
+
+// RunBlocks are the blocks of runs, in the order of their offsets. The slice is the Reader's.
+func (r *Reader) RunBlocks() []Block { return r.footer.runs }
+
+// AbortedBlocks are the blocks of aborted transactions, in the order of their markers. The slice is the Reader's.
+func (r *Reader) AbortedBlocks() []Block { return r.footer.aborted }
+
+// BlockOf is the index of the block of runs that holds an offset: the first one for a lower offset, -1 when there is none
+// that reaches so far.
+func (r *Reader) BlockOf(offset int64) int {
+	i := sort.Search(len(r.footer.runs), func(i int) bool { return r.footer.runs[i].Last >= offset })
+	if i == len(r.footer.runs) {
+		return -1
+	}
+	return i
+}
+
+// read brings adjacent blocks with one GET at most.
+func (r *Reader) read(ctx context.Context, blocks []Block) ([][]byte, error) {
+	first, last := blocks[0], blocks[len(blocks)-1]
+	from, to := first.Position, last.Position+uint64(last.Length)
+	var data []byte
+	if start := r.size - uint64(len(r.tail)); from >= start {
+		data = r.tail[from-start : to-start]
+	} else {
+		var err error
+		if data, err = r.store.Get(ctx, r.key, int64(from), int64(to-from)); err != nil {
+			return nil, fmt.Errorf("read manifest %s: %w", r.key, err)
+		}
+		if uint64(len(data)) != to-from {
+			return nil, fmt.Errorf("manifest %s: %w", r.key, corrupt("%d bytes came of %d", len(data), to-from))
+		}
+	}
+	parts := make([][]byte, len(blocks))
+	for i, b := range blocks {
+		parts[i] = data[b.Position-from : b.Position-from+uint64(b.Length)]
+	}
+	return parts, nil
+}
+
+// spans cuts blocks into stretches that are read together.
+func spans(blocks []Block, visit func(first int, some []Block) error) error {
+	for from := 0; from < len(blocks); {
+		to, bytes := from, uint64(0)
+		for to < len(blocks) && (to == from || bytes+uint64(blocks[to].Length) <= spanBytes) {
+			bytes += uint64(blocks[to].Length)
+			to++
+		}
+		if err := visit(from, blocks[from:to]); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// RunBlock decodes block i of the runs: one GET for the block, if it is not in memory, and one for each block of the
+// objects that its runs lie in, which are one or two.
+func (r *Reader) RunBlock(ctx context.Context, i int) ([]Run, error) {
+	x := r.footer.runs[i]
+	data, err := r.read(ctx, []Block{x})
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseRuns(x, data[0], r.footer.info.Objects)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", r.key, err)
+	}
+	objects := map[uint32][]Object{}
+	runs := make([]Run, len(list))
+	for k, y := range list {
+		n := y.object / BlockEntries
+		if objects[n] == nil {
+			if objects[n], err = r.objectBlock(ctx, int(n)); err != nil {
+				return nil, err
+			}
+		}
+		if runs[k], err = y.resolve(objects[n][y.object%BlockEntries]); err != nil {
+			return nil, fmt.Errorf("manifest %s: %w", r.key, err)
+		}
+	}
+	return runs, nil
+}
+
+func (r *Reader) objectBlock(ctx context.Context, i int) ([]Object, error) {
+	x := r.footer.objects[i]
+	data, err := r.read(ctx, []Block{x})
+	if err != nil {
+		return nil, err
+	}
+	return r.parseObjects(x, data[0])
+}
+
+func (r *Reader) parseObjects(x Block, data []byte) ([]Object, error) {
+	list, err := parseObjects(x, data, r.footer.sessions)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", r.key, err)
+	}
+	return list, nil
+}
+
+// RunsFrom are up to limit runs from the one that holds offset on, or from the first one on when that begins behind it.
+func (r *Reader) RunsFrom(ctx context.Context, offset int64, limit int) ([]Run, error) {
+	var list []Run
+	for i := r.BlockOf(offset); i >= 0 && i < len(r.footer.runs) && len(list) < limit; i++ {
+		runs, err := r.RunBlock(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		at := sort.Search(len(runs), func(k int) bool { return runs[k].Last >= offset })
+		list = append(list, runs[at:min(len(runs), at+limit-len(list))]...)
+	}
+	return list, nil
+}
+
+// EachRun visits all runs in the order of their offsets, until visit returns an error, which it returns. It reads about a
+// mebibyte at a time, and holds all objects meanwhile.
+func (r *Reader) EachRun(ctx context.Context, visit func(Run) error) error {
+	objects, err := r.Objects(ctx)
+	if err != nil {
+		return err
+	}
+	return spans(r.footer.runs, func(_ int, some []Block) error {
+		data, err := r.read(ctx, some)
+		if err != nil {
+			return err
+		}
+		for i, x := range some {
+			list, err := parseRuns(x, data[i], r.footer.info.Objects)
+			if err != nil {
+				return fmt.Errorf("manifest %s: %w", r.key, err)
+			}
+			for _, y := range list {
+				run, err := y.resolve(objects[y.object])
+				if err != nil {
+					return fmt.Errorf("manifest %s: %w", r.key, err)
+				}
+				if err := visit(run); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Objects are all objects that the manifest owns, in the order of their last offsets.
+func (r *Reader) Objects(ctx context.Context) ([]Object, error) {
+	return r.ObjectsFrom(ctx, 0, int(r.footer.info.Objects))
+}
+
+// ObjectsFrom are up to limit objects from the one with index first on.
+func (r *Reader) ObjectsFrom(ctx context.Context, first uint32, limit int) ([]Object, error) {
+	if limit <= 0 || first >= r.footer.info.Objects {
+		return nil, nil
+	}
+	limit = min(limit, int(r.footer.info.Objects-first))
+	from, to := int(first/BlockEntries), (int(first)+limit-1)/BlockEntries
+	var list []Object
+	err := spans(r.footer.objects[from:to+1], func(_ int, some []Block) error {
+		data, err := r.read(ctx, some)
+		if err != nil {
+			return err
+		}
+		for i, x := range some {
+			objects, err := r.parseObjects(x, data[i])
+			if err != nil {
+				return err
+			}
+			list = append(list, objects...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	skip := int(first) - from*BlockEntries
+	return slices.Clip(list[skip : skip+limit]), nil
+}
+
+// AbortedBlock decodes block i of the aborted transactions.
+func (r *Reader) AbortedBlock(ctx context.Context, i int) ([]Aborted, error) {
+	x := r.footer.aborted[i]
+	data, err := r.read(ctx, []Block{x})
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseAborted(x, data[0])
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", r.key, err)
+	}
+	return list, nil
+}
+
+// Aborted are the aborted transactions that overlap the offsets from `from` to `to`, both included, in the order of their
+// markers.
+func (r *Reader) Aborted(ctx context.Context, from, to int64) ([]Aborted, error) {
+	var list []Aborted
+	blocks := r.footer.aborted
+	for i := sort.Search(len(blocks), func(i int) bool { return blocks[i].Last >= from }); i < len(blocks); i++ {
+		some, err := r.AbortedBlock(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		var done bool
+		if list, done = Overlapping(some, from, to, list); done {
+			break
+		}
+	}
+	return list, nil
+}
