@@ -10,6 +10,7 @@ import (
 	"wadi/agent/ingest"
 	"wadi/agent/sweep"
 	"wadi/agent/txn"
+	"wadi/compactor/job"
 	"wadi/internal/layout"
 	"wadi/metadata/bootstrap"
 	"wadi/metadata/checkpoint"
@@ -53,6 +54,9 @@ type agent struct {
 	steps    *checkpoint.Steps
 	archives *checkpoint.Reader
 	sweeper  *sweep.Core
+
+	tasks     []job.Task // of its compactor
+	clockless bool
 
 	live    []registration // registrations, as far as the agent knows
 	liveAt  int64          // revision of etcd at which they were listed
@@ -199,6 +203,7 @@ func (a *agent) assemble(id bootstrap.Identity) {
 	})
 	a.steps.Follow(jobView{a})
 	a.startGroups()
+	a.startCompactor()
 	a.waylaid = false
 	a.janitor = txn.NewJanitor(txn.DefaultJanitor(ttl, janitorEvery))
 	a.tick(janitorEvery, a.endOverdue)

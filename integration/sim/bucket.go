@@ -16,20 +16,23 @@ var errBucket = errors.New("the bucket does not answer")
 // bucket is the objects of one object store, and the uploads that are not finished.
 type bucket struct {
 	objects map[string][]byte
+	stored  map[string]time.Time
 	uploads []*upload
 	begun   int // uploads so far
 }
 
-func newBucket() *bucket { return &bucket{objects: map[string][]byte{}} }
+func newBucket() *bucket {
+	return &bucket{objects: map[string][]byte{}, stored: map[string]time.Time{}}
+}
 
-func (b *bucket) put(key string, data []byte) error {
+func (b *bucket) put(key string, data []byte, now time.Time) error {
 	if old, ok := b.objects[key]; ok {
 		if string(old) != string(data) {
 			return fmt.Errorf("%s: %w", key, objstore.ErrExists)
 		}
 		return nil
 	}
-	b.objects[key] = data
+	b.objects[key], b.stored[key] = data, now
 	return nil
 }
 
@@ -50,7 +53,7 @@ func (b *bucket) get(key string, off, length int64) ([]byte, error) {
 func (b *bucket) list(prefix, after string, limit int) (list []objstore.Info) {
 	for k, v := range b.objects {
 		if strings.HasPrefix(k, prefix) && k > after {
-			list = append(list, objstore.Info{Key: k, Size: int64(len(v))})
+			list = append(list, objstore.Info{Key: k, Size: int64(len(v)), Modified: b.stored[k]})
 		}
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Key < list[j].Key })
@@ -60,6 +63,7 @@ func (b *bucket) list(prefix, after string, limit int) (list []objstore.Info) {
 func (b *bucket) delete(keys []string) {
 	for _, k := range keys {
 		delete(b.objects, k)
+		delete(b.stored, k)
 	}
 }
 
@@ -106,7 +110,7 @@ func (c bucketClient) Put(_ context.Context, key string, body objstore.Body) err
 	for _, chunk := range body.Chunks {
 		data = append(data, chunk...)
 	}
-	return c.call("put", key, func() error { return c.a.w.bucket.put(key, data) })
+	return c.call("put", key, func() error { return c.a.w.bucket.put(key, data, c.a.w.wall()) })
 }
 
 func (c bucketClient) Get(_ context.Context, key string, off, length int64) (data []byte, err error) {
@@ -122,7 +126,7 @@ func (c bucketClient) List(_ context.Context, prefix, after string, limit int) (
 func (c bucketClient) Delete(_ context.Context, keys []string) error {
 	return c.call("delete", keys[0], func() error {
 		c.a.w.bucket.delete(keys)
-		c.a.w.oracle.deleted(keys)
+		c.a.w.oracle.compactions.deleted(keys)
 		return nil
 	})
 }

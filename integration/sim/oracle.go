@@ -48,6 +48,8 @@ type oracle struct {
 
 	groups *groupsOracle
 	txns   *txnsOracle
+
+	compactions *compactions
 }
 
 // logged is one batch of a log, or the marker that ends a transaction there.
@@ -75,7 +77,7 @@ func newOracle(w *World) *oracle {
 		w: w, next: 1, st: state.New(), digests: map[int64]state.Digest{}, places: map[string]int64{},
 		frozen: map[int64]*state.State{}, sums: map[uint32][]*attempt{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
 		orders: map[connPartition]int{}, landed: map[connPartition]int{}, lastSeq: map[producerLog]int32{},
-		groups: newGroupsOracle(w), txns: newTxnsOracle(w),
+		groups: newGroupsOracle(w), txns: newTxnsOracle(w), compactions: newCompactions(w),
 	}
 }
 
@@ -153,6 +155,8 @@ func (o *oracle) apply(e journal.Entry) {
 			o.txns.held(e, c.GetCommitTxnOffsets())
 		case c.GetEndTxn() != nil && r.Code == state.OK:
 			o.txns.ended(e, c.GetEndTxn(), r)
+		case c.GetReplaceRuns() != nil && r.Code == state.OK:
+			o.compactions.replaced(e, c.GetReplaceRuns(), r)
 		case c.GetMark() != nil && r.Code == state.OK:
 			o.frozen[e.Position] = o.st.Freeze()
 			if err := o.st.Check(); err != nil {
@@ -358,22 +362,7 @@ func (o *oracle) moved(e kv.Event) {
 			o.needed[a.Object.Key] = true
 		}
 	}
-}
-
-// deleted checks that nobody needs what was deleted.
-func (o *oracle) deleted(keys []string) {
-	for _, key := range keys {
-		name, err := o.objects.ParseCheckpoint(key)
-		x, ok := o.st.FindArchive(name.Session, name.Head)
-		switch {
-		case err != nil:
-			o.w.violated("%s was deleted", key) // nobody deletes segments yet
-		case o.needed[key]:
-			o.w.violated("%s was deleted, a kept root needs it", key)
-		case name.Kind == layout.Archive && ok && x.Refs > 0:
-			o.w.violated("%s was deleted, runs lie in it", key)
-		}
-	}
+	o.compactions.kept(p)
 }
 
 func (o *oracle) checkRoot(key string, position int64) error {

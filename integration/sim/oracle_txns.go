@@ -283,18 +283,23 @@ func (o *txnsOracle) look() {
 		if p == nil {
 			continue
 		}
-		stable := w.oracle.end(log)
-		for _, l := range o.ids {
-			if l.open != nil {
-				if first, ok := l.open.first[log]; ok {
-					stable = min(stable, first)
-				}
-			}
-		}
-		stable = max(stable, p.LogStart)
+		stable := max(o.lso(log), p.LogStart)
 		if p.LSO() != stable || stable < o.stable[log] || p.LSO() > p.Next {
 			w.violated("log %d is stable up to %d, State says %d; it was %d before", log, stable, p.LSO(), o.stable[log])
 		}
 		o.stable[log] = stable
 	}
+}
+
+// lso is up to where a log is stable, wherever it starts.
+func (o *txnsOracle) lso(log int32) int64 {
+	stable := o.w.oracle.end(log)
+	for _, l := range o.ids {
+		if l.open != nil {
+			if first, ok := l.open.first[log]; ok {
+				stable = min(stable, first)
+			}
+		}
+	}
+	return stable
 }

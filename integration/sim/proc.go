@@ -15,6 +15,7 @@ type proc struct {
 	stop  func()
 	slow  time.Duration // by which its calls are late
 	ended bool
+	dying bool
 }
 
 type killed struct{}
@@ -52,6 +53,9 @@ func (p *proc) resume() {
 // nothing.
 func (w *World) await(start func(done func())) {
 	p := w.current
+	if p.dying {
+		panic(killed{}) // what is deferred does not run in a process that is killed
+	}
 	called, waiting := false, false
 	start(func() {
 		if called {
@@ -81,8 +85,10 @@ func (w *World) sleep(d time.Duration) {
 func (a *agent) endProcs() {
 	for _, p := range a.procs {
 		if !p.ended {
+			before := a.w.current
+			a.w.current, p.dying = p, true
 			p.stop()
-			p.ended = true
+			a.w.current, p.ended = before, true
 		}
 	}
 	a.procs = a.procs[:0]

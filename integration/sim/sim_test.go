@@ -114,7 +114,15 @@ func (s *Stats) add(o Stats) {
 	s.Waits += o.Waits
 	s.Copied += o.Copied
 	s.Late += o.Late
+	s.Passes += o.Passes
+	s.Failed += o.Failed
+	s.Merged += o.Merged
+	s.Outrun += o.Outrun
+	s.Compactions += o.Compactions
 	s.Expired += o.Expired
+	s.Deleted += o.Deleted
+	s.Retained += o.Retained
+	s.Folded += o.Folded
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n

@@ -44,7 +44,7 @@ func (b *bucket) putPart(up objstore.Upload, number int, data []byte) error {
 	return nil
 }
 
-func (b *bucket) complete(up objstore.Upload, parts []objstore.Part) error {
+func (b *bucket) complete(up objstore.Upload, parts []objstore.Part, now time.Time) error {
 	size, crc := objstore.Whole(parts)
 	if old, ok := b.objects[up.Key]; ok {
 		if int64(len(old)) != size || objstore.NewBody(old).CRC32C != crc {
@@ -65,7 +65,7 @@ func (b *bucket) complete(up objstore.Upload, parts []objstore.Part) error {
 		}
 		data = append(data, held...)
 	}
-	b.objects[up.Key] = data
+	b.objects[up.Key], b.stored[up.Key] = data, now
 	b.abandon(up)
 	return nil
 }
@@ -103,7 +103,7 @@ func (c bucketClient) PutPart(_ context.Context, up objstore.Upload, number int,
 
 func (c bucketClient) Complete(_ context.Context, up objstore.Upload, parts []objstore.Part) error {
 	parts = append([]objstore.Part(nil), parts...)
-	return c.call("complete", up.Key, func() error { return c.a.w.bucket.complete(up, parts) })
+	return c.call("complete", up.Key, func() error { return c.a.w.bucket.complete(up, parts, c.a.w.wall()) })
 }
 
 func (c bucketClient) Abandon(_ context.Context, up objstore.Upload) error {

@@ -44,6 +44,7 @@ type World struct {
 	groups    []*consumers
 	oracle    *oracle
 	tellers   []*teller
+	sharing   sharing
 	exposes   bool   // requests of old transactions may come into later ones of the same epoch
 	orders    uint64 // numbers of the topics that are checked
 	feed      uint64
@@ -61,7 +62,8 @@ type World struct {
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
-	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late, Expired                                     int    // of transactions
+	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                              int    // of transactions
+	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded                            int    // of compactors
 	Disasters                                                                                                  [8]int // by kind
 	Virtual                                                                                                    time.Duration
 }
