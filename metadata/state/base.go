@@ -174,7 +174,7 @@ func encodePartition(topic uint64, index uint32, p *Partition, put func(*pb.Base
 			return
 		}
 		r.AbortedProducers, r.AbortedFirst = append(r.AbortedProducers, a.ProducerID), append(r.AbortedFirst, a.First)
-		r.AbortedLast, r.AbortedStable = append(r.AbortedLast, a.Last), append(r.AbortedStable, a.stable)
+		r.AbortedLast, r.AbortedStable = append(r.AbortedLast, a.Last), append(r.AbortedStable, a.Stable)
 	})
 	p.runs.each(func(run Run) {
 		if err == nil && len(r.Base) == baseRunsPerRecord {

@@ -15,7 +15,7 @@ func (c *checker) transactions(p *Partition, whole bool) error {
 	n, last := 0, int64(-1)
 	var err error
 	p.aborted.each(func(a AbortedTxn) {
-		if err == nil && (a.First < 0 || a.First >= a.Last || a.Last <= last || a.Last >= p.Next || a.stable > a.Last+1) {
+		if err == nil && (a.First < 0 || a.First >= a.Last || a.Last <= last || a.Last >= p.Next || a.Stable > a.Last+1) {
 			err = fmt.Errorf("aborted transaction %+v after marker %d", a, last)
 		}
 		n, last = n+1, a.Last

@@ -199,7 +199,7 @@ func (s *State) mark(p *Partition, t *Txn, first int64, epoch int16, commit bool
 	s.runCount++
 	p.Next++
 	if !commit {
-		p.aborted.append(AbortedTxn{ProducerID: t.ProducerID, First: first, Last: r.Base, stable: p.LSO()})
+		p.aborted.append(AbortedTxn{ProducerID: t.ProducerID, First: first, Last: r.Base, Stable: p.LSO()})
 		s.abortedCount++
 	}
 	return r.Base

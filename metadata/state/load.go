@@ -229,7 +229,7 @@ func (l *Loader) partition(r *pb.BasePartition) error {
 	}
 	l.s.runCount += n
 	for i, id := range r.AbortedProducers {
-		p.aborted.append(AbortedTxn{ProducerID: id, First: r.AbortedFirst[i], Last: r.AbortedLast[i], stable: r.AbortedStable[i]})
+		p.aborted.append(AbortedTxn{ProducerID: id, First: r.AbortedFirst[i], Last: r.AbortedLast[i], Stable: r.AbortedStable[i]})
 	}
 	l.s.abortedCount += len(r.AbortedProducers)
 	for b := r.Producers; len(b) > 0; b = b[producerBytes:] {

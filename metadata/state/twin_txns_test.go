@@ -478,7 +478,7 @@ func (w *twin) compareStable(p *Partition, topic uint64, index int, want *twinPa
 		for _, to := range []int64{from, from + 3, want.next} {
 			var got, expected []AbortedTxn
 			for _, a := range p.Aborted(from, to, nil) {
-				a.stable = 0
+				a.Stable = 0
 				got = append(got, a)
 			}
 			for _, a := range want.aborted {

@@ -86,8 +86,7 @@ type AbortedTxn struct {
 	ProducerID int64
 	First      int64 // offset of its first record
 	Last       int64 // offset of its marker
-
-	stable int64 // the last stable offset behind the marker: whatever was aborted later begins there or after it
+	Stable     int64 // the last stable offset behind the marker: whatever was aborted later begins there or after it
 }
 
 // PartRef names a partition by its topic's number.
@@ -292,7 +291,7 @@ func (l *abortedList) overlapping(from, to int64, dst []AbortedTxn) []AbortedTxn
 			if a.Last >= from && a.First <= to {
 				dst = append(dst, a)
 			}
-			if a.stable > to {
+			if a.Stable > to {
 				return dst
 			}
 		}
