@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
@@ -11,28 +12,29 @@ import (
 	"wadi/objstore"
 )
 
-// Clean deletes the objects of dropped roots, or with sweep all checkpoint objects, that neither a kept root nor, for
-// archives, a run needs. Only what this session or a closed one wrote is touched: a live session's object may be one
+// Clean deletes the objects of dropped roots, or with sweep all checkpoint objects, that no kept root needs. Archives that
+// State lists are left to the compactor: runs lie in them, or did and may yet be read. Only what this session or a closed one wrote is touched: a live session's object may be one
 // that it still writes about, an unknown one's is for fsck to name. Nothing newer than next is touched either: a call
 // that takes long may see the objects of checkpoints that came after it, its own agent's included, and does not know which
 // of them are kept. Those it does touch, no later checkpoint can come to need: it takes over from the kept ones or writes
 // anew. again tells that something has to wait.
 func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written, sweep bool) (again bool, err error) {
+	if next.Root != nil {
+		j.known.add(next.Pointer.Root, objectsOf(next.Pointer.Root, next.Root))
+	}
 	if len(dropped) == 0 && !sweep {
 		return false, nil
 	}
 	kept := map[string]bool{}
-	oldest := next.Pointer.Position
 	for _, k := range next.Pointer.Kept {
-		oldest = min(oldest, k.Position)
-		root, err := ReadRoot(ctx, j.o.Store, k.Key)
+		keys, err := j.objectsOf(ctx, k.Key)
 		if errors.Is(err, objstore.ErrNotFound) && k.Key != next.Pointer.Root {
 			continue
 		}
 		if err != nil {
 			return false, err
 		}
-		for _, key := range objectsOf(k.Key, root) {
+		for _, key := range keys {
 			kept[key] = true
 		}
 	}
@@ -45,7 +47,11 @@ func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written,
 	if err != nil {
 		return false, err
 	}
-	return j.remove(ctx, candidates, kept, oldest, next.Pointer.Head)
+	again, err = j.remove(ctx, candidates, kept, next.Pointer.Head)
+	if err == nil {
+		j.known.only(next.Pointer.Kept)
+	}
+	return again, err
 }
 
 // all are the checkpoint objects of the incarnation, roots last.
@@ -70,15 +76,61 @@ func (j *Steps) all(ctx context.Context) (keys []string, err error) {
 // dropped are the objects of dropped roots, each root behind its own: as long as it is there, a repeat finds the others.
 func (j *Steps) dropped(ctx context.Context, dropped []*pb.KeptRoot) (keys []string, err error) {
 	for _, k := range dropped {
-		root, err := ReadRoot(ctx, j.o.Store, k.Key)
+		list, err := j.objectsOf(ctx, k.Key)
 		if errors.Is(err, objstore.ErrNotFound) {
 			continue // cleaned before
 		}
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, objectsOf(k.Key, root)...)
+		keys = append(keys, list...)
 	}
+	return keys, nil
+}
+
+// knownRoots remembers which objects kept roots consist of: roots never change, and with those of a day each checkpoint
+// would read dozens.
+type knownRoots struct {
+	sync.Mutex
+	objects map[string][]string // by the root's key
+}
+
+func (k *knownRoots) add(root string, objects []string) {
+	k.Lock()
+	defer k.Unlock()
+	if k.objects == nil {
+		k.objects = map[string][]string{}
+	}
+	k.objects[root] = objects
+}
+
+// only forgets all roots but those.
+func (k *knownRoots) only(kept []*pb.KeptRoot) {
+	k.Lock()
+	defer k.Unlock()
+	objects := map[string][]string{}
+	for _, r := range kept {
+		if keys, ok := k.objects[r.Key]; ok {
+			objects[r.Key] = keys
+		}
+	}
+	k.objects = objects
+}
+
+// objectsOf reads a root, if it is not known yet.
+func (j *Steps) objectsOf(ctx context.Context, key string) ([]string, error) {
+	j.known.Lock()
+	keys, ok := j.known.objects[key]
+	j.known.Unlock()
+	if ok {
+		return keys, nil
+	}
+	root, err := ReadRoot(ctx, j.o.Store, key)
+	if err != nil {
+		return nil, err
+	}
+	keys = objectsOf(key, root)
+	j.known.add(key, keys)
 	return keys, nil
 }
 
@@ -95,7 +147,7 @@ func objectsOf(rootKey string, root *pb.Root) []string {
 
 // remove deletes the candidates that may go, in order.
 func (j *Steps) remove(
-	ctx context.Context, candidates []string, kept map[string]bool, oldest, newestHead int64,
+	ctx context.Context, candidates []string, kept map[string]bool, newestHead int64,
 ) (again bool, err error) {
 	own, _, _ := j.o.Session.Current()
 	var keys []string
@@ -110,8 +162,7 @@ func (j *Steps) remove(
 				continue
 			}
 			if name.Kind == layout.Archive {
-				// Runs lie in it, now or in the State of a kept root.
-				if o, ok := s.FindArchive(name.Session, name.Head); ok && (o.Refs > 0 || o.Lost > oldest) {
+				if _, listed := s.FindArchive(name.Session, name.Head); listed {
 					continue
 				}
 			}

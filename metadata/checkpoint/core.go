@@ -13,11 +13,12 @@ type Limits struct {
 	Interval     time.Duration // or this long after the first entry that none holds
 	BaseBytes    int64         // a new base is due when the archives since the last one pass this and half the base's size
 	KeepRoots    int           // newest roots that are kept
+	KeepHourly   time.Duration // besides, the first root of each hour is kept for that long
 	Retry        time.Duration // pause after a step that failed
 	TrimPause    time.Duration // between two trim requests
 }
 
-// DefaultLimits are those of DESIGN section 3.1.
+// DefaultLimits are those of DESIGN section 3.1, with the newest roots alone.
 func DefaultLimits() Limits {
 	return Limits{
 		JournalBytes: 16 << 20, Interval: 30 * time.Second, BaseBytes: 32 << 20, KeepRoots: 3, Retry: 2 * time.Second,
@@ -96,6 +97,9 @@ type Core struct {
 	dropped  []*pb.KeptRoot
 	sweep    bool // something may have been left behind
 
+	begun   time.Duration // when the last checkpoint was begun, or the job taken
+	garbage garbage
+
 	all    account // since the newest mark that archives reach
 	mark   int64   // position of the newest mark, while no archive reaches it
 	behind account // since that mark
@@ -151,7 +155,10 @@ func (c *Core) Seen(now time.Duration, e Entry) {
 }
 
 func (c *Core) due() bool {
-	return c.all.dirty && (c.all.bytes >= c.limits.JournalBytes || c.now-c.all.since >= c.limits.Interval)
+	if c.all.dirty && (c.all.bytes >= c.limits.JournalBytes || c.now-c.all.since >= c.limits.Interval) {
+		return true
+	}
+	return c.now-c.begun >= c.limits.Interval && c.garbage.waits(c.limits, c.last.Pointer)
 }
 
 // Tick lets time pass.
@@ -166,7 +173,7 @@ func (c *Core) Tick(now time.Duration) {
 		c.out.Acquire()
 	case resting:
 		if c.due() {
-			c.phase = marking
+			c.phase, c.begun = marking, now
 			c.out.Mark(c.baseDue())
 		}
 	case trimming:
@@ -215,7 +222,7 @@ func (c *Core) Acquired(now time.Duration, last Last, err error) {
 		c.fail(err)
 		return
 	}
-	c.last, c.sweep = last, true
+	c.last, c.sweep, c.begun = last, true, now
 	if last.Root == nil {
 		c.phase, c.at = resting, now
 		return
@@ -266,13 +273,9 @@ func (c *Core) keep(w *Written) (dropped []*pb.KeptRoot) {
 		w.Pointer.TrimPosition = c.last.Pointer.Position
 		w.Pointer.CompactRevision = c.last.Pointer.TrimPosition
 	}
-	kept = append(append([]*pb.KeptRoot(nil), kept...), &pb.KeptRoot{
+	w.Pointer.Kept, dropped = c.limits.keep(append(kept[:len(kept):len(kept)], &pb.KeptRoot{
 		Position: w.Pointer.Position, Head: w.Pointer.Head, Key: w.Pointer.Root, AtMs: w.Root.AtMs,
-	})
-	if n := len(kept) - c.limits.KeepRoots; n > 0 {
-		dropped, kept = kept[:n], kept[n:]
-	}
-	w.Pointer.Kept = kept
+	}), w.Root.AtMs)
 	return dropped
 }
 

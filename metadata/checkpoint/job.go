@@ -81,9 +81,14 @@ func (j *Job) Run(ctx context.Context) error {
 	j.mu.Unlock()
 	tick := time.NewTicker(max(j.o.Limits.TrimPause, 10*time.Millisecond))
 	defer tick.Stop()
+	var looked time.Time // at State's garbage
 	for {
 		select {
 		case <-tick.C:
+			if time.Since(looked) >= garbageEvery {
+				looked = time.Now()
+				j.lookForGarbage()
+			}
 			id, _, open := j.o.Session.Current()
 			if !open {
 				id = 0
@@ -107,6 +112,15 @@ func (j *Job) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// garbageEvery is how often State is looked at for garbage: what waits for minutes may wait a second more.
+const garbageEvery = time.Second
+
+func (j *Job) lookForGarbage() {
+	var lost int64
+	j.view.Read(func(s *state.State) { lost = s.LastLost() })
+	j.step(func(c *Core, now time.Duration) { c.Garbage(now, lost, time.Now().UnixMilli()) })
 }
 
 func (j *Job) step(f func(*Core, time.Duration)) {

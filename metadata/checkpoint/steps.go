@@ -21,8 +21,9 @@ type Steps struct {
 	o    JobOptions
 	view View
 	// Of the view's goroutine and the step under way, which follow each other.
-	mark markState
-	hold holding
+	mark  markState
+	hold  holding
+	known knownRoots
 
 	digests ownDigests
 }
