@@ -4,18 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"wadi/metadata/state"
 )
 
 // leastAborted is the least an aborted transaction takes in a block, in bytes.
 const leastAborted = 4
 
-// Aborted is an aborted transaction whose marker lies in the manifest's runs.
-type Aborted struct {
-	ProducerID int64
-	First      int64 // offset of its first record, which may lie below the manifest's first
-	Last       int64 // offset of its marker
-	Stable     int64 // the last stable offset behind the marker: whatever was aborted later begins there or after it
-}
+// Aborted is an aborted transaction whose marker lies in the manifest's runs. Its first record may lie below them.
+type Aborted = state.AbortedTxn
 
 func appendAborted(dst []byte, list []Aborted) []byte {
 	before := int64(0)
@@ -69,7 +66,7 @@ func parseAborted(x Block, data []byte) ([]Aborted, error) {
 	}
 	for i := range list {
 		a := &list[i]
-		if a.Stable = a.Last + c.signed(); a.check() != nil {
+		if a.Stable = a.Last + c.signed(); checkAborted(a) != nil {
 			return nil, corrupt("aborted transaction %+v", *a)
 		}
 	}
@@ -79,8 +76,8 @@ func parseAborted(x Block, data []byte) ([]Aborted, error) {
 	return list, nil
 }
 
-// check reports why an aborted transaction cannot be in a manifest.
-func (a *Aborted) check() error {
+// checkAborted reports why an aborted transaction cannot be in a manifest.
+func checkAborted(a *Aborted) error {
 	if a.ProducerID < 0 || a.First < 0 || a.Last < a.First || a.Last == math.MaxInt64 || a.Stable < 0 {
 		return fmt.Errorf("aborted transaction %+v", *a)
 	}

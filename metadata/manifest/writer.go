@@ -134,7 +134,7 @@ func (w *Writer) Aborted(a Aborted) error {
 	case k > 0:
 		before = w.footer.aborted[k-1].Last
 	}
-	if a.check() != nil || a.Last < i.First || a.Last > i.Last || a.Last <= before || i.Aborted == maxEntries {
+	if checkAborted(&a) != nil || a.Last < i.First || a.Last > i.Last || a.Last <= before || i.Aborted == maxEntries {
 		return w.fail(fmt.Errorf("%w: aborted transaction %+v behind %d", ErrInvalid, a, before))
 	}
 	i.Aborted++
