@@ -28,6 +28,18 @@ func (s *State) EachLoose(visit func(Manifest)) {
 	}
 }
 
+// EachManifest visits every manifest: those of partitions, of deleted topics too, and those that EachLoose visits.
+func (s *State) EachManifest(visit func(Manifest)) {
+	for _, t := range s.sortedTopics() {
+		for _, p := range t.parts {
+			if p.Manifest != nil {
+				visit(*p.Manifest)
+			}
+		}
+	}
+	s.EachLoose(visit)
+}
+
 // applyFoldRuns moves a partition's first runs, and what its manifest holds, into a new manifest. The objects of those
 // runs leave the table: nothing but this partition refers to them, and the manifest tells their names. A manifest that
 // is not taken is garbage at once. ID is its object's number.

@@ -188,6 +188,17 @@ func (w *twin) compareManifests(s *State) error {
 	if len(got) != len(w.loose) {
 		return fmt.Errorf("%d manifests of no partition, want %d", len(got), len(w.loose))
 	}
+	all := map[uint64]Manifest{}
+	s.EachManifest(func(m Manifest) { all[m.Object] = m })
+	for _, m := range w.manifests() {
+		if all[m.Object] != m.Manifest {
+			return fmt.Errorf("manifest %d is not among all", m.Object)
+		}
+		delete(all, m.Object)
+	}
+	if len(all) > 0 {
+		return fmt.Errorf("manifests %v are nowhere", all)
+	}
 	garbage, garbageBytes, lost, unmerged, unmergedBytes := 0, int64(0), int64(0), 0, int64(0)
 	for i, o := range w.objects {
 		switch refs := w.refs(uint64(i + 1)); {
