@@ -21,6 +21,7 @@ import (
 	"wadi/integration/etcd"
 	"wadi/integration/kafka"
 	"wadi/integration/minio"
+	"wadi/integration/s3server"
 	"wadi/internal/config"
 	"wadi/internal/listen"
 	"wadi/internal/metrics"
@@ -59,19 +60,43 @@ func dev(b *testing.B) target {
 // onMinIO is `wadi agent` with an etcd process and MinIO.
 func onMinIO(b *testing.B) target {
 	b.Helper()
+	return newPlace(b).agent(b, "")
+}
+
+// place is an etcd process and MinIO, for the agents of one cluster.
+type place struct {
+	etcd   *etcd.Server
+	minio  *s3server.Server
+	bucket string
+}
+
+func newPlace(b *testing.B) *place {
+	b.Helper()
+	p := &place{etcd: etcd.Start(b, etcd.Options{QuotaBytes: 8 << 30}), minio: minio.Start(b)}
+	p.bucket = p.minio.NewBucket(b)
+	return p
+}
+
+// agent starts one, with further lines of configuration.
+func (p *place) agent(b *testing.B, more string) target {
+	b.Helper()
 	t := target{address: local(b), http: local(b)}
-	bucket := minio.Start(b)
+	t.process = binary.Start(b, binary.Spec{
+		Name: "wadi agent", Path: binary.Path(b), Ready: "ready", Dir: b.TempDir(), Env: p.minio.Env(),
+		Args: []string{"agent", "--config", p.config(b, fmt.Sprintf("listeners: [\"PLAINTEXT://%s\"]\nhttp: %s\n%s", t.address, t.http, more))},
+	})
+	return t
+}
+
+// config writes a configuration file.
+func (p *place) config(b *testing.B, more string) string {
+	b.Helper()
 	file := filepath.Join(b.TempDir(), "wadi.yaml")
-	text := fmt.Sprintf("cluster: bench\nlisteners: [\"PLAINTEXT://%s\"]\nhttp: %s\netcd: {endpoints: [%q]}\nstore: %q\n",
-		t.address, t.http, etcd.Start(b, etcd.Options{QuotaBytes: 8 << 30}).Endpoint(), bucket.URL(bucket.NewBucket(b)))
+	text := fmt.Sprintf("cluster: bench\netcd: {endpoints: [%q]}\nstore: %q\n%s", p.etcd.Endpoint(), p.minio.URL(p.bucket), more)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	t.process = binary.Start(b, binary.Spec{
-		Name: "wadi agent", Path: binary.Path(b), Ready: "ready", Dir: b.TempDir(),
-		Args: []string{"agent", "--config", file}, Env: bucket.Env(),
-	})
-	return t
+	return file
 }
 
 // discarding stores everything but the content of flush segments, so that a fast writer does not fill the memory that is
