@@ -43,6 +43,21 @@ type Set struct {
 	TransactionOldest prometheus.Gauge       // age of the oldest of them, as far as this agent knows
 	TransactionsEnded *prometheus.CounterVec // by how: commit, abort (by clients); overdue (by the janitor)
 
+	Unmerged      prometheus.Gauge // the merge debt: objects of flushes that are still needed
+	UnmergedBytes prometheus.Gauge
+	Garbage       prometheus.Gauge // objects that nothing needs and that are still stored
+	GarbageBytes  prometheus.Gauge
+
+	CompactorShards   prometheus.Gauge         // that this process holds
+	CompactorPasses   *prometheus.HistogramVec // by task: how long its passes took
+	CompactorFailures *prometheus.CounterVec   // by task
+	CompactorRead     *prometheus.CounterVec   // by task: bytes
+	CompactorWritten  *prometheus.CounterVec   // by task: bytes
+	CompactorDeleted  *prometheus.CounterVec   // by task: objects deleted from the store
+	CompactorChanges  *prometheus.CounterVec   // by task and outcome: changes of the state, per partition or object
+	CompactorRunsGone prometheus.Counter       // runs that others, larger ones, took the place of
+	ThrottledSeconds  prometheus.Counter       // that producers were told to wait
+
 	Connections        prometheus.Gauge       // open now
 	ConnectionsRefused *prometheus.CounterVec // by why: closed for the client's fault, a limit or a panic
 	RequestPanics      *prometheus.CounterVec // by api: handlers that panicked, "encode" for replies
@@ -158,6 +173,59 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_transactions_ended_total",
 			Help: "Transactions that this agent ended, by how (commit, abort, overdue).",
 		}, []string{"how"}),
+		Unmerged: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_unmerged_objects",
+			Help: "Objects of flushes that wait to be merged: the merge debt.",
+		}),
+		UnmergedBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_unmerged_bytes",
+			Help: "Bytes of the objects of flushes that wait to be merged.",
+		}),
+		Garbage: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_garbage_objects",
+			Help: "Objects that nothing needs any more and that wait to be deleted.",
+		}),
+		GarbageBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_garbage_bytes",
+			Help: "Bytes of the objects that nothing needs any more and that wait to be deleted.",
+		}),
+		CompactorShards: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_compactor_shards",
+			Help: "Shards of the compactor's work, of 16, that this process holds.",
+		}),
+		CompactorPasses: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "wadi_compactor_pass_seconds",
+			Help:    "Time of a pass of one of the compactor's tasks.",
+			Buckets: buckets(250e-6, 20),
+		}, []string{"task"}),
+		CompactorFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_compactor_failures_total",
+			Help: "Passes of the compactor's tasks that failed.",
+		}, []string{"task"}),
+		CompactorRead: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_compactor_read_bytes_total",
+			Help: "Bytes that the compactor's tasks read from the object store.",
+		}, []string{"task"}),
+		CompactorWritten: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_compactor_written_bytes_total",
+			Help: "Bytes that the compactor's tasks wrote to the object store.",
+		}, []string{"task"}),
+		CompactorDeleted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_compactor_deleted_objects_total",
+			Help: "Objects that the compactor's tasks deleted from the object store.",
+		}, []string{"task"}),
+		CompactorChanges: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wadi_compactor_changes_total",
+			Help: "Changes of the state that the compactor's tasks proposed, each partition on its own, by outcome (applied, refused, unknown).",
+		}, []string{"task", "outcome"}),
+		CompactorRunsGone: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_compactor_runs_replaced_total",
+			Help: "Runs that larger ones took the place of.",
+		}),
+		ThrottledSeconds: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_produce_throttled_seconds_total",
+			Help: "Time that producers were told to wait because the compactor is behind.",
+		}),
 		Connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wadi_connections",
 			Help: "Kafka connections that are open.",
@@ -175,7 +243,10 @@ func New(reg Registerer) (*Set, error) {
 		s.ObjectRequests, s.ObjectBytes, s.ObjectRetries, s.ObjectRetriesRefused, s.ObjectHedges, s.ObjectHedgesWon,
 		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
 		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.StateUnswept,
-		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Transactions, s.TransactionOldest, s.TransactionsEnded, s.Connections, s.ConnectionsRefused, s.RequestPanics,
+		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Transactions, s.TransactionOldest, s.TransactionsEnded,
+		s.Unmerged, s.UnmergedBytes, s.Garbage, s.GarbageBytes, s.CompactorShards, s.CompactorPasses, s.CompactorFailures,
+		s.CompactorRead, s.CompactorWritten, s.CompactorDeleted, s.CompactorChanges, s.CompactorRunsGone, s.ThrottledSeconds,
+		s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics cannot be registered: %w", err)

@@ -1,0 +1,108 @@
+package compactor
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"wadi/internal/config"
+	"wadi/internal/layout"
+	"wadi/metadata/lease"
+)
+
+const (
+	// holdTick is how often the list of members is looked at.
+	holdTick = 100 * time.Millisecond
+	// leaveTimeout bounds how long jobs are given up at the end. The lease's end does the rest.
+	leaveTimeout = time.Second
+)
+
+// hold has the jobs that this process should have, until ctx ends.
+func (c *Compactor) hold(ctx context.Context) error {
+	core, began := NewHolding(DefaultPace(c.o.TTL), jobNames()), time.Now()
+	tick := time.NewTicker(holdTick)
+	defer tick.Stop()
+	for {
+		look := c.look()
+		ask := core.Tick(time.Since(began), look)
+		c.have(look.Own, core.Held())
+		if ask.Take != nil || ask.Look != nil || ask.GiveUp != nil {
+			holds, err := c.ask(ctx, ask)
+			if err != nil && ctx.Err() == nil {
+				c.o.Log.Warn("jobs of the compactor: etcd does not answer", "error", err)
+			}
+			core.Asked(time.Since(began), ask, holds, err)
+			c.have(look.Own, core.Held())
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			c.have(0, 0)
+			c.leave(ctx, core)
+			return nil
+		}
+	}
+}
+
+// look is what this process sees of the cluster.
+func (c *Compactor) look() Look {
+	own, _, open := c.o.Session.Current()
+	if !open {
+		return Look{}
+	}
+	l := Look{Own: own}
+	for id, m := range c.o.Members.All() {
+		if !m.Info.Draining && slices.Contains(m.Info.Roles, string(config.Compactor)) {
+			l.Members = append(l.Members, id)
+		}
+	}
+	slices.Sort(l.Members)
+	return l
+}
+
+// have makes known what is held.
+func (c *Compactor) have(of layout.Session, held Jobs) {
+	c.mu.Lock()
+	changed := c.mu.held != held
+	c.mu.session, c.mu.held = of, held
+	c.mu.Unlock()
+	if changed {
+		shards := held &^ (1 << gcJob)
+		c.o.Metrics.CompactorShards.Set(float64(shards.Count()))
+		c.o.Log.Debug("jobs of the compactor", "shards", shards.Count(), "gc", held.Has(gcJob))
+	}
+}
+
+func (c *Compactor) ask(ctx context.Context, ask Ask) ([]lease.Hold, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.TTL)
+	defer cancel()
+	names := jobNames()
+	if ask.GiveUp != nil {
+		return nil, lease.GiveUp(ctx, c.o.KV, *ask.GiveUp)
+	}
+	asked := make([]string, 0, len(names))
+	for _, i := range append(slices.Clone(ask.Take), ask.Look...) {
+		asked = append(asked, names[i])
+	}
+	if ask.Look != nil {
+		return lease.Look(ctx, c.o.KV, c.o.Keys, ask.Own, asked)
+	}
+	holds, _, err := lease.Take(ctx, c.o.KV, c.o.Keys, ask.Own, asked)
+	return holds, err
+}
+
+// leave gives up what is held, so that others have it before the session ends.
+func (c *Compactor) leave(ctx context.Context, core *Holding) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	var errs []error
+	for i := range core.jobs {
+		if h := core.jobs[i].hold; h.Revision != 0 && ctx.Err() == nil {
+			errs = append(errs, lease.GiveUp(ctx, c.o.KV, h))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		c.o.Log.Warn("jobs of the compactor not given up; they are free when the session ends", "error", err)
+	}
+}
