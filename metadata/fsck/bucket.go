@@ -2,45 +2,23 @@ package fsck
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"wadi/internal/layout"
-	"wadi/metadata/journal"
-	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 	"wadi/objstore"
 )
 
-// name is what makes an object's key, smaller than the key itself.
-type name struct {
-	session layout.Session
-	n       uint64
-	kind    state.ObjectKind
-}
-
-func nameOf(o state.Object) name { return name{o.Session, o.N, o.Kind} }
-
-// wanted is what the bucket should hold.
-type wanted struct {
-	objects map[name]uint64  // State's, by number
-	recover map[name]bool    // only the oldest kept root's State refers to it; true = found
-	parts   map[string]int64 // of the kept roots, with sizes; -1 = any
-	now     time.Time        // the store's clock
-	unknown []objstore.Info  // of sessions that State does not have
-}
-
-// list compares the bucket with State in both directions.
+// list compares the bucket with State in both directions. The listing is looked at a page at a time.
 func (c *checker) list(ctx context.Context) error {
 	now, err := c.o.Store.Date(ctx)
 	if err != nil {
 		return fmt.Errorf("read the store's clock: %w", err)
 	}
-	w := c.wanted(now)
-	c.listed = make(map[uint64]bool, len(w.objects))
+	w := c.newBucket(now)
 	for after := ""; ; {
-		page, err := c.o.Store.List(ctx, layout.ClusterPrefix(c.o.Cluster), after, 1000)
+		page, err := c.o.Store.List(ctx, layout.ClusterPrefix(c.o.Cluster), after, objstore.MaxBatch)
 		if err != nil {
 			return fmt.Errorf("list the bucket: %w", err)
 		}
@@ -48,41 +26,37 @@ func (c *checker) list(ctx context.Context) error {
 			c.object(w, o)
 			after = o.Key
 		}
-		if len(page) < 1000 {
+		if len(page) < objstore.MaxBatch {
 			break
 		}
 	}
-	c.state.EachObject(func(number uint64, o state.Object) {
-		if _, seen := c.listed[number]; !seen && o.Refs > 0 {
-			c.finding(MissingObject, o.Key(c.objects), "%d runs lie in it", o.Refs)
-		}
-	})
-	for n, found := range w.recover {
-		if !found {
-			c.finding(MissingObject, state.Object{Session: n.session, N: n.n, Kind: n.kind}.Key(c.objects),
-				"the oldest kept root refers to it: the cluster could not be recovered from there")
-		}
+	c.missing(w)
+	if err := c.uploads(ctx, w); err != nil {
+		return err
 	}
-	return c.judgeUnknown(ctx, w)
+	return c.judgeOrphans(ctx, w)
 }
 
-func (c *checker) wanted(now time.Time) *wanted {
-	w := &wanted{objects: map[name]uint64{}, recover: map[name]bool{}, parts: map[string]int64{}, now: now}
-	c.state.EachObject(func(number uint64, o state.Object) { w.objects[nameOf(o)] = number })
-	if c.oldest != nil {
-		c.oldest.EachObject(func(_ uint64, o state.Object) {
-			if _, known := w.objects[nameOf(o)]; !known && o.Refs > 0 {
-				w.recover[nameOf(o)] = false
-			}
-		})
-	}
-	ref := func(r *pb.ObjectRef) { w.parts[r.Key] = int64(r.Size) }
+// bucket is what the listing is compared with.
+type bucket struct {
+	now    time.Time       // the store's clock
+	byName map[name]uint64 // State's objects, by number
+	parts  map[string]int64
+	orphans
+}
+
+func (c *checker) newBucket(now time.Time) *bucket {
+	w := &bucket{now: now, byName: map[name]uint64{}, parts: map[string]int64{}}
+	c.state.EachObject(func(number uint64, o state.Object) { w.byName[nameOf(o)] = number })
+	c.wants.sort()
+	c.listed = make(map[uint64]bool, len(w.byName))
+	// Checkpoint objects of the kept roots, with sizes; -1 = any.
 	for _, r := range c.roots {
 		for _, p := range r.root.Base.Parts {
-			ref(p)
+			w.parts[p.Key] = int64(p.Size)
 		}
 		for _, a := range r.root.Archives {
-			ref(a.Object)
+			w.parts[a.Object.Key] = int64(a.Object.Size)
 		}
 	}
 	if p := c.anchor.Pointer; p != nil {
@@ -90,11 +64,28 @@ func (c *checker) wanted(now time.Time) *wanted {
 			w.parts[k.Key] = -1
 		}
 	}
+	w.orphans = c.newOrphans(now)
+	c.twiceOwned(w)
 	return w
 }
 
+// twiceOwned reports objects that two would delete, each when it has no more need of them.
+func (c *checker) twiceOwned(w *bucket) {
+	for i, x := range c.wants {
+		if x.root != 0 {
+			continue
+		}
+		if number, ok := w.byName[x.name]; ok {
+			c.finding(BadState, x.key(c.objects), "State lists it as number %d and the manifest %s owns it", number, x.owner)
+		}
+		if i > 0 && c.wants[i-1].name == x.name && c.wants[i-1].root == 0 {
+			c.finding(BadState, x.key(c.objects), "the manifests %s and %s own it", c.wants[i-1].owner, x.owner)
+		}
+	}
+}
+
 // object judges one object of the bucket.
-func (c *checker) object(w *wanted, o objstore.Info) {
+func (c *checker) object(w *bucket, o objstore.Info) {
 	c.count(func(n *Counts) { n.Objects++; n.Bytes += o.Size })
 	if o.Key == layout.ClusterFile(c.o.Cluster) {
 		return
@@ -122,27 +113,6 @@ func (c *checker) object(w *wanted, o objstore.Info) {
 	}
 }
 
-// known deals with an object that State names, now or at the oldest kept root.
-func (c *checker) known(w *wanted, n name, o objstore.Info) bool {
-	if _, ok := w.recover[n]; ok {
-		w.recover[n] = true
-		return true
-	}
-	number, ok := w.objects[n]
-	if !ok {
-		return false
-	}
-	x, _ := c.state.Object(number)
-	c.listed[number] = int64(x.Size) == o.Size
-	switch {
-	case int64(x.Size) != o.Size:
-		c.finding(WrongSize, o.Key, "%d bytes instead of %d", o.Size, x.Size)
-	case x.Refs == 0:
-		c.leftover(Garbage, o.Key, "%d bytes; unreferenced since position %d", o.Size, x.Lost)
-	}
-	return true
-}
-
 // written tells which object of a session's, counted upwards, has a key.
 func (c *checker) written(key string) (name, bool) {
 	if f, err := c.objects.ParseFlush(key); err == nil && f.Hedge {
@@ -153,90 +123,68 @@ func (c *checker) written(key string) (name, bool) {
 	if m, err := c.objects.ParseMerged(key); err == nil {
 		return name{m.Session, m.N, state.MergedObject}, true
 	}
+	if m, err := c.objects.ParseManifest(key); err == nil {
+		return name{m.Session, m.N, state.ManifestObject}, true
+	}
 	return name{}, false
 }
 
-// introduced is the highest number of that kind of object that a session has introduced.
-func (n name) introduced(s state.Session) uint64 {
-	if n.kind == state.FlushObject || n.kind == state.FlushHedgeObject {
-		return s.LastFlush
+// known deals with an object that State names, or a manifest, or the State of a kept root.
+func (c *checker) known(w *bucket, n name, o objstore.Info) bool {
+	size := uint64(0)
+	wanted := c.wants.find(n)
+	for i := range wanted {
+		wanted[i].found, size = true, wanted[i].size
 	}
-	return s.LastMerge
-}
-
-// stray judges a numbered object that State does not name.
-func (c *checker) stray(w *wanted, n name, o objstore.Info) {
-	s, ok := c.state.Session(n.session)
-	age := w.now.Sub(o.Modified).Round(time.Second)
-	switch last := n.introduced(s); {
-	case !ok:
-		w.unknown = append(w.unknown, o)
-	case s.Closed != 0:
-		c.leftover(OrphanClosed, o.Key, "%d bytes; its session was closed at position %d", o.Size, s.Closed)
-	case n.n <= last:
-		c.leftover(OrphanLive, o.Key, "%d bytes; its session has introduced number %d", o.Size, last)
-	case age <= c.o.Young:
-		c.leftover(Uncommitted, o.Key, "%d bytes, %v old", o.Size, age)
-	default:
-		c.leftover(Uncommitted, o.Key, "%d bytes, %v old: it was given up, its session lives", o.Size, age)
-	}
-}
-
-// strayCheckpoint judges a checkpoint's object that no kept root and no run needs.
-func (c *checker) strayCheckpoint(w *wanted, k layout.CheckpointName, o objstore.Info) {
-	s, ok := c.state.Session(k.Session)
-	what := "dropped or given up"
-	if p := c.anchor.Pointer; p == nil || k.Head > p.Head {
-		what = "under way or given up"
-	}
-	switch {
-	case !ok:
-		w.unknown = append(w.unknown, o)
-	case s.Closed != 0:
-		c.leftover(CheckpointLeftover, o.Key, "%d bytes; %s, its session was closed at position %d", o.Size, what, s.Closed)
-	default:
-		c.leftover(CheckpointLeftover, o.Key, "%d bytes; %s, its session lives", o.Size, what)
-	}
-}
-
-// judgeUnknown reports the objects of unknown sessions, except those of sessions that opened during the check.
-func (c *checker) judgeUnknown(ctx context.Context, w *wanted) error {
-	if len(w.unknown) == 0 {
-		return nil
-	}
-	opened, err := c.sessionsSince(ctx)
-	if err != nil {
-		return err
-	}
-	for _, o := range w.unknown {
-		var s layout.Session
-		if n, ok := c.written(o.Key); ok {
-			s = n.session
-		} else if k, err := c.objects.ParseCheckpoint(o.Key); err == nil {
-			s = k.Session
+	number, named := w.byName[n]
+	if named {
+		x, _ := c.state.Object(number)
+		size = x.Size
+		c.listed[number] = int64(x.Size) == o.Size
+		w.young(x.Introduced, o)
+		if x.Refs == 0 && len(wanted) == 0 {
+			c.leftover(Garbage, o.Key, "%d bytes; unreferenced since position %d", o.Size, x.Lost)
 		}
-		if opened[s] {
-			c.leftover(Uncommitted, o.Key, "%d bytes; its session opened during the check", o.Size)
+	}
+	if !named && len(wanted) == 0 {
+		return false
+	}
+	if uint64(o.Size) != size {
+		c.finding(WrongSize, o.Key, "%d bytes instead of %d", o.Size, size)
+	}
+	return true
+}
+
+// missing reports what the bucket should hold and does not. Garbage may be gone, once no kept root names it: it is deleted
+// first and forgotten afterwards.
+func (c *checker) missing(w *bucket) {
+	c.state.EachObject(func(number uint64, o state.Object) {
+		if _, seen := c.listed[number]; seen {
+			return
+		}
+		if o.Refs > 0 {
+			c.finding(MissingObject, o.Key(c.objects), "State refers to it %d times", o.Refs)
+			return
+		}
+		for _, r := range c.roots {
+			if p := r.root.Position; o.Introduced <= p && p < o.Lost {
+				c.finding(MissingObject, o.Key(c.objects), "the kept root at position %d refers to it: the cluster could not be recovered from there", p)
+				return
+			}
+		}
+	})
+	for i, x := range c.wants {
+		_, named := w.byName[x.name]
+		if x.found || named || i > 0 && c.wants[i-1].name == x.name {
 			continue
 		}
-		c.finding(UnknownSession, o.Key, "%d bytes; State has no session %s", o.Size, s)
+		why := fmt.Sprintf("the manifest %s owns it", x.owner)
+		if x.owner == "" {
+			why = "it is named"
+		}
+		if x.root != 0 {
+			why += fmt.Sprintf(" at the kept root at position %d: the cluster could not be recovered from there", x.root)
+		}
+		c.finding(MissingObject, x.key(c.objects), "%s", why)
 	}
-	return nil
-}
-
-// sessionsSince are those with entries behind what State was loaded to.
-func (c *checker) sessionsSince(ctx context.Context) (map[layout.Session]bool, error) {
-	a, err := c.journal.Anchor(ctx)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := c.journal.Since(ctx, a, c.anchor.Head.Position, c.anchor.Head.Version)
-	if err != nil && !errors.Is(err, journal.ErrGap) && !damage(err) {
-		return nil, err // with a gap the checkpoint moved, and the check starts over
-	}
-	opened := map[layout.Session]bool{}
-	for _, e := range entries {
-		opened[e.Session] = true
-	}
-	return opened, nil
 }

@@ -22,7 +22,14 @@ func (c *checker) readRuns(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.o.Reads)
 	for number, runs := range c.homes.segments {
-		g.Go(func() error { return c.readSegment(ctx, number, runs) })
+		o, _ := c.state.Object(number)
+		_, there := c.listed[number]
+		g.Go(func() error { return c.readSegment(ctx, home{o.Key(c.objects), o.Size, there}, runs) })
+	}
+	for _, number := range c.folds.numbers() {
+		if f := c.folds[number]; f.of != nil {
+			g.Go(func() error { return c.readFolded(ctx, f) })
+		}
 	}
 	for number, runs := range c.homes.archives {
 		o, _ := c.state.Object(number)
@@ -32,19 +39,25 @@ func (c *checker) readRuns(ctx context.Context) error {
 	return g.Wait()
 }
 
+// home is an object that runs lie in.
+type home struct {
+	key   string
+	size  uint64
+	there bool // in the bucket
+}
+
 // readSegment checks a segment as a whole and in the same pass the runs in it. Where that does not confirm a run, the
 // run is read by itself: damage to one partition's bytes is no loss to the others.
-func (c *checker) readSegment(ctx context.Context, number uint64, runs []piece) error {
-	o, _ := c.state.Object(number)
-	key := o.Key(c.objects)
-	if _, there := c.listed[number]; !there {
+func (c *checker) readSegment(ctx context.Context, o home, runs []piece) error {
+	key := o.key
+	if !o.there {
 		for _, r := range runs {
 			c.lost(r, fmt.Errorf("%s: %w", key, objstore.ErrNotFound))
 		}
 		return nil
 	}
 	w := &walk{runs: runs, confirmed: make([]bool, len(runs)), whole: c.read}
-	err := segment.Verify(ctx, c.o.Store, key, int64(o.Size), w.batch)
+	err := segment.Verify(ctx, c.o.Store, key, int64(o.size), w.batch)
 	if err != nil && !damage(err) {
 		return err
 	}

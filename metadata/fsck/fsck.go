@@ -19,6 +19,7 @@ import (
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/journal"
 	"wadi/metadata/kv"
+	"wadi/metadata/manifest"
 	"wadi/metadata/state"
 	"wadi/objstore"
 	"wadi/objstore/segment"
@@ -31,6 +32,8 @@ type Options struct {
 	Cluster string
 	// Reads is how many objects are read at a time; 0 means 8.
 	Reads int
+	// Grace is how old an orphan may get until somebody has deleted it, by the store's clock; 0 means 10 minutes.
+	Grace time.Duration
 	// Young is the age below which an object that State does not name may still be on its way into the journal, by the
 	// store's clock; 0 means an hour.
 	Young time.Duration
@@ -51,13 +54,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Reads == 0 {
 		o.Reads = 8
 	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Minute
+	}
 	if o.Young == 0 {
 		o.Young = time.Hour
 	}
 	keys := layout.NewEtcd(o.Cluster)
 	jrnl := journal.New(o.KV, keys)
 	for n := 1; ; n++ {
-		c := &checker{o: o, keys: keys, journal: jrnl}
+		c := &checker{o: o, keys: keys, journal: jrnl, folds: folds{}}
 		if err := c.check(ctx); err != nil {
 			return nil, err
 		}
@@ -87,10 +93,13 @@ type checker struct {
 	roots  []root // kept ones, oldest first
 	state  *state.State
 	tail   []journal.Entry // behind the pointer
-	oldest *state.State    // at the oldest kept root, nil when it cannot be loaded
+	tailMs []int64         // of each: the proposer's clock
 
-	homes  homes           // where runs lie
-	listed map[uint64]bool // State's objects that are in the bucket with their size
+	partitions []*partition    // of live topics
+	homes      homes           // where runs lie
+	folds      folds           // the manifests, of State and of kept roots
+	wants      wants           // what the bucket must hold besides State's objects
+	listed     map[uint64]bool // State's objects that are in the bucket; whether with their size
 }
 
 func (c *checker) report() *Report {
@@ -109,7 +118,7 @@ func (c *checker) check(ctx context.Context) error {
 	if c.state == nil {
 		return nil // the findings say why there is no State to compare the bucket with
 	}
-	for _, step := range []func(context.Context) error{c.judge, c.list, c.readRuns} {
+	for _, step := range []func(context.Context) error{c.judge, c.readManifests, c.list, c.readRuns, c.judgeAborts} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -132,6 +141,7 @@ func (c *checker) judge(context.Context) error {
 		c.finding(BadState, fmt.Sprintf("position %d", c.state.Position()), "%v", err)
 	}
 	c.homes = c.collectRuns()
+	eachManifest(c.state, func(m state.Manifest) { c.folds.add(c, c.state, m, nil, 0) })
 	return nil
 }
 
@@ -140,7 +150,7 @@ func (c *checker) judge(context.Context) error {
 func damage(err error) bool {
 	for _, kind := range []error{
 		objstore.ErrNotFound, objstore.ErrRange, objstore.ErrCorrupt, checkpoint.ErrFormat, state.ErrBase,
-		state.ErrUndecodable, segment.ErrCorrupt, segment.ErrVersion, journal.ErrRolledBack,
+		state.ErrUndecodable, segment.ErrCorrupt, segment.ErrVersion, manifest.ErrCorrupt, manifest.ErrVersion, journal.ErrRolledBack,
 	} {
 		if errors.Is(err, kind) {
 			return true

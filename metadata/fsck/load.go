@@ -88,6 +88,7 @@ func (c *checker) load(ctx context.Context) error {
 	for _, e := range c.tail {
 		if c.anchor.Voids[e.Position] {
 			s.Void(e.Position)
+			c.tailMs = append(c.tailMs, 0)
 			continue
 		}
 		d, err := state.Decode(e.Position, e.Session, e.Seq, e.Value)
@@ -96,6 +97,7 @@ func (c *checker) load(ctx context.Context) error {
 			break
 		}
 		s.Apply(d)
+		c.tailMs = append(c.tailMs, d.Body.AtMs)
 	}
 	c.state = s
 	c.mu.report.Position = s.Position()

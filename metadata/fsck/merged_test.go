@@ -17,9 +17,6 @@ import (
 	"wadi/objstore/segment"
 )
 
-// base of commands that no other session's change shall refuse.
-const noConflict = 1 << 40
-
 // state is what the journal and the checkpoint lead to.
 func (f fixture) state(t *testing.T) *state.State {
 	t.Helper()
@@ -123,7 +120,7 @@ func (f fixture) merge(t *testing.T, n uint64, runs int, edit func([]batch.Batch
 	m.command = &pb.ReplaceRuns{
 		N: n, Size: uint64(body.Size()), Topics: []uint64{1}, Partitions: []uint32{0}, Versions: []uint64{topic.Partition(0).Version},
 		Bases: []int64{first.Base}, Lasts: []int64{last.Last}, Runs: []uint32{1}, RunCounts: []uint64{uint64(last.Last-first.Base) + 1},
-		MaxTimestamps: []int64{section.MaxTimestamp - 1}, Offsets: []uint64{at[0]}, Lengths: []uint32{uint32(size)},
+		MaxTimestamps: []int64{section.MaxTimestamp}, Offsets: []uint64{at[0]}, Lengths: []uint32{uint32(size)},
 	}
 	return m
 }
@@ -225,5 +222,5 @@ func TestMergedDamage(t *testing.T) {
 	})
 }
 
-func partition0(*testing.T, *merging) string  { return "t-0" }
+func partition0(*testing.T, *merging) string { return "t-0" }
 func object(t *testing.T, m *merging) string { return m.key(t) }

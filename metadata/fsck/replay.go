@@ -13,8 +13,9 @@ import (
 	"wadi/metadata/state"
 )
 
-// replay checks every kept root's base and archives, and that the oldest root and the archives from there on lead to the
-// very State that the newest root describes.
+// replay checks every kept root's base and archives, and that from the oldest root on the archives lead to the very State
+// that the newest root describes. On the way it notes what the kept roots' States name. Roots that are kept for long have
+// no archives between them: the replay begins anew there.
 func (c *checker) replay(ctx context.Context) error {
 	if len(c.roots) == 0 {
 		return nil
@@ -26,23 +27,43 @@ func (c *checker) replay(ctx context.Context) error {
 	if err != nil || !whole {
 		return err
 	}
-	first, last := c.roots[0].root, c.roots[len(c.roots)-1].root
-	s, err := checkpoint.LoadRoot(ctx, c.o.Store, first)
-	if err != nil {
-		return c.badCheckpoint(c.roots[0].kept.Key, err)
+	var s *state.State
+	for i, r := range c.roots {
+		if s != nil {
+			follows, err := c.replayTo(ctx, s, archives, r.root.Position)
+			if err != nil {
+				return c.badCheckpoint(r.kept.Key, err)
+			}
+			// Of the previous checkpoint, which trimming goes by, and the newest it is certain that they follow each other.
+			if before := c.roots[i-1].root.Position; !follows && before >= c.anchor.Pointer.TrimPosition {
+				c.finding(BadCheckpoint, r.kept.Key, "no archive of a kept root goes on behind position %d", s.Position())
+			}
+			if !follows {
+				s = nil
+			} else if i == len(c.roots)-1 {
+				if err := c.same(ctx, s, r.root); err != nil {
+					return err
+				}
+			}
+		}
+		if s == nil {
+			if s, err = checkpoint.LoadRoot(ctx, c.o.Store, r.root); err != nil {
+				return c.badCheckpoint(r.kept.Key, err)
+			}
+		}
+		c.wantedAt(s, r.root.Position)
 	}
-	c.oldest = s.Freeze()
-	if first == last {
-		return nil
-	}
+	return nil
+}
+
+// replayTo applies archives up to a position; false tells that there is a gap between them.
+func (c *checker) replayTo(ctx context.Context, s *state.State, archives []*pb.ArchiveRef, position int64) (bool, error) {
 	for _, a := range archives {
-		if a.To <= s.Position() || a.To > last.Position {
+		if a.To <= s.Position() || a.To > position {
 			continue
 		}
 		if a.From != s.Position() {
-			c.finding(BadCheckpoint, a.Object.Key, "it starts behind position %d, the archives of the kept roots before it end at %d",
-				a.From, s.Position())
-			return nil
+			return false, nil
 		}
 		_, _, err := checkpoint.EachEntry(ctx, c.o.Store, a.Object.Key, a.Object.Size, func(e journal.Entry) error {
 			d, err := state.Decode(e.Position, e.Session, e.Seq, e.Value)
@@ -52,10 +73,23 @@ func (c *checker) replay(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return c.badCheckpoint(a.Object.Key, err)
+			return false, err
 		}
 	}
-	return c.same(ctx, s, last)
+	return s.Position() == position, nil
+}
+
+// wantedAt notes what the State of a kept root names and State does not list any more.
+func (c *checker) wantedAt(s *state.State, position int64) {
+	if c.state == nil {
+		return
+	}
+	s.EachObject(func(number uint64, o state.Object) {
+		if _, known := c.state.Object(number); !known && o.Refs > 0 {
+			c.wants = append(c.wants, want{name: nameOf(o), size: o.Size, root: position})
+		}
+	})
+	eachManifest(s, func(m state.Manifest) { c.folds.add(c, s, m, nil, position) })
 }
 
 // same compares a replayed State with the one that a root leads to by its base, as it would be written.

@@ -20,17 +20,20 @@ const (
 	WrongSize      Kind = "wrong-size"      // its size is not the recorded one
 	DamagedObject  Kind = "damaged-object"  // its bytes are not those that were written
 	LostRecords    Kind = "lost-records"    // records that were acknowledged cannot be read
+	BadManifest    Kind = "bad-manifest"    // a manifest is damaged, or not what State says of it
 	ForeignObject  Kind = "foreign-object"  // a key under the prefix that no part of Wadi writes
 	UnknownSession Kind = "unknown-session" // an object of a session that State never had
 )
 
-// Leftovers: objects that nothing needs, or not yet. Crashes leave them behind; they are no damage.
+// Leftovers: objects that nothing needs, or not yet. Crashes leave them behind; they are no damage. Orphans that nobody has
+// deleted within the grace are findings of the same kind.
 const (
-	OrphanClosed       Kind = "orphan-of-closed-session" // can be swept
-	OrphanLive         Kind = "orphan-of-live-session"   // below its last introduced number: can be swept
-	Uncommitted        Kind = "not-yet-committed"        // its entry may be on the way
-	CheckpointLeftover Kind = "checkpoint-leftover"      // of a checkpoint that was given up, dropped, or is under way
-	Garbage            Kind = "garbage"                  // no run lies in it any more
+	OrphanClosed       Kind = "orphan-of-closed-session"
+	OrphanLive         Kind = "orphan-of-live-session" // below its last introduced number
+	Uncommitted        Kind = "not-yet-committed"      // its entry may be on the way
+	CheckpointLeftover Kind = "checkpoint-leftover"    // of a checkpoint that was given up, dropped, or is under way
+	Garbage            Kind = "garbage"                // no run lies in it any more
+	UnfinishedUpload   Kind = "unfinished-upload"      // begun more than a day ago
 )
 
 // Item is one finding or leftover: what it is about (an object's key, a partition, a position) and what was found.
@@ -62,9 +65,10 @@ type Report struct {
 type Counts struct {
 	Topics     int   `json:"topics"`
 	Partitions int   `json:"partitions"`
-	Runs       int   `json:"runs"`
-	Markers    int   `json:"markers"` // runs that are ends of transactions
+	Runs       int   `json:"runs"`    // those of manifests included
+	Markers    int   `json:"markers"` // ends of transactions
 	Records    int64 `json:"records"` // markers are none
+	Manifests  int   `json:"manifests"`
 	Entries    int64 `json:"entries"` // of the journal's tail and of archives
 	Sessions   int   `json:"sessions"`
 	Roots      int   `json:"roots"`

@@ -12,13 +12,22 @@ import (
 // partition is what runs are named by, and what is asked of those of its log.
 type partition struct {
 	topic     string
+	number    uint64
 	id        state.TopicID
 	index     int32
 	start     int64 // log start
 	compacted int64 // below it offsets may be missing
+
+	damaged bool   // runs cannot be read
+	aborts  []mark // that were read, in any order
 }
 
 func (p *partition) String() string { return fmt.Sprintf("%s-%d", p.topic, p.index) }
+
+func partitionOf(t *state.Topic, i int32) *partition {
+	p := t.Partition(i)
+	return &partition{topic: t.Name, number: t.Number, id: t.ID, index: i, start: p.LogStart, compacted: p.CompactedTo}
+}
 
 // piece is a run with the partition it belongs to.
 type piece struct {
@@ -43,11 +52,16 @@ func (c *checker) collectRuns() homes {
 		for i := range t.Partitions() {
 			n.Partitions++
 			p := t.Partition(int32(i))
-			of := &partition{t.Name, t.ID, int32(i), p.LogStart, p.CompactedTo}
+			of := partitionOf(t, int32(i))
+			c.partitions = append(c.partitions, of)
 			if err := covers(p); err != nil {
 				c.finding(BadState, of.String(), "%v", err)
 			}
 			n.Records += p.Next - p.LogStart
+			if p.Manifest != nil {
+				n.Manifests++
+				c.folds.add(c, c.state, *p.Manifest, of, 0)
+			}
 			p.EachRun(func(r state.Run) {
 				n.Runs++
 				if r.Marker() {
@@ -72,7 +86,7 @@ func (c *checker) collectRuns() homes {
 	c.count(func(all *Counts) {
 		all.Topics, all.Partitions, all.Sessions = n.Topics, n.Partitions, n.Sessions
 		all.Runs, all.Markers, all.Records = n.Runs, n.Markers, n.Records
-		all.Segments = len(h.segments)
+		all.Segments, all.Manifests = len(h.segments), n.Manifests
 	})
 	return h
 }
@@ -95,13 +109,19 @@ func (c *checker) sortInline(list []piece) {
 	c.overlaps(list)
 }
 
-// covers checks that a partition's runs lead from its log start, or from below it, to its next offset without gap or
-// overlap. Deleting records cuts no run, and those wholly below the log start stay until they are swept. Where the last
+// covers checks that a partition's manifest and runs lead from its log start, or from below it, to its next offset without
+// gap or overlap. Deleting records cuts no run, and those wholly below the log start stay until they are swept. Where the last
 // stable offset lies in the log, readers of committed records stop: a run begins there.
 func covers(p *state.Partition) error {
 	next, first := p.LogStart, true
 	stable := p.LSO()
 	whole := stable == p.LogStart || stable == p.Next
+	if m := p.Manifest; m != nil {
+		if m.First > p.LogStart {
+			return fmt.Errorf("its manifest begins at offset %d, the log at %d", m.First, p.LogStart)
+		}
+		next, first = m.Last+1, false
+	}
 	var err error
 	p.EachRun(func(r state.Run) {
 		if err != nil {
@@ -134,5 +154,8 @@ func (c *checker) overlaps(list []piece) {
 
 // lost reports records that cannot be read.
 func (c *checker) lost(r piece, err error) {
+	c.mu.Lock()
+	r.of.damaged = true
+	c.mu.Unlock()
 	c.finding(LostRecords, r.of.String(), "offsets %d to %d: %v", r.Base, r.Last, err)
 }

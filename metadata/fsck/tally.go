@@ -17,6 +17,7 @@ type tally struct {
 	newest int64 // timestamp
 	absent int64 // offsets in the log where no record is
 	ends   int   // of transactions
+	aborts []mark
 	err    error
 }
 
@@ -48,6 +49,9 @@ func (t *tally) add(b batch.Batch) {
 		t.ends++
 		if base >= t.r.of.start {
 			t.absent += records
+		}
+		if aborts(b) {
+			t.aborts = append(t.aborts, mark{base, b.ProducerID()})
 		}
 	}
 }
@@ -105,5 +109,10 @@ func checkBytes(r piece, data []byte) (tally, error) {
 func (c *checker) read(t tally) {
 	if t.ends > 0 || t.absent > 0 {
 		c.count(func(n *Counts) { n.Markers += t.ends; n.Records -= t.absent })
+	}
+	if len(t.aborts) > 0 {
+		c.mu.Lock()
+		t.r.of.aborts = append(t.r.of.aborts, t.aborts...)
+		c.mu.Unlock()
 	}
 }

@@ -1,0 +1,219 @@
+package fsck
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"wadi/internal/layout"
+	"wadi/metadata/journal"
+	"wadi/metadata/state"
+	"wadi/objstore"
+)
+
+// oldUpload is the age from which on an unfinished upload is reported: no write takes that long.
+const oldUpload = 24 * time.Hour
+
+// orphans are the objects of the bucket that nothing names, until it is known which of them are overdue.
+type orphans struct {
+	cut     time.Time // what is from before is older than the grace
+	recent  int64     // the lowest position of the journal known to be younger than the grace
+	dead    []orphan  // of closed sessions, or below a number that was introduced
+	unknown []orphan  // of sessions that State does not have
+}
+
+type orphan struct {
+	name
+	objstore.Info
+}
+
+func (c *checker) newOrphans(now time.Time) orphans {
+	w := orphans{cut: now.Add(-c.o.Grace), recent: math.MaxInt64}
+	cut := w.cut.UnixMilli()
+	for _, r := range c.roots {
+		if r.root.AtMs > cut {
+			w.recent = min(w.recent, r.root.Position)
+		}
+	}
+	for i, e := range c.tail {
+		if i < len(c.tailMs) && c.tailMs[i] > cut {
+			w.recent = min(w.recent, e.Position)
+		}
+	}
+	return w
+}
+
+// young notes when a position was at the earliest: an object is written before the entry that introduces it.
+func (w *orphans) young(introduced int64, o objstore.Info) {
+	if o.Modified.After(w.cut) {
+		w.recent = min(w.recent, introduced)
+	}
+}
+
+// introduced is the highest number of that kind of object that a session has introduced.
+func (n name) introduced(s state.Session) uint64 {
+	if n.flushed() {
+		return s.LastFlush
+	}
+	return s.LastMerge
+}
+
+func (n name) flushed() bool { return n.kind == state.FlushObject || n.kind == state.FlushHedgeObject }
+
+// stray judges a numbered object that nothing names.
+func (c *checker) stray(w *bucket, n name, o objstore.Info) {
+	s, ok := c.state.Session(n.session)
+	age := w.now.Sub(o.Modified).Round(time.Second)
+	switch {
+	case !ok:
+		c.keep(&w.unknown, orphan{n, o})
+	case s.Closed != 0 || n.n <= n.introduced(s):
+		c.keep(&w.dead, orphan{n, o})
+	case age <= c.o.Young:
+		c.leftover(Uncommitted, o.Key, "%d bytes, %v old", o.Size, age)
+	default:
+		c.leftover(Uncommitted, o.Key, "%d bytes, %v old: it was given up, its session lives", o.Size, age)
+	}
+}
+
+// keep bounds what waits for judgement as reports are.
+func (c *checker) keep(list *[]orphan, o orphan) {
+	if len(*list) < MaxItems {
+		*list = append(*list, o)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.report.Omitted++
+}
+
+// strayCheckpoint judges a checkpoint's object that no kept root and no run needs.
+func (c *checker) strayCheckpoint(w *bucket, k layout.CheckpointName, o objstore.Info) {
+	s, ok := c.state.Session(k.Session)
+	what := "dropped or given up"
+	if p := c.anchor.Pointer; p == nil || k.Head > p.Head {
+		what = "under way or given up"
+	}
+	switch {
+	case !ok:
+		c.keep(&w.unknown, orphan{name{session: k.Session}, o})
+	case s.Closed != 0:
+		c.leftover(CheckpointLeftover, o.Key, "%d bytes; %s, its session was closed at position %d", o.Size, what, s.Closed)
+	default:
+		c.leftover(CheckpointLeftover, o.Key, "%d bytes; %s, its session lives", o.Size, what)
+	}
+}
+
+// judgeOrphans reports the dead ones and, except those of sessions that opened during the check, the unknown ones.
+func (c *checker) judgeOrphans(ctx context.Context, w *bucket) error {
+	passed := c.passed(w.dead)
+	for _, x := range w.dead {
+		s, _ := c.state.Session(x.session)
+		age := w.now.Sub(x.Modified).Round(time.Second)
+		kind, since := OrphanClosed, s.Closed
+		what := fmt.Sprintf("its session was closed at position %d", s.Closed)
+		if s.Closed == 0 {
+			kind, since = OrphanLive, passed(x.name)
+			what = fmt.Sprintf("its session has introduced number %d", x.introduced(s))
+		}
+		report := c.leftover
+		if x.Modified.Before(w.cut) && since < w.recent {
+			report = c.finding
+		}
+		report(kind, x.Key, "%d bytes, %v old; %s", x.Size, age, what)
+	}
+	if len(w.unknown) == 0 {
+		return nil
+	}
+	opened, err := c.sessionsSince(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range w.unknown {
+		age := w.now.Sub(x.Modified).Round(time.Second)
+		if opened[x.session] {
+			c.leftover(Uncommitted, x.Key, "%d bytes, %v old; its session opened during the check", x.Size, age)
+			continue
+		}
+		c.finding(UnknownSession, x.Key, "%d bytes, %v old; State has no session %s", x.Size, age, x.session)
+	}
+	return nil
+}
+
+// passed makes a function that tells at which position a live session introduced a higher number than that of an orphan,
+// which made it one: 0 when State does not tell.
+func (c *checker) passed(dead []orphan) func(name) int64 {
+	type counter struct {
+		session layout.Session
+		flushed bool
+	}
+	type step struct {
+		n        uint64
+		position int64
+	}
+	steps := map[counter][]step{}
+	for _, x := range dead {
+		if s, _ := c.state.Session(x.session); s.Closed == 0 {
+			steps[counter{x.session, x.flushed()}] = nil
+		}
+	}
+	if len(steps) > 0 {
+		c.state.EachObject(func(_ uint64, o state.Object) {
+			k := counter{o.Session, nameOf(o).flushed()}
+			if list, ok := steps[k]; ok && o.Kind != state.ArchiveObject {
+				steps[k] = append(list, step{o.N, o.Introduced})
+			}
+		})
+	}
+	for _, list := range steps {
+		slices.SortFunc(list, func(a, b step) int { return cmp.Compare(a.n, b.n) })
+	}
+	return func(n name) int64 {
+		list := steps[counter{n.session, n.flushed()}]
+		i, _ := slices.BinarySearchFunc(list, n.n, func(s step, n uint64) int { return cmp.Compare(s.n, n) })
+		if i == len(list) {
+			return 0
+		}
+		return list[i].position
+	}
+}
+
+// sessionsSince are those with entries behind what State was loaded to.
+func (c *checker) sessionsSince(ctx context.Context) (map[layout.Session]bool, error) {
+	a, err := c.journal.Anchor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := c.journal.Since(ctx, a, c.anchor.Head.Position, c.anchor.Head.Version)
+	if err != nil && !errors.Is(err, journal.ErrGap) && !damage(err) {
+		return nil, err // with a gap the checkpoint moved, and the check starts over
+	}
+	opened := map[layout.Session]bool{}
+	for _, e := range entries {
+		opened[e.Session] = true
+	}
+	return opened, nil
+}
+
+// uploads reports unfinished uploads that nobody is at work on any more.
+func (c *checker) uploads(ctx context.Context, w *bucket) error {
+	for after := ""; ; {
+		page, err := c.o.Store.Uploads(ctx, layout.ClusterPrefix(c.o.Cluster), after, objstore.MaxBatch)
+		if err != nil {
+			return fmt.Errorf("list unfinished uploads: %w", err)
+		}
+		for _, u := range page {
+			if age := w.now.Sub(u.Started).Round(time.Second); age >= oldUpload {
+				c.leftover(UnfinishedUpload, u.Key, "upload %s was begun %v ago", u.ID, age)
+			}
+			after = u.Key
+		}
+		if len(page) < objstore.MaxBatch {
+			return nil
+		}
+	}
+}
