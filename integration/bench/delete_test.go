@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"wadi/integration/rawbatch"
 )
@@ -53,7 +54,7 @@ func fill(b *testing.B, t target, topic string) {
 	createTopic(b, t, topic, deletedPartitions)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	c := client(b, t)
+	c := client(b, t, kgo.MaxVersions(kversion.V3_0_0())) // topics by name
 	batch := rawbatch.Of(time.Now().UnixMilli(), nil, rawbatch.Values("v")...)
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis, req.Version = -1, 30_000, 9
