@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"wadi/compactor/gc"
 	"wadi/compactor/job"
+	"wadi/compactor/retention"
 	"wadi/internal/kafkaconfig"
 	"wadi/internal/layout"
 	"wadi/metadata/session"
@@ -47,7 +49,13 @@ func (a *agent) startCompactor() {
 
 // tasks are those of one process.
 func (w *World) tasks(a *agent, env *job.Env) []job.Task {
-	return nil
+	return []job.Task{
+		retention.New(env, retention.Config{Parallel: 1}),
+		gc.New(env, gc.Config{
+			Grace: w.grace, KV: etcdClient{a}, Keys: w.keys, Elapsed: a.mono,
+			Pause: func(_ context.Context, d time.Duration) error { w.sleep(d); return nil },
+		}),
+	}
 }
 
 // compact lets each task that the agent holds do a pass or some. A snapshot may be an old one by the time it is used.

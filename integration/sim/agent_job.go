@@ -42,6 +42,7 @@ func (a *agent) tickJob() {
 				a.job.Opened(now)
 			}
 		}
+		a.job.Garbage(now, a.view.State().LastLost(), a.instant().Wall)
 		a.job.Tick(now)
 	})
 }

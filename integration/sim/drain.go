@@ -28,6 +28,12 @@ func (w *World) drain() {
 	if w.err == nil {
 		w.final()
 	}
+	if !w.until(20*time.Second, func() bool { return w.oracle.compactions.left() == "" }) {
+		w.violated("20 s after all: %s", w.oracle.compactions.left())
+	}
+	if w.err == nil {
+		w.fsck()
+	}
 }
 
 // until lets time pass until a condition holds, at most for a while.
@@ -179,9 +185,10 @@ func (w *World) readAll(a *agent, partition int32) {
 	done := false
 	var err error
 	a.spawn(func() {
-		if err = a.read(partition, true, 1<<30); err == nil {
-			if p := a.partition(partition); p != nil {
-				_, err = a.readCommitted(partition, p.LogStart, true, 1<<30, nil)
+		if err = a.read(partition, true, all); err == nil {
+			for at, next := int64(-1), a.partition(partition).LogStart; err == nil && next > at; {
+				at = next
+				next, err = a.readCommitted(partition, at, true, all, nil)
 			}
 		}
 		done = true

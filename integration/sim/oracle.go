@@ -42,9 +42,9 @@ type oracle struct {
 	lastSeq  map[producerLog]int32
 	ackedTo  [logs]int64 // next offset after the highest that was acknowledged
 
-	starts    [logs]int64 // where the logs begin
-	toldStart [logs]int64 // the highest that a client was told
-	grown     int64       // position at which the topic last got partitions
+	starts    [logs]int64      // where the logs begin
+	toldStart [logs]int64      // the highest that a client was told
+	changed   map[uint64]int64 // positions at which topics last changed
 
 	groups *groupsOracle
 	txns   *txnsOracle
@@ -75,7 +75,7 @@ type producerLog struct {
 func newOracle(w *World) *oracle {
 	return &oracle{
 		w: w, next: 1, st: state.New(), digests: map[int64]state.Digest{}, places: map[string]int64{},
-		frozen: map[int64]*state.State{}, sums: map[uint32][]*attempt{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
+		frozen: map[int64]*state.State{}, sums: map[uint32][]*attempt{}, changed: map[uint64]int64{}, objects: layout.NewObjects(clusterName, 1), pids: map[int64]bool{},
 		orders: map[connPartition]int{}, landed: map[connPartition]int{}, lastSeq: map[producerLog]int32{},
 		groups: newGroupsOracle(w), txns: newTxnsOracle(w), compactions: newCompactions(w),
 	}
@@ -142,7 +142,9 @@ func (o *oracle) apply(e journal.Entry) {
 		case c.GetTrimPartitions() != nil && r.Code == state.OK:
 			o.cutOff(e, c.Base, c.GetTrimPartitions(), r.Batches)
 		case c.GetCreatePartitions() != nil && c.GetCreatePartitions().Topic == w.orders && r.Code == state.OK:
-			o.grown = e.Position
+			o.altered(w.orders, e.Position)
+		case c.GetAlterConfigs() != nil && r.Code == state.OK:
+			o.altered(c.GetAlterConfigs().Topic, e.Position)
 		case c.GetUpdateGroup() != nil && r.Code == state.OK:
 			o.groups.updated(e, c.GetUpdateGroup())
 		case c.GetCommitOffsets() != nil && r.Code == state.OK:
@@ -157,6 +159,10 @@ func (o *oracle) apply(e journal.Entry) {
 			o.txns.ended(e, c.GetEndTxn(), r)
 		case c.GetReplaceRuns() != nil && r.Code == state.OK:
 			o.compactions.replaced(e, c.GetReplaceRuns(), r)
+		case c.GetCloseSession() != nil && r.Code == state.OK:
+			o.compactions.closes(layout.Session(c.GetCloseSession().Session))
+		case c.GetForgetSessions() != nil && r.Code == state.OK:
+			o.compactions.forgot(e, c.GetForgetSessions())
 		case c.GetMark() != nil && r.Code == state.OK:
 			o.frozen[e.Position] = o.st.Freeze()
 			if err := o.st.Check(); err != nil {
@@ -164,6 +170,7 @@ func (o *oracle) apply(e journal.Entry) {
 			}
 		}
 	}
+	o.compactions.closes(e.Session)
 	o.txns.look()
 }
 
@@ -349,7 +356,7 @@ func (o *oracle) moved(e kv.Event) {
 	}
 	o.needed = map[string]bool{}
 	for _, k := range p.Kept {
-		root, err := checkpoint.ReadRoot(background, plainBucket{w.bucket}, k.Key)
+		root, err := checkpoint.ReadRoot(background, plainBucket{w.bucket, w.wall()}, k.Key)
 		if err != nil {
 			w.violated("kept root at position %d: %v", k.Position, err)
 			continue
@@ -366,7 +373,7 @@ func (o *oracle) moved(e kv.Event) {
 }
 
 func (o *oracle) checkRoot(key string, position int64) error {
-	store := plainBucket{o.w.bucket}
+	store := plainBucket{o.w.bucket, o.w.wall()}
 	root, err := checkpoint.ReadRoot(background, store, key)
 	if err != nil {
 		return err

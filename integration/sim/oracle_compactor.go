@@ -9,6 +9,7 @@ import (
 	"wadi/internal/batch"
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
+	"wadi/metadata/manifest"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 	"wadi/objstore/segment"
@@ -22,11 +23,6 @@ type compactions struct {
 	forgotten map[layout.Session]bool
 	roots     map[int64]map[string]bool // what the State at a kept root needs, by its position
 	asked     map[trimKey]bool          // log starts that clients asked for
-}
-
-type trimKey struct {
-	log    int32
-	offset int64
 }
 
 func newCompactions(w *World) *compactions {
@@ -46,7 +42,7 @@ func (o *compactions) replaced(e journal.Entry, c *pb.ReplaceRuns, r *state.Resu
 		w.violated("position %d names %s of %d bytes, the bucket has %d", e.Position, key, c.Size, len(body))
 		return
 	}
-	if err := segment.Verify(background, plainBucket{w.bucket}, key, int64(c.Size), nil); err != nil {
+	if err := segment.Verify(background, plainBucket{w.bucket, w.wall()}, key, int64(c.Size), nil); err != nil {
 		w.violated("position %d: %v", e.Position, err)
 		return
 	}
@@ -122,6 +118,20 @@ func (o *compactions) claims(s *state.State) map[string]bool {
 			keys[x.Key(o.w.oracle.objects)] = true
 		}
 	})
+	own := func(m state.Manifest) {
+		x, ok := s.Object(m.Object)
+		if !ok {
+			o.w.violated("State at position %d does not know manifest %d", s.Position(), m.Object)
+			return
+		}
+		err := owned(background, plainBucket{o.w.bucket, o.w.wall()}, x.Key(o.w.oracle.objects), x.Size, m.Released, func(x manifest.Object) {
+			keys[x.Key(o.w.oracle.objects)] = true
+		})
+		if err != nil {
+			o.w.violated("manifest %d of State at position %d: %v", m.Object, s.Position(), err)
+		}
+	}
+	s.EachManifest(own)
 	return keys
 }
 

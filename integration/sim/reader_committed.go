@@ -35,20 +35,14 @@ func (a *agent) readCommitted(log int32, from int64, sure bool, maxRuns int, tak
 	if from < p.LogStart || from >= stable {
 		return from, nil // this agent lags behind another that was read from, or nothing is stable yet
 	}
-	x, err := a.runsFrom(p, from, maxRuns)
-	if err != nil {
+	x, err := a.runsFrom(log, from, stable, maxRuns)
+	if err != nil || len(x.runs) == 0 {
 		return from, err
 	}
-	x.runs = slices.DeleteFunc(x.runs, func(r state.Run) bool { return r.Base >= stable })
-	if len(x.runs) == 0 {
-		return from, nil
-	}
-	next = x.runs[len(x.runs)-1].Last + 1
+	next = x.last() + 1
 	if next > stable {
-		w.violated("agent %d: a run of log %d from %d to %d goes beyond offset %d, where it is stable", a.id, log,
-			x.runs[len(x.runs)-1].Base, next-1, stable)
+		w.violated("agent %d: a run of log %d to %d goes beyond offset %d, where it is stable", a.id, log, next-1, stable)
 	}
-	list := p.Aborted(from, next-1, nil)
 	var entries []*logged
 	got := x.runs[0].Base
 	err = a.readRuns(log, x, func(e *logged, there []bool) {
@@ -59,7 +53,7 @@ func (a *agent) readCommitted(log int32, from int64, sure bool, maxRuns int, tak
 	if err != nil || got < next {
 		return from, err
 	}
-	w.filtered(a, log, from, entries, list, take)
+	w.filtered(a, log, from, entries, x.aborted, take)
 	return next, nil
 }
 

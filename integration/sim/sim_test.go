@@ -123,6 +123,9 @@ func (s *Stats) add(o Stats) {
 	s.Deleted += o.Deleted
 	s.Retained += o.Retained
 	s.Folded += o.Folded
+	s.Indexed += o.Indexed
+	s.Orphans += o.Orphans
+	s.Forgotten += o.Forgotten
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n

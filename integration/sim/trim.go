@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"wadi/agent/sweep"
+	"wadi/internal/kafkaconfig"
 	"wadi/internal/layout"
-	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -33,6 +33,10 @@ func (w *World) trims() {
 			}}, func(session.Outcome) {})
 			return
 		}
+		if w.chance(0.05) {
+			w.alter(a, s)
+			return
+		}
 		trim := &pb.TrimPartitions{}
 		for range 1 + w.rng.IntN(2) {
 			i := w.rng.IntN(partitions)
@@ -48,6 +52,7 @@ func (w *World) trims() {
 			}
 			trim.Topics, trim.Partitions = append(trim.Topics, w.orders), append(trim.Partitions, uint32(i))
 			trim.Offsets = append(trim.Offsets, offset)
+			w.oracle.compactions.asked[trimKey{int32(i), offset}] = true
 		}
 		a.propose(&pb.Command{Base: s.Position(), Kind: &pb.Command_TrimPartitions{TrimPartitions: trim}}, func(o session.Outcome) {
 			if o.Err != nil || o.Result.Code != state.OK {
@@ -62,31 +67,14 @@ func (w *World) trims() {
 	})
 }
 
-// cutOff checks State's verdict on each log start.
-func (o *oracle) cutOff(e journal.Entry, base int64, c *pb.TrimPartitions, results []state.BatchResult) {
-	for i, r := range results {
-		p, ok := o.w.logOf(c.Topics[i], c.Partitions[i])
-		offset, next := c.Offsets[i], o.end(p)
-		if !ok {
-			continue
-		}
-		o.w.note("trim partition=%d offset=%d: %s start=%d", p, offset, r.Code, r.Base)
-		right := false
-		switch r.Code {
-		case state.OK:
-			o.starts[p] = max(o.starts[p], offset)
-			right = offset <= next && r.Base == o.starts[p]
-			o.w.stats.Trims++
-		case state.OffsetOutOfRange:
-			right = offset > next
-		case state.Conflict:
-			right = o.grown > base
-		}
-		if !right {
-			o.w.violated("position %d: a log start of partition %d moves to %d: %s %d; it is at %d, the next offset %d",
-				e.Position, p, offset, r.Code, r.Base, o.starts[p], next)
-		}
+// alter changes for how long records of orders stay: from the moment that the client hears of it nothing goes that is not
+// due by what it said.
+func (w *World) alter(a *agent, s *state.State) {
+	k := &pb.AlterConfigs{Type: uint32(state.TopicConfigs), Topic: w.orders, Set: configs(map[string]string{kafkaconfig.RetentionMs: w.ms(1500, 10_000)})}
+	if w.chance(0.4) {
+		k.Set[0].Value = "-1"
 	}
+	a.propose(&pb.Command{Base: s.Position(), Kind: &pb.Command_AlterConfigs{AlterConfigs: k}}, func(session.Outcome) {})
 }
 
 // sweepUp proposes sweeps, as agents do. Who lives is taken from State, which is late to know.

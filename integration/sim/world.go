@@ -45,8 +45,9 @@ type World struct {
 	oracle    *oracle
 	tellers   []*teller
 	sharing   sharing
-	exposes   bool   // requests of old transactions may come into later ones of the same epoch
-	orders    uint64 // numbers of the topics that are checked
+	grace     time.Duration // for which garbage stays
+	exposes   bool          // requests of old transactions may come into later ones of the same epoch
+	orders    uint64        // numbers of the topics that are checked
 	feed      uint64
 	table     uint64
 	nextConn  uint64
@@ -63,7 +64,7 @@ type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
 	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                              int    // of transactions
-	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded                            int    // of compactors
+	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten          int    // of compactors
 	Disasters                                                                                                  [8]int // by kind
 	Virtual                                                                                                    time.Duration
 }
