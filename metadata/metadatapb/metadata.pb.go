@@ -4222,6 +4222,8 @@ type BaseHeader struct {
 	NextNodeId               int32                  `protobuf:"varint,17,opt,name=next_node_id,json=nextNodeId,proto3" json:"next_node_id,omitempty"`                 // for OpenSession with new_node_id
 	NodeAddresses            []string               `protobuf:"bytes,18,rep,name=node_addresses,json=nodeAddresses,proto3" json:"node_addresses,omitempty"`           // who had which node id, newest last
 	NodeIds                  []int32                `protobuf:"varint,19,rep,packed,name=node_ids,json=nodeIds,proto3" json:"node_ids,omitempty"`                     // likewise
+	Appended                 uint64                 `protobuf:"varint,20,opt,name=appended,proto3" json:"appended,omitempty"`                                         // bytes of all batches that were ever accepted
+	Written                  []uint64               `protobuf:"varint,21,rep,packed,name=written,proto3" json:"written,omitempty"`                                    // bytes of all objects that were ever introduced, by kind, from 1 on
 	unknownFields            protoimpl.UnknownFields
 	sizeCache                protoimpl.SizeCache
 }
@@ -4385,6 +4387,20 @@ func (x *BaseHeader) GetNodeAddresses() []string {
 func (x *BaseHeader) GetNodeIds() []int32 {
 	if x != nil {
 		return x.NodeIds
+	}
+	return nil
+}
+
+func (x *BaseHeader) GetAppended() uint64 {
+	if x != nil {
+		return x.Appended
+	}
+	return 0
+}
+
+func (x *BaseHeader) GetWritten() []uint64 {
+	if x != nil {
+		return x.Written
 	}
 	return nil
 }
@@ -6332,7 +6348,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\vtxn_offsets\x18\r \x01(\v2 .wadi.metadata.v1.BaseTxnOffsetsH\x00R\n" +
 	"txnOffsets\x12?\n" +
 	"\tmanifests\x18\x0e \x01(\v2\x1f.wadi.metadata.v1.BaseManifestsH\x00R\tmanifestsB\x06\n" +
-	"\x04kind\"\xc8\x05\n" +
+	"\x04kind\"\xfe\x05\n" +
 	"\n" +
 	"BaseHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1d\n" +
@@ -6360,7 +6376,9 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\fnext_node_id\x18\x11 \x01(\x05R\n" +
 	"nextNodeId\x12%\n" +
 	"\x0enode_addresses\x18\x12 \x03(\tR\rnodeAddresses\x12\x19\n" +
-	"\bnode_ids\x18\x13 \x03(\x05R\anodeIds\"G\n" +
+	"\bnode_ids\x18\x13 \x03(\x05R\anodeIds\x12\x1a\n" +
+	"\bappended\x18\x14 \x01(\x04R\bappended\x12\x18\n" +
+	"\awritten\x18\x15 \x03(\x04R\awritten\"G\n" +
 	"\vInlineEpoch\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x12\n" +
 	"\x04runs\x18\x02 \x01(\x04R\x04runs\x12\x14\n" +

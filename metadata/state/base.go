@@ -56,7 +56,7 @@ func (s *State) encodeHeader(put func(*pb.BaseRecord) error) error {
 		Position: s.position, Digest: s.digest[:], NextTopic: s.nextTopic, NextProducerId: s.nextProducerID,
 		HighestExpiredProducerId: s.highestExpired, NextObject: s.nextObject, ArchivedTo: s.archivedTo,
 		ForgottenDeletes: s.forgottenDeletes, ForgottenConfigs: s.forgottenConfigs, GroupsMade: s.groupsMade,
-		TxnsMade: s.txnsMade, NextNodeId: s.nextNodeID,
+		TxnsMade: s.txnsMade, NextNodeId: s.nextNodeID, Appended: s.appended, Written: s.written[1:],
 	}
 	for _, n := range s.nodes {
 		h.NodeAddresses, h.NodeIds = append(h.NodeAddresses, n.address), append(h.NodeIds, n.id)

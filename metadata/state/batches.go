@@ -40,11 +40,12 @@ func (s *State) applyAppendBatches(c *pb.AppendBatches, inline []byte, res *Resu
 		if c.Hedge {
 			kind = FlushHedgeObject
 		}
-		s.addObject(Object{
+		s.introduce(Object{
 			Session: s.session, N: c.Flush, Kind: kind, Size: c.Size, Refs: a.runs, Introduced: s.position,
 		})
 	}
 	s.runCount += int(a.runs)
+	s.appended += a.bytes
 	return OK
 }
 

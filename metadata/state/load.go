@@ -107,7 +107,7 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 		return fmt.Errorf("feature level %d, this program knows %d to %d: %w",
 			h.FeatureLevel, MinFeatureLevel, MaxFeatureLevel, ErrBase)
 	case len(h.Digest) != len(s.digest) || len(h.InlineEpochs) == 0 || len(h.NodeAddresses) != len(h.NodeIds) ||
-		h.NextNodeId < 0 || h.NextNodeId >= nodeIDs:
+		h.NextNodeId < 0 || h.NextNodeId >= nodeIDs || len(h.Written) > objectKinds-1:
 		return ErrBase
 	}
 	for i, address := range h.NodeAddresses {
@@ -119,6 +119,8 @@ func (l *Loader) header(h *pb.BaseHeader) error {
 	s.groupsMade, s.txnsMade, s.nextNodeID = h.GroupsMade, h.TxnsMade, h.NextNodeId
 	s.highestExpired, s.archivedTo, s.forgottenDeletes = h.HighestExpiredProducerId, h.ArchivedTo, h.ForgottenDeletes
 	s.forgottenConfigs = h.ForgottenConfigs
+	s.appended = h.Appended
+	copy(s.written[1:], h.Written)
 	s.epochs, s.lastMark = s.epochs[:0], s.archivedTo // archives end at marks
 	for _, e := range h.InlineEpochs {
 		s.epochs = append(s.epochs, inlineEpoch{to: e.To, runs: e.Runs, bytes: e.Bytes})

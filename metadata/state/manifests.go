@@ -57,7 +57,7 @@ func (s *State) applyFoldRuns(c *pb.FoldRuns, res *Result) Code {
 	if code == OK {
 		o.Refs = 1
 	}
-	res.ID = int64(s.addObject(o))
+	res.ID = int64(s.introduce(o))
 	return code
 }
 

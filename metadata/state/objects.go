@@ -63,6 +63,15 @@ func (s *State) EachObject(visit func(number uint64, o Object)) {
 	}
 }
 
+// objectKinds is one more than the highest kind.
+const objectKinds = int(ManifestObject) + 1
+
+// Written is the size of all objects of a kind that were ever introduced, in bytes.
+func (s *State) Written(kind ObjectKind) uint64 { return s.written[kind] }
+
+// Appended is the size of all batches that were ever accepted, in bytes, markers excluded.
+func (s *State) Appended() uint64 { return s.appended }
+
 // EachGarbage visits the objects without references, in the order of their introduction.
 func (s *State) EachGarbage(visit func(number uint64, o Object)) {
 	for _, n := range sortedKeys(&s.garbage) {
@@ -83,6 +92,12 @@ func (s *State) LastLost() int64 {
 
 // Unmerged is what runs lie in that no merge has written anew yet, in flush objects and their bytes.
 func (s *State) Unmerged() (objects int, bytes int64) { return s.unmerged, s.unmergedBytes }
+
+// introduce makes a new object known.
+func (s *State) introduce(o Object) uint64 {
+	s.written[o.Kind] += o.Size
+	return s.addObject(o)
+}
 
 // addObject makes an object known, as garbage when it has no references.
 func (s *State) addObject(o Object) uint64 {
@@ -250,7 +265,7 @@ func (s *State) applyArchived(c *pb.Archived) Code {
 		refs += e.runs
 	}
 	if refs > 0 {
-		n := s.addObject(Object{
+		n := s.introduce(Object{
 			Session: layout.Session(c.Session), N: uint64(c.Head), Kind: ArchiveObject,
 			Size: c.Size, Refs: refs, Introduced: s.position,
 		})

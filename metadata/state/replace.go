@@ -41,7 +41,7 @@ func (s *State) applyReplaceRuns(c *pb.ReplaceRuns, res *Result) Code {
 		}
 		res.Batches = append(res.Batches, r)
 	}
-	s.addObject(object)
+	s.introduce(object)
 	return OK
 }
 

@@ -56,6 +56,8 @@ type State struct {
 	runCount       int
 	nextObject     uint64
 	objects        table[Object]
+	written        [objectKinds]uint64
+	appended       uint64
 	loose          table[Manifest] // that no partition has any more, by object number
 	archives       []archive
 	archivedTo     int64

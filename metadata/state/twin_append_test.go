@@ -123,6 +123,7 @@ func (w *twin) append(k *pb.AppendBatches, index int) Result {
 						section: index*1000 + i, offset: uint32(offset), length: uint32(b.bytes), begins: begins,
 					})
 					p.next += b.records
+					w.appended += uint64(b.bytes)
 				}
 				res.Batches = append(res.Batches, got)
 				offset += uint64(b.bytes)

@@ -149,7 +149,7 @@ func (w *twin) releaseObjects(k *pb.ReleaseObjects) Result {
 		return Result{Code: Invalid}
 	}
 	for i := range n {
-		w.objects = append(w.objects, &twinObject{Object: Object{
+		w.objects = append(w.objects, &twinObject{released: true, Object: Object{
 			Session: layout.Session(k.Sessions[i]), N: k.Ns[i], Kind: MergedObject, Size: k.Sizes[i], Introduced: k.Introduced[i],
 		}})
 	}
@@ -187,6 +187,20 @@ func (w *twin) compareManifests(s *State) error {
 	}
 	if len(got) != len(w.loose) {
 		return fmt.Errorf("%d manifests of no partition, want %d", len(got), len(w.loose))
+	}
+	written := map[ObjectKind]uint64{}
+	for _, o := range w.objects {
+		if !o.released {
+			written[o.Kind] += o.Size
+		}
+	}
+	for kind := FlushObject; kind <= ManifestObject; kind++ {
+		if s.Written(kind) != written[kind] {
+			return fmt.Errorf("wrote %d bytes of kind %d, want %d", s.Written(kind), kind, written[kind])
+		}
+	}
+	if s.Appended() != w.appended {
+		return fmt.Errorf("%d bytes appended, want %d", s.Appended(), w.appended)
 	}
 	all := map[uint64]Manifest{}
 	s.EachManifest(func(m Manifest) { all[m.Object] = m })

@@ -22,6 +22,7 @@ type twin struct {
 	marks     []int64
 	archived  int64
 	archives  []twinArchive
+	appended  uint64 // bytes
 	loose     map[uint64]*twinManifest // those that no partition has any more
 	configs   twinConfigs
 	groups    twinGroups
@@ -70,6 +71,7 @@ type twinObject struct {
 	Object
 	archive   bool
 	forgotten bool
+	released  bool // out of a manifest, and so introduced before
 }
 
 type twinArchive struct {
