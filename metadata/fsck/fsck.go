@@ -141,7 +141,7 @@ func (c *checker) judge(context.Context) error {
 		c.finding(BadState, fmt.Sprintf("position %d", c.state.Position()), "%v", err)
 	}
 	c.homes = c.collectRuns()
-	eachManifest(c.state, func(m state.Manifest) { c.folds.add(c, c.state, m, nil, 0) })
+	c.state.EachManifest(func(m state.Manifest) { c.folds.add(c, c.state, m, nil, 0) })
 	return nil
 }
 

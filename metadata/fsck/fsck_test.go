@@ -42,10 +42,17 @@ const cluster = "test"
 func work(t *testing.T) fixture {
 	t.Helper()
 	f := fixture{kv: memkv.New(memkv.Config{}), store: mem.New(), keys: layout.NewObjects(cluster, 1)}
+	f.live(t, 6, 30)
+	return f
+}
+
+// live lets an agent make so many checkpoints, with so many records before each, and then takes in five more.
+func (f fixture) live(t *testing.T, checkpoints, records int) {
+	t.Helper()
 	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: []config.Given{
 		{Key: "cluster", Value: cluster}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "mem://"},
 		{Key: "inline.max.bytes", Value: "1KiB"}, {Key: "kafka.num.partitions", Value: "3"}, {Key: "session.ttl", Value: "2s"},
-		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
+		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"}, {Key: "roles", Value: "broker"},
 	}})
 	require.NoError(t, err)
 	endpoint, err := listen.Loopback(t.Context(), 0)
@@ -90,16 +97,15 @@ func work(t *testing.T) fixture {
 			require.NoError(t, client.ProduceSync(ctx, r).FirstErr())
 		}
 	}
-	for range 6 {
+	for range checkpoints {
 		before := f.pointer(t)
-		produce(30)
+		produce(records)
 		require.Eventually(t, func() bool { return f.pointer(t) > before }, 10*time.Second, time.Millisecond)
 	}
 	produce(5)
 	stop()
 	require.NoError(t, <-ended)
 	f.open(t)
-	return f
 }
 
 // open opens a session that lives, in which the tests propose: that of the agent is closed.

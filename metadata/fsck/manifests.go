@@ -52,18 +52,6 @@ func (f folds) add(c *checker, s *state.State, m state.Manifest, of *partition, 
 // numbers are in rising order: reports of the same bucket are the same.
 func (f folds) numbers() []uint64 { return slices.Sorted(maps.Keys(f)) }
 
-// eachManifest visits all manifests of a State, those of topics that are deleted included.
-func eachManifest(s *state.State, visit func(state.Manifest)) {
-	s.EachTopic(func(t *state.Topic) {
-		for i := range int32(t.Partitions()) {
-			if m := t.Partition(i).Manifest; m != nil {
-				visit(*m)
-			}
-		}
-	})
-	s.EachLoose(visit)
-}
-
 // readManifests compares manifests with State and notes what they own. One at a time is in memory.
 func (c *checker) readManifests(ctx context.Context) error {
 	for _, number := range c.folds.numbers() {

@@ -52,13 +52,16 @@ func (f fixture) bytesOf(t *testing.T, s *state.State, r state.Run) []byte {
 	return inline[r.Offset : r.Offset+r.Length]
 }
 
-// mergeable are the runs of partition 0 that an archive or an object holds, up to n.
-func mergeable(s *state.State, n int) (runs []state.Run) {
+// mergeable are runs of partition 0 that an archive or an object holds, up to n, without the first ones.
+func mergeable(s *state.State, without, n int) (runs []state.Run) {
 	ended := false
 	s.TopicByNumber(1).Partition(0).EachRun(func(r state.Run) {
 		if r.Inline() {
 			_, _, ok := s.Archive(int64(r.Place))
 			ended = ended || !ok
+		}
+		if without--; without >= 0 {
+			return
 		}
 		if ended = ended || len(runs) == n; !ended {
 			runs = append(runs, r)
@@ -77,11 +80,11 @@ type merging struct {
 	body    objstore.Body
 }
 
-// merge reads runs and makes one run of their batches, of which edit may drop or change some.
-func (f fixture) merge(t *testing.T, n uint64, runs int, edit func([]batch.Batch) []batch.Batch) *merging {
+// merge reads runs behind the first ones and makes one run of their batches, of which edit may drop or change some.
+func (f fixture) merge(t *testing.T, n uint64, behind, runs int, edit func([]batch.Batch) []batch.Batch) *merging {
 	t.Helper()
 	m := &merging{f: f, s: f.state(t)}
-	m.old = mergeable(m.s, runs)
+	m.old = mergeable(m.s, behind, runs)
 	require.NotEmpty(t, m.old)
 	for _, r := range m.old {
 		next := r.Base
@@ -147,8 +150,8 @@ func without(i int) func([]batch.Batch) []batch.Batch {
 func TestMerged(t *testing.T) {
 	f := work(t)
 	before := f.check(t)
-	f.merge(t, 1, 10, nil).land(t)
-	f.merge(t, 2, 1000, nil).land(t)
+	f.merge(t, 1, 0, 10, nil).land(t)
+	f.merge(t, 2, 0, 1000, nil).land(t)
 	after := f.check(t)
 	require.True(t, after.Clean(), "%v", after.Findings)
 	require.Equal(t, before.Counts.Records, after.Counts.Records)
@@ -160,7 +163,7 @@ func TestMerged(t *testing.T) {
 func TestCompacted(t *testing.T) {
 	f := work(t)
 	before := f.check(t)
-	m := f.merge(t, 1, 10, func(list []batch.Batch) []batch.Batch {
+	m := f.merge(t, 1, 0, 10, func(list []batch.Batch) []batch.Batch {
 		return append(list[1:3:3], list[5:]...)
 	})
 	m.command.Compacted = []bool{true}
@@ -168,7 +171,7 @@ func TestCompacted(t *testing.T) {
 	after := f.check(t)
 	require.True(t, after.Clean(), "%v", after.Findings)
 	require.Equal(t, before.Counts.Records-3, after.Counts.Records)
-	f.merge(t, 2, 3, nil).land(t) // what was compacted is merged on
+	f.merge(t, 2, 0, 3, nil).land(t) // what was compacted is merged on
 	again := f.check(t)
 	require.True(t, again.Clean(), "%v", again.Findings)
 	require.Equal(t, after.Counts.Records, again.Counts.Records)
@@ -200,7 +203,7 @@ func TestMergedDamage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := all.fork(t)
-			m := f.merge(t, 1, 10, c.edit)
+			m := f.merge(t, 1, 0, 10, c.edit)
 			require.Len(t, m.old, 10)
 			if c.late != nil {
 				c.late(t, m)
@@ -213,7 +216,7 @@ func TestMergedDamage(t *testing.T) {
 	}
 	t.Run("object missing", func(t *testing.T) {
 		f := all.fork(t)
-		m := f.merge(t, 1, 10, nil)
+		m := f.merge(t, 1, 0, 10, nil)
 		m.land(t)
 		require.NoError(t, f.store.Delete(t.Context(), []string{m.key(t)}))
 		r := f.check(t)

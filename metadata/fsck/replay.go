@@ -89,7 +89,7 @@ func (c *checker) wantedAt(s *state.State, position int64) {
 			c.wants = append(c.wants, want{name: nameOf(o), size: o.Size, root: position})
 		}
 	})
-	eachManifest(s, func(m state.Manifest) { c.folds.add(c, s, m, nil, position) })
+	s.EachManifest(func(m state.Manifest) { c.folds.add(c, s, m, nil, position) })
 }
 
 // same compares a replayed State with the one that a root leads to by its base, as it would be written.
