@@ -35,6 +35,7 @@ func (a *agent) startCompactor() {
 		Session: worker{a}, Store: workerStore{bucketClient{a}}, Archives: a.archives, Objects: a.objects,
 		Barrier: func(context.Context) error { return a.passWithin(2 * ttl) },
 		Read:    func(f func(*state.State)) { f(a.view.State()) },
+		Inline:  func(position int64) []byte { return a.inline[position] },
 		Log:     discard,
 	})
 	var round func()
@@ -65,7 +66,7 @@ func (a *agent) compact() {
 		return
 	}
 	a.ambushed(1)
-	view := job.View{Now: w.wall().UnixMilli() + min(a.skew, 0), Mine: a.owns(), Configs: func(t *state.Topic) *kafkaconfig.Effective { return effective(t) }}
+	view := job.View{Mine: a.owns(), Configs: func(t *state.Topic) *kafkaconfig.Effective { return effective(t) }}
 	if a.clockless = w.chance(w.faults.clockless); a.clockless {
 		view.Clock = errNoClock
 	}
@@ -77,6 +78,7 @@ func (a *agent) compact() {
 			if view.State == nil || w.chance(0.8) {
 				view.State = a.view.State().Freeze()
 			}
+			view.Now = w.wall().UnixMilli() + min(a.skew, 0) // never before the snapshot
 			in := view
 			more, err := t.Pass(background, &in)
 			w.note("compactor agent=%d %s more=%t err=%v", a.id, t.Name(), more, err)
@@ -116,8 +118,12 @@ func (x worker) Current() (layout.Session, int32, bool) { return x.a.sess.Sessio
 
 func (x worker) Propose(p *session.Proposal) {
 	a, w, done := x.a, x.a.w, p.Done
-	if a.clockless && p.Command.GetTrimPartitions() != nil {
-		w.violated("agent %d trims logs without a clock", a.id)
+	if k := p.Command.GetTrimPartitions(); a.clockless && k != nil {
+		for _, topic := range k.Topics {
+			if t := w.oracle.st.TopicByNumber(topic); t != nil && effective(t).RetentionBytes < 0 {
+				w.violated("agent %d trims logs by time without a clock", a.id)
+			}
+		}
 	}
 	ended := false
 	end := func(o session.Outcome) {

@@ -61,12 +61,12 @@ type World struct {
 
 // Stats say what a run did, so that one in which nothing happened is not taken for a proof.
 type Stats struct {
-	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims int
-	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                int    // of groups
-	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                              int    // of transactions
-	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten          int    // of compactors
-	Disasters                                                                                                  [8]int // by kind
-	Virtual                                                                                                    time.Duration
+	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims   int
+	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                  int    // of groups
+	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                                int    // of transactions
+	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten int    // of compactors
+	Disasters                                                                                                    [8]int // by kind
+	Virtual                                                                                                      time.Duration
 }
 
 // Run carries out one run. The hash is of its trace; err is the first thing that was violated.
