@@ -1,5 +1,5 @@
 // Package fold moves the oldest runs of partitions out of State into manifest objects (DESIGN section 5 step 7), so that
-// what State holds of a partition is bounded whatever its retention: beyond 256 runs all but some 128 go.
+// what State holds of a partition is bounded whatever its retention: it has less than 256 runs, of which a fold leaves 128.
 //
 // A fold takes the longest stretch from a partition's first run on that State lets go: runs in merged objects in which
 // nothing else lies. What a flush or an archive holds, or a merged object that is shared with other partitions, ends it

@@ -19,10 +19,9 @@ import (
 func TestFoldsKeepTheLog(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := Config{
-			Most: rapid.IntRange(1, 6).Draw(rt, "most"), Least: rapid.IntRange(1, 3).Draw(rt, "least"),
+			Keep: rapid.IntRange(1, 6).Draw(rt, "keep"), Least: rapid.IntRange(1, 3).Draw(rt, "least"),
 			Folds: rapid.IntRange(1, 3).Draw(rt, "folds"), Bytes: 1 << 20,
 		}
-		c.Keep = rapid.IntRange(1, c.Most).Draw(rt, "keep")
 		w := newWorld(rt, c, 2, 1)
 		refs := []state.PartRef{{Topic: 1}, {Topic: 1, Partition: 1}, {Topic: 2}}
 		one := rapid.SampledFrom(refs)

@@ -10,17 +10,17 @@ import (
 
 // Config says when runs are folded, and bounds a pass.
 type Config struct {
-	Most  int // runs of a partition that may stay in State; more of them are folded
-	Keep  int // runs that a fold leaves there, or less where objects hold many
+	Keep  int // runs of a partition that a fold leaves in State, or less where objects hold many
 	Least int // runs that are worth a fold, which writes what was folded before once more
 	// Folds that a pass does, at most, and bytes of manifests that it writes; the last one may pass that.
 	Folds int
 	Bytes int64
 }
 
-// DefaultConfig lets a pass take some seconds on S3.
+// DefaultConfig lets a pass take some seconds on S3. What merges leave behind the runs that can be folded are up to 192
+// others: with those a partition has less than 256.
 func DefaultConfig() Config {
-	return Config{Most: 256, Keep: 128, Least: 16, Folds: 32, Bytes: 64 << 20}
+	return Config{Keep: 128, Least: 32, Folds: 32, Bytes: 64 << 20}
 }
 
 // part names a partition.
@@ -36,7 +36,7 @@ func due(in *job.View, c Config) (list []part) {
 		compact, known := false, false // looked up for topics with many runs alone
 		for i := range int32(t.Partitions()) {
 			p := t.Partition(i)
-			if p.Runs() <= c.Most || !in.Mine(t.Number, uint32(i)) {
+			if p.Runs() < c.Keep+c.Least || !in.Mine(t.Number, uint32(i)) {
 				continue
 			}
 			if !known {

@@ -30,7 +30,7 @@ func New(env *job.Env, c Config) *Task {
 	for _, x := range []struct {
 		set *int
 		to  int
-	}{{&c.Most, d.Most}, {&c.Keep, d.Keep}, {&c.Least, d.Least}, {&c.Folds, d.Folds}} {
+	}{{&c.Keep, d.Keep}, {&c.Least, d.Least}, {&c.Folds, d.Folds}} {
 		if *x.set <= 0 {
 			*x.set = x.to
 		}

@@ -32,14 +32,14 @@ func (w *world) pass(t *testing.T) (more bool) {
 	return more
 }
 
-// A partition that is written to for long keeps at most Most runs and some in State, all others in one manifest.
+// A partition that is written to for long keeps a bounded number of runs in State, all others in one manifest.
 func TestRunsInStateAreBounded(t *testing.T) {
 	w := newWorld(t, Config{}, 1)
 	ref := state.PartRef{Topic: 1}
 	for range 100 {
 		w.grow(ref, 20)
 		w.pass(t)
-		if n := w.partition(ref).Runs(); n > 256 {
+		if n := w.partition(ref).Runs(); n >= 128+32+20 {
 			t.Fatalf("%d runs in State", n)
 		}
 	}
@@ -57,7 +57,7 @@ func TestRunsInStateAreBounded(t *testing.T) {
 
 // Others' partitions and compacted ones are left alone, and a pass that has done enough says that there is more.
 func TestWhatIsFolded(t *testing.T) {
-	w := newWorld(t, Config{Most: 20, Keep: 5, Folds: 2}, 5, 1)
+	w := newWorld(t, Config{Keep: 5, Least: 15, Folds: 2}, 5, 1)
 	w.compact[2] = true
 	for i := range uint32(5) {
 		w.grow(state.PartRef{Topic: 1, Partition: i}, 30+int(i))
@@ -90,7 +90,7 @@ func TestWhatIsFolded(t *testing.T) {
 // What lies in an object with another partition's runs, or is not merged yet, ends what can be folded; so few runs are not
 // worth it.
 func TestSharedObjectsStay(t *testing.T) {
-	w := newWorld(t, Config{Most: 20, Keep: 5, Least: 10}, 2)
+	w := newWorld(t, Config{Keep: 5, Least: 10}, 2)
 	a, b := state.PartRef{Topic: 1}, state.PartRef{Topic: 1, Partition: 1}
 	w.grow(a, 9)
 	for range 12 {
@@ -110,7 +110,7 @@ func TestSharedObjectsStay(t *testing.T) {
 
 // A fold costs a read of the manifest there is, when it is small, and a write.
 func TestRequests(t *testing.T) {
-	w := newWorld(t, Config{Most: 20, Keep: 5}, 1)
+	w := newWorld(t, Config{Keep: 5, Least: 15}, 1)
 	ref := state.PartRef{Topic: 1}
 	for range 2 {
 		w.grow(ref, 30)
@@ -133,7 +133,7 @@ func TestRequests(t *testing.T) {
 // that is whole, and the next pass finds out what is left.
 func TestEveryCallMayFail(t *testing.T) {
 	run := func(script func(w *world)) error {
-		w := newWorld(t, Config{Most: 20, Keep: 5}, 2)
+		w := newWorld(t, Config{Keep: 5, Least: 15}, 2)
 		a, b := state.PartRef{Topic: 1}, state.PartRef{Topic: 1, Partition: 1}
 		w.grow(a, 30)
 		w.grow(b, 30)
@@ -190,7 +190,7 @@ func TestEveryCallMayFail(t *testing.T) {
 
 // A manifest that is gone or damaged keeps its own partition from folding and no other, and is tried again after a while.
 func TestDamagedManifest(t *testing.T) {
-	w := newWorld(t, Config{Most: 20, Keep: 5}, 2)
+	w := newWorld(t, Config{Keep: 5, Least: 15}, 2)
 	a, b := state.PartRef{Topic: 1}, state.PartRef{Topic: 1, Partition: 1}
 	w.grow(a, 40)
 	w.grow(b, 30)
@@ -246,7 +246,7 @@ func TestDamagedManifest(t *testing.T) {
 
 // A manifest of another partition under the right name is not taken for the one there is.
 func TestForeignManifest(t *testing.T) {
-	w := newWorld(t, Config{Most: 20, Keep: 5}, 2)
+	w := newWorld(t, Config{Keep: 5, Least: 15}, 2)
 	a, b := state.PartRef{Topic: 1}, state.PartRef{Topic: 1, Partition: 1}
 	w.grow(a, 30)
 	w.grow(b, 30)
