@@ -44,7 +44,7 @@ func TestRunsInStateAreBounded(t *testing.T) {
 		}
 	}
 	p := w.partition(ref)
-	if m := p.Manifest; m == nil || int(m.Runs)+p.Runs() != 2000 || p.Runs() < 128 || m.First != 0 || m.Owned != m.Runs/20 {
+	if m := p.Manifest; m == nil || int(m.Runs)+p.Runs() != 2000 || p.Runs() < 100 || m.First != 0 || m.Owned != m.Runs/20 {
 		t.Errorf("%d runs in State, manifest %+v", p.Runs(), m)
 	}
 	w.check()
