@@ -58,7 +58,7 @@ func (m *members) Brokers(socket int) []api.Broker {
 	m.p.view.Read(func(s *state.State) {
 		for id, member := range live {
 			v, ok := s.Session(id)
-			if !ok || v.Closed != 0 || len(member.Info.Endpoints) == 0 {
+			if !ok || v.Closed != 0 || !serves(member.Info) {
 				continue
 			}
 			e := member.Info.Endpoints[min(index, len(member.Info.Endpoints)-1)]

@@ -28,6 +28,7 @@ import (
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/journal"
 	"wadi/metadata/kv"
+	"wadi/metadata/member"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -44,8 +45,11 @@ type Options struct {
 	Store     objstore.Store // makes one attempt per call
 	Log       *slog.Logger
 	Metrics   *metrics.Set
-	// Checkpoint says when a checkpoint is due and what it keeps; the zero value means checkpoint.DefaultLimits.
+	// Checkpoint says when a checkpoint is due and what it keeps; the zero value means what Config says.
 	Checkpoint checkpoint.Limits
+	// Companion, unless nil, makes what works beside the agent in its process and its session, a compactor for example,
+	// out of what the agent has anyway. It ends before the session does.
+	Companion func(*member.Member) func(context.Context) error
 	// Steady says how calls of Store are repeated, hedged and limited; the zero value only repeats them. What happens is
 	// observed in Metrics.
 	Steady steady.Config
@@ -69,6 +73,7 @@ type Agent struct {
 // parts are what exists once the cluster's identity is known.
 type parts struct {
 	identity bootstrap.Identity
+	member   *member.Member // has the next five
 	objects  layout.Objects
 	view     *view.View
 	session  *session.Session
@@ -80,9 +85,10 @@ type parts struct {
 	txns     *txn.Coordinator
 	keeper   *txn.Keeper
 	archives *checkpoint.Reader
-	job      *checkpoint.Job
 	handlers *api.API
 	server   *server.Server
+	// companion works beside the agent in its session; nil = nobody.
+	companion func(context.Context) error
 }
 
 // New makes an agent; it starts nothing.
@@ -91,7 +97,7 @@ func New(o Options) (*Agent, error) {
 		return nil, err
 	}
 	if o.Checkpoint == (checkpoint.Limits{}) {
-		o.Checkpoint = checkpoint.DefaultLimits()
+		o.Checkpoint = member.Limits(o.Config.Recover)
 	}
 	o.Steady.Observe = o.Metrics.Steady()
 	o.Store = steady.New(o.Store, o.Steady)
@@ -111,16 +117,8 @@ func (a *Agent) Health() (ready bool, reason string) {
 	if p == nil {
 		return false, *a.reason.Load()
 	}
-	switch h, err := p.view.Health(); h {
-	case view.Loading, view.Behind:
-		return false, h.String()
-	case view.Stopped:
-		return false, err.Error()
-	case view.CutOff:
-		return true, h.String()
-	}
-	if _, _, open := p.session.Current(); !open {
-		return false, "no session"
+	if ready, reason := p.member.Health(); !ready || reason != "" {
+		return ready, reason
 	}
 	return true, *a.reason.Load()
 }
@@ -133,7 +131,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			_ = e.Close() // closing twice reports an error that means nothing
 		}
 	}()
-	id, err := a.bootstrap(ctx)
+	id, err := member.Find(ctx, a.o.KV, a.keys, a.o.Store, a.o.Config.Cluster, a.o.Log, a.because)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -147,66 +145,21 @@ func (a *Agent) Run(ctx context.Context) error {
 	return a.serve(ctx, p)
 }
 
-// bootstrap finds the cluster's identity, again and again while etcd or the store do not answer.
-func (a *Agent) bootstrap(ctx context.Context) (bootstrap.Identity, error) {
-	a.because("waiting for etcd and the object store") // a first attempt, with what the store repeats, may take seconds
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
-		try, cancel := context.WithTimeout(ctx, 10*time.Second)
-		id, err := bootstrap.Run(try, a.o.KV, a.keys, a.o.Store, a.o.Config.Cluster)
-		if err == nil {
-			err = checkpoint.CheckRoots(try, a.o.KV, a.keys, a.o.Store, layout.NewObjects(id.Cluster, id.Incarnation))
-		}
-		cancel()
-		if err == nil {
-			return id, nil
-		}
-		if ctx.Err() != nil || errors.Is(err, bootstrap.ErrMismatch) || errors.Is(err, journal.ErrRolledBack) {
-			return id, err
-		}
-		a.because("waiting for etcd and the object store: " + err.Error())
-		a.o.Log.Warn("cannot start yet", "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return id, ctx.Err()
-		}
-	}
-}
-
 func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	c, m := a.o.Config, a.o.Metrics
-	p := &parts{identity: id, objects: layout.NewObjects(id.Cluster, id.Incarnation)}
-	jrnl := journal.New(a.o.KV, a.keys)
-	p.archives = checkpoint.NewReader(a.o.Store, p.objects, checkpoint.ReadsAhead)
-	p.session = session.New(session.Options{
-		Config: session.Config{
-			TTL:             c.SessionTTL,
-			Init:            &pb.InitCluster{ClusterId: id.ClusterID, Incarnation: id.Incarnation, FeatureLevel: state.MaxFeatureLevel},
-			MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel, Address: a.address(),
-		},
-		KV: a.o.KV, Keys: a.keys, Journal: jrnl, Info: a.info(), Log: a.o.Log,
-		// The key is put once; an etcd without it was wiped, which the view finds out only some time later.
-		Require: []kv.Compare{{Key: a.keys.Bootstrap(), Target: kv.Version, Want: 1}},
-		OnAppend: func(took time.Duration, err error) {
-			m.JournalAppendSeconds.Observe(took.Seconds())
-			if err == nil {
-				m.JournalAppends.Inc()
-			}
-		},
-		OnOpened: func(s layout.Session, _ int32) { p.ingest.Opened(s, p.objects, id.ClusterID) },
-		OnLost:   func(s layout.Session) { p.ingest.Lost(s) },
+	p := &parts{identity: id}
+	p.member = member.New(member.Options{
+		Identity: id, TTL: c.SessionTTL, KV: a.o.KV, Keys: a.keys, Store: a.o.Store, Info: a.info(), Address: a.address(),
+		Checkpoint: a.o.Checkpoint, Metrics: m, Log: a.o.Log,
+		OnOpened:  func(s layout.Session, _ int32) { p.ingest.Opened(s, p.objects, id.ClusterID) },
+		OnLost:    func(s layout.Session) { p.ingest.Lost(s) },
+		Observers: []view.Observer{ingestObserver{p}, groupObserver{p}},
 	})
-	p.members = session.NewMembers(a.o.KV, a.keys, a.o.Log, nil)
-	p.job = checkpoint.NewJob(checkpoint.JobOptions{
-		KV: a.o.KV, Keys: a.keys, Store: a.o.Store, Objects: p.objects, Cluster: id.Cluster, Journal: jrnl,
-		Session: p.session, Log: a.o.Log, TTL: c.SessionTTL, Limits: a.o.Checkpoint,
-	})
-	p.view = view.NewView(view.Config{
-		Limits: view.LimitsFor(c.SessionTTL), Journal: jrnl, Checkpoints: p.archives,
-		Observers: []view.Observer{p.session, ingestObserver{p}, groupObserver{p}, p.job},
-		OnApply:   func(d time.Duration) { m.ApplySeconds.Observe(d.Seconds()) },
-	})
-	p.job.Follow(p.view)
+	p.objects, p.archives, p.view = p.member.Objects, p.member.Archives, p.member.View
+	p.session, p.members = p.member.Session, p.member.Members
+	if a.o.Companion != nil {
+		p.companion = a.o.Companion(p.member)
+	}
 	p.log = fetch.New(fetch.Options{
 		View: p.view, Store: a.o.Store, Archives: p.archives, Objects: func() layout.Objects { return p.objects },
 		CacheBytes: int64(c.Memory.Cache), Log: a.o.Log, MaxLag: c.SessionTTL,
@@ -323,16 +276,14 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 			return err
 		})
 	}
-	run(viewCtx, p.view.Run)
-	run(viewCtx, p.members.Run)
+	p.member.Observe(func(f func(context.Context) error) { run(viewCtx, f) })
 	run(viewCtx, func(ctx context.Context) error { return a.measure(ctx, p) })
 	run(ingestCtx, p.ingest.Run)
 	run(ingestCtx, func(ctx context.Context) error { return watchLease(ctx, p, a.o.Config.SessionTTL) })
 	run(viewCtx, func(ctx context.Context) error {
 		return followQuota(ctx, a.o.KV, quotaPoll, a.o.Log, func(s stage) { p.ingest.Stage(s.noInline, s.noProduce) })
 	})
-	run(sessionCtx, p.session.Run)
-	run(sessionCtx, p.job.Run)
+	p.member.Act(func(f func(context.Context) error) { run(sessionCtx, f) })
 	run(sessionCtx, p.expirer.Run)
 	run(sessionCtx, p.keeper.Run)
 	run(sessionCtx, func(ctx context.Context) error { return closeSessions(ctx, p, a.o.Config.SessionTTL, a.o.Log) })
@@ -343,13 +294,24 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 		})
 	})
 
+	companionCtx, stopCompanion := layer()
+	defer stopCompanion()
+	companionDone := make(chan struct{})
+	run(companionCtx, func(ctx context.Context) error {
+		defer close(companionDone)
+		if p.companion == nil {
+			return nil
+		}
+		return p.companion(ctx)
+	})
+
 	serving, stopServing := context.WithCancel(base)
 	defer stopServing()
 	run(serving, p.groups.Run) // ends with the server's accepting: what waits for other members goes to another agent
 	run(serving, p.txns.Run)
 	var outer errgroup.Group
 	outer.Go(func() error {
-		if !a.waitReady(serving, p) {
+		if !p.member.Await(serving, a.because) {
 			return nil
 		}
 		a.running.Store(p)
@@ -369,8 +331,13 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 		if e := p.session.Drain(drain); e != nil {
 			a.o.Log.Warn("registration not marked as draining", "error", e)
 		}
+		stopCompanion()
 		stopServing()
 		err = <-outerDone
+		select {
+		case <-companionDone:
+		case <-drain.Done():
+		}
 		waitIdle(drain, p)
 		leave, cancel := context.WithTimeout(drain, leaveTimeout)
 		defer cancel()
@@ -382,6 +349,7 @@ func (a *Agent) serve(ctx context.Context, p *parts) error {
 	case err = <-outerDone:
 	}
 	stopServing()
+	stopCompanion()
 	stopIngest()
 	stopSession()
 	stopView()
@@ -394,38 +362,6 @@ func ignoreCause(err, reported error) error {
 		return nil
 	}
 	return err
-}
-
-// listedPoll is how often a start looks whether it is listed. The membership watch takes about a millisecond.
-const listedPoll = 5 * time.Millisecond
-
-// waitReady waits until the view is current, the session open, and this agent on its own list of brokers: the first
-// client to ask must find a leader.
-func (a *Agent) waitReady(ctx context.Context, p *parts) bool {
-	a.because("loading the metadata")
-	select {
-	case <-p.view.Ready():
-	case <-ctx.Done():
-		return false
-	}
-	for {
-		changed := p.session.Changed()
-		id, _, open := p.session.Current()
-		if _, listed := p.members.All()[id]; open && listed {
-			return true
-		}
-		reason := "opening a session"
-		if open {
-			reason = "waiting to be listed as a broker"
-		}
-		a.because(reason)
-		select {
-		case <-changed:
-		case <-time.After(listedPoll): // the list has no signal of its own
-		case <-ctx.Done():
-			return false
-		}
-	}
 }
 
 // waitIdle waits until all that was accepted is durable and answered.
@@ -449,7 +385,7 @@ func sockets(endpoints []listen.Endpoint) []net.Listener {
 	return list
 }
 
-// measure keeps the gauges current.
+// measure keeps the gauges current that say what this agent has to do.
 func (a *Agent) measure(ctx context.Context, p *parts) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -466,17 +402,7 @@ func (a *Agent) measure(ctx context.Context, p *parts) error {
 		a.o.Metrics.FetchSessionEvictions.Add(float64(sessions.Evictions - evictions))
 		evictions = sessions.Evictions
 		a.o.Metrics.Groups.Set(float64(p.groups.Held()))
-		a.o.Metrics.ViewLagSeconds.Set(p.view.Lag().Seconds())
 		a.o.Metrics.TransactionOldest.Set(p.keeper.Oldest().Seconds())
-		var size map[string]int64
-		p.view.Read(func(s *state.State) {
-			size = s.Size()
-			a.o.Metrics.StateUnswept.Set(float64(s.Unswept()))
-			a.o.Metrics.Transactions.Set(float64(s.OpenTxnCount()))
-		})
-		for class, n := range size {
-			a.o.Metrics.StateBytes.WithLabelValues(class).Set(float64(n))
-		}
 	}
 }
 

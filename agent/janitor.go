@@ -62,13 +62,16 @@ func missingSessions(p *parts, ttl time.Duration) (map[layout.Session]bool, time
 			}
 			if _, ok := live[id]; !ok {
 				missing[id] = true
-			} else if v.NodeID < own {
+			} else if v.NodeID < own && serves(live[id].Info) {
 				rank++
 			}
 		})
 	})
 	return missing, ttl/5 + time.Duration(rank)*ttl
 }
+
+// serves reports whether a session is an agent's: who serves no clients has other things to do.
+func serves(info *pb.SessionInfo) bool { return len(info.Endpoints) > 0 }
 
 func closeSession(ctx context.Context, p *parts, id layout.Session) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -93,7 +96,7 @@ func lookForSweep(p *parts) sweep.Look {
 			return // the rest is not asked for
 		}
 		for id, member := range live {
-			if v, ok := s.Session(id); ok && v.Closed == 0 && v.NodeID < own && !member.Info.Draining {
+			if v, ok := s.Session(id); ok && v.Closed == 0 && v.NodeID < own && serves(member.Info) && !member.Info.Draining {
 				l.Rank++
 			}
 		}

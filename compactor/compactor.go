@@ -9,10 +9,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"wadi/compactor/job"
+	"wadi/internal/config"
 	"wadi/internal/layout"
 	"wadi/internal/metrics"
 	"wadi/internal/wallclock"
 	"wadi/metadata/kv"
+	"wadi/metadata/member"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
 	"wadi/metadata/view"
@@ -36,6 +38,15 @@ type Options struct {
 	Objects  layout.Objects
 	Metrics  *metrics.Set
 	Log      *slog.Logger
+}
+
+// For are the Options of a compactor on a membership.
+func For(m *member.Member, c config.Compaction) Options {
+	return Options{
+		Interval: c.Interval, Memory: int64(c.Memory), Grace: c.Grace, TTL: m.TTL,
+		View: m.View, Session: m.Session, Members: m.Members, KV: m.KV, Keys: m.Keys, Store: m.Store, Archives: m.Archives,
+		Objects: m.Objects, Metrics: m.Metrics, Log: m.Log,
+	}
 }
 
 // View is the live State; view.View is one.

@@ -67,6 +67,9 @@ func (c *Compactor) have(of layout.Session, held Jobs) {
 	changed := c.mu.held != held
 	c.mu.session, c.mu.held = of, held
 	c.mu.Unlock()
+	if !held.Has(gcJob) {
+		c.o.Metrics.GarbageWaits.Reset() // whoever collects garbage says so
+	}
 	if changed {
 		shards := held &^ (1 << gcJob)
 		c.o.Metrics.CompactorShards.Set(float64(shards.Count()))

@@ -70,9 +70,10 @@ type Holding struct {
 	want    Jobs
 	jobs    []holding
 
-	asked bool
-	at    time.Duration // not before: the next request
-	pause time.Duration
+	asked  bool
+	looked bool          // the last request but GiveUp was a look
+	at     time.Duration // not before: the next request
+	pause  time.Duration
 }
 
 // holding is where a job stands.
@@ -149,18 +150,23 @@ func (h *Holding) next(now time.Duration) Ask {
 		switch {
 		case h.want.Has(i) && j.hold.Revision == 0:
 			take = append(take, i)
-		case j.doubt && now >= j.until:
-			j.doubt = false // one last look
-			look = append(look, i)
 		case j.doubt:
 			look = append(look, i)
 		}
 	}
-	if take != nil {
+	// In turns, as another may wait for what this one does not know to have.
+	if h.looked = look != nil && !h.looked; !h.looked {
 		ask.Take = take
-	} else {
-		ask.Look = look
 	}
+	if ask.Take != nil {
+		return ask
+	}
+	for _, i := range look {
+		if j := &h.jobs[i]; now >= j.until {
+			j.doubt = false // this look is the last
+		}
+	}
+	ask.Look = look
 	return ask
 }
 

@@ -154,14 +154,19 @@ func (c *cluster) answer(p *process, fate string) {
 	}
 }
 
+// has is what a process believes to have: what it knows of a session before does not count.
+func (p *process) has() Jobs {
+	if p.session == 0 || p.session != p.h.own {
+		return 0
+	}
+	return p.h.Held()
+}
+
 // both is a job that two hold, -1 = none.
 func (c *cluster) both() int {
 	var all Jobs
 	for _, p := range c.procs {
-		if p.session == 0 {
-			continue
-		}
-		held := p.h.Held()
+		held := p.has()
 		for i := range c.names {
 			if all.Has(i) && held.Has(i) {
 				return i
@@ -174,9 +179,7 @@ func (c *cluster) both() int {
 
 func (c *cluster) held() (all Jobs) {
 	for _, p := range c.procs {
-		if p.session != 0 {
-			all |= p.h.Held()
-		}
+		all |= p.has()
 	}
 	return all
 }
@@ -212,7 +215,7 @@ func TestShare(t *testing.T) {
 	require.NoError(t, c.settle(10*time.Second))
 	require.Equal(t, every, c.held())
 	for i, p := range c.procs {
-		require.GreaterOrEqual(t, p.h.Held().Count(), 2, "process %d", i)
+		require.GreaterOrEqual(t, p.has().Count(), 2, "process %d", i)
 	}
 	asked := c.asked
 	for range 10_000 {
@@ -220,19 +223,19 @@ func TestShare(t *testing.T) {
 	}
 	require.Equal(t, asked, c.asked, "requests while nothing changes")
 
-	before := []Jobs{c.procs[0].h.Held(), 0, c.procs[2].h.Held()}
+	before := []Jobs{c.procs[0].has(), 0, c.procs[2].has()}
 	c.kill(c.procs[1])
 	died := c.now
 	require.NoError(t, c.settle(10*time.Second))
 	require.Equal(t, every, c.held())
 	require.Less(t, c.now-died, testTTL+10*time.Second)
-	require.Equal(t, before[0], before[0]&c.procs[0].h.Held())
-	require.Equal(t, before[2], before[2]&c.procs[2].h.Held())
+	require.Equal(t, before[0], before[0]&c.procs[0].has())
+	require.Equal(t, before[2], before[2]&c.procs[2].has())
 
 	c.start(c.procs[1])
 	require.NoError(t, c.settle(10*time.Second))
 	require.Equal(t, every, c.held())
-	require.NotZero(t, c.procs[1].h.Held())
+	require.NotZero(t, c.procs[1].has())
 	require.Equal(t, -1, c.both())
 }
 
@@ -247,8 +250,8 @@ func TestDraining(t *testing.T) {
 		c.answer(c.procs[0], "well")
 		c.answer(c.procs[1], "well")
 	}
-	require.Zero(t, c.procs[0].h.Held())
-	require.Equal(t, len(c.names), c.procs[1].h.Held().Count())
+	require.Zero(t, c.procs[0].has())
+	require.Equal(t, len(c.names), c.procs[1].has().Count())
 }
 
 // Whatever the order of events, whichever answers are lost or lists are old: no two processes believe to have the same

@@ -15,20 +15,24 @@ import (
 )
 
 func (a *app) agentCommand() *cobra.Command {
-	var file string
-	var printConfig bool
-	cmd := &cobra.Command{
+	return a.processCommand(&cobra.Command{
 		Use:   "agent",
 		Short: "Run an agent of a cluster with its own etcd and object store",
 		Long: "Run an agent. Each configuration key can be given as a flag of its name, as an environment variable\n" +
 			"(flush.bytes is WADI_FLUSH_BYTES), or in the file, in this order of precedence.",
-		Args: cobra.NoArgs,
-	}
+	}, false, a.runAgent)
+}
+
+// processCommand adds to a command what all have that run one process of a cluster: the configuration.
+func (a *app) processCommand(cmd *cobra.Command, noClients bool, run func(context.Context, config.Config) error) *cobra.Command {
+	var file string
+	var printConfig bool
+	cmd.Args = cobra.NoArgs
 	cmd.Flags().StringVar(&file, "config", "", "configuration file (YAML)")
 	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print each value in force with its source, and stop")
 	flags := configFlags(cmd.Flags())
 	cmd.RunE = a.do(func(ctx context.Context, _ []string) error {
-		loaded, err := config.Load(config.Input{File: file, Environ: a.environ, Flags: flags()})
+		loaded, err := config.Load(config.Input{File: file, Environ: a.environ, Flags: flags(), NoClients: noClients})
 		if err != nil {
 			return usageError{err}
 		}
@@ -38,7 +42,7 @@ func (a *app) agentCommand() *cobra.Command {
 			}
 			return loaded.Print(a.out)
 		}
-		return a.runAgent(ctx, loaded.Config)
+		return run(ctx, loaded.Config)
 	})
 	return cmd
 }
@@ -61,12 +65,20 @@ func configFlags(flags *pflag.FlagSet) func() []config.Given {
 }
 
 // runAgent runs one agent against an external etcd.
-func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
-	log := a.logger(slog.LevelInfo)
+func (a *app) runAgent(ctx context.Context, c config.Config) error {
+	if !c.HasRole(config.Broker) {
+		return usagef("roles must hold broker: 'wadi compactor' runs a process that serves no clients")
+	}
 	endpoints, err := listen.Bind(ctx, c.Listeners, c.Advertised)
 	if err != nil {
 		return bindError(err, "listeners")
 	}
+	return a.runNode(ctx, c, endpoints, a.newAgent)
+}
+
+// runNode runs one process of a cluster against an external etcd. The endpoints are closed in any case.
+func (a *app) runNode(ctx context.Context, c config.Config, endpoints []listen.Endpoint, build agentFunc) (err error) {
+	log := a.logger(slog.LevelInfo)
 	n, err := newNode(ctx, c, endpoints, log)
 	if err != nil {
 		return errors.Join(bindError(err, "http"), closeAll(endpoints))
@@ -85,12 +97,15 @@ func (a *app) runAgent(ctx context.Context, c config.Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, objstore.Close(store)) }()
-	if err := n.build(a.newAgent, metadata, store); err != nil {
+	if err := n.build(build, metadata, store); err != nil {
 		return err
 	}
 	return serve(ctx, []*node{n}, func() error {
-		if a.json() {
+		switch {
+		case a.json():
 			return a.printJSON(readyLine{Ready: true, Address: n.addresses()})
+		case len(endpoints) == 0:
+			return a.printf("ready\n")
 		}
 		return a.printf("ready %s\n", n.addresses())
 	})

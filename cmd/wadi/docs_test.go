@@ -27,7 +27,7 @@ func commandDocs() string {
 		if c.Runnable() && !c.HasSubCommands() && c.Name() != "help" {
 			fmt.Fprintf(&b, "## %s\n", c.CommandPath())
 			c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-				if (keys[f.Name] && c.Name() == "agent") || f.Name == "help" {
+				if (keys[f.Name] && (c.Name() == "agent" || c.Name() == "compactor")) || f.Name == "help" {
 					return
 				}
 				def := "none"

@@ -86,6 +86,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.devCommand(),
 		a.agentCommand(),
+		a.compactorCommand(),
 		a.demoCommand(),
 		a.topicCommand(),
 		a.groupCommand(),

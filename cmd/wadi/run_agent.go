@@ -6,10 +6,12 @@ import (
 	"net/http"
 
 	"wadi/agent"
+	"wadi/compactor"
 	"wadi/internal/config"
 	"wadi/internal/listen"
 	"wadi/internal/metrics"
 	"wadi/metadata/kv"
+	"wadi/metadata/member"
 	"wadi/objstore"
 	"wadi/objstore/open"
 )
@@ -41,15 +43,32 @@ type agentProcess interface {
 // agentFunc builds an agent; it starts nothing.
 type agentFunc func(agentParts) (agentProcess, error)
 
+// newCompactor is the agentFunc of a process that serves no clients.
+func newCompactor(p agentParts) (agentProcess, error) {
+	steadiness, err := open.Steadiness(p.Config.Store)
+	if err != nil {
+		return nil, err
+	}
+	return compactor.NewProcess(compactor.ProcessOptions{
+		Config: p.Config, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics, Steady: steadiness,
+	}), nil
+}
+
 // newAgent is the agentFunc of this binary.
 func newAgent(p agentParts) (agentProcess, error) {
 	steadiness, err := open.Steadiness(p.Config.Store)
 	if err != nil {
 		return nil, err
 	}
-	a, err := agent.New(agent.Options{
+	o := agent.Options{
 		Config: p.Config, Endpoints: p.Endpoints, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics, Steady: steadiness,
-	})
+	}
+	if p.Config.HasRole(config.Compactor) {
+		o.Companion = func(m *member.Member) func(context.Context) error {
+			return compactor.New(compactor.For(m, p.Config.Compactor)).Run
+		}
+	}
+	a, err := agent.New(o)
 	if err != nil {
 		return nil, err // a nil *Agent must not become an interface that is not nil
 	}

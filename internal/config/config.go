@@ -19,6 +19,7 @@ type Config struct {
 	Inline     Inline
 	Memory     Memory
 	Compactor  Compaction
+	Recover    Recover
 	Kafka      Kafka
 }
 
@@ -44,6 +45,12 @@ type Inline struct {
 type Memory struct {
 	Ingest Size // produced bytes that are not yet acknowledged
 	Cache  Size // block cache for fetches
+}
+
+// Recover says which checkpoints are kept, each with everything in the bucket that it needs.
+type Recover struct {
+	Roots  int           // the newest ones
+	Hourly time.Duration // besides, the first of each hour for that long; 0 = none
 }
 
 // Compaction bounds the work on what is stored.

@@ -63,6 +63,7 @@ func TestDefaults(t *testing.T) {
 		Inline:     Inline{MaxBytes: 16 << 10, Budget: 1 << 20},
 		Memory:     Memory{Ingest: 256 << 20, Cache: 512 << 20},
 		Compactor:  Compaction{Interval: 10 * time.Second, Memory: 256 << 20, Grace: 10 * time.Minute},
+		Recover:    Recover{Roots: 3, Hourly: 24 * time.Hour},
 		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true, Groups: defaultGroups, Txns: defaultTxns},
 	}, l.Config)
 	require.True(t, l.Config.HasRole(Compactor))

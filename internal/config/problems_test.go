@@ -125,6 +125,8 @@ func TestBounds(t *testing.T) {
 		{"compactor.interval", "99ms", "must lie between 100ms and 24h"},
 		{"compactor.memory", "63MiB", "must lie between 64MiB and 64GiB"},
 		{"gc.grace", "721h", "must lie between 1s and 720h"},
+		{"recover.roots", "1", "must lie between 2 and 100"},
+		{"recover.hourly", "90m", "must be a multiple of"},
 		{"kafka.num.partitions", "10001", "must lie between 1 and 10000"},
 		{"kafka.auto.create.topics.enable", "", "is neither true nor false"},
 		{"kafka.group.initial.rebalance.delay.ms", "300001", "must lie between 0 and 300000"},

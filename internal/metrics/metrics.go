@@ -56,7 +56,12 @@ type Set struct {
 	CompactorDeleted  *prometheus.CounterVec   // by task: objects deleted from the store
 	CompactorChanges  *prometheus.CounterVec   // by task and outcome: changes of the state, per partition or object
 	CompactorRunsGone prometheus.Counter       // runs that others, larger ones, took the place of
-	ThrottledSeconds  prometheus.Counter       // that producers were told to wait
+	GarbageWaits      *prometheus.GaugeVec     // by reason: garbage that is not deleted yet, of the process that collects it
+	OrphansDeleted    prometheus.Counter
+	ObjectsUnknown    prometheus.Gauge
+	UploadsAbandoned  prometheus.Counter
+	SessionsForgotten prometheus.Counter
+	ThrottledSeconds  prometheus.Counter // that producers were told to wait
 
 	Connections        prometheus.Gauge       // open now
 	ConnectionsRefused *prometheus.CounterVec // by why: closed for the client's fault, a limit or a panic
@@ -222,6 +227,26 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_compactor_runs_replaced_total",
 			Help: "Runs that larger ones took the place of.",
 		}),
+		GarbageWaits: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wadi_gc_waiting_objects",
+			Help: "Garbage that is not deleted yet, by reason (grace, checkpoint, root, replay, due); in the process that collects it.",
+		}, []string{"reason"}),
+		OrphansDeleted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_gc_orphans_deleted_total",
+			Help: "Objects that no command ever named and that were deleted.",
+		}),
+		ObjectsUnknown: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_gc_unknown_objects",
+			Help: "Objects of sessions that the state does not know, as the last sweep of the bucket found them; they are left alone.",
+		}),
+		UploadsAbandoned: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_gc_uploads_abandoned_total",
+			Help: "Unfinished uploads that were given up.",
+		}),
+		SessionsForgotten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_gc_sessions_forgotten_total",
+			Help: "Closed sessions that were taken out of the state, as nothing of theirs is left.",
+		}),
 		ThrottledSeconds: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wadi_produce_throttled_seconds_total",
 			Help: "Time that producers were told to wait because the compactor is behind.",
@@ -245,7 +270,8 @@ func New(reg Registerer) (*Set, error) {
 		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.StateUnswept,
 		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Transactions, s.TransactionOldest, s.TransactionsEnded,
 		s.Unmerged, s.UnmergedBytes, s.Garbage, s.GarbageBytes, s.CompactorShards, s.CompactorPasses, s.CompactorFailures,
-		s.CompactorRead, s.CompactorWritten, s.CompactorDeleted, s.CompactorChanges, s.CompactorRunsGone, s.ThrottledSeconds,
+		s.CompactorRead, s.CompactorWritten, s.CompactorDeleted, s.CompactorChanges, s.CompactorRunsGone,
+		s.GarbageWaits, s.OrphansDeleted, s.ObjectsUnknown, s.UploadsAbandoned, s.SessionsForgotten, s.ThrottledSeconds,
 		s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
