@@ -12,6 +12,8 @@ import (
 type Config struct {
 	// Grace is how long garbage stays, and how long a closed session may still have requests on their way. 0 is none.
 	Grace time.Duration
+	// Memory is about how many bytes of names a sweep remembers, 16 MiB by default.
+	Memory int
 
 	KV      kv.KV // for the checkpoint pointer
 	Keys    layout.Etcd
@@ -41,6 +43,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Pause == nil {
 		c.Pause = pause
+	}
+	if c.Memory <= 0 {
+		c.Memory = 16 << 20
 	}
 	o := &c.Observe
 	if o.Waiting == nil {

@@ -22,7 +22,6 @@ const (
 	passPages     = 16
 	pageKeys      = 1000
 	passManifests = 200
-	namesBytes    = 16 << 20
 	uploadAge     = 24 * time.Hour // of an unfinished upload: longer than any write takes
 	sweepUploads  = 1000
 )
@@ -67,7 +66,7 @@ func (t *Task) list(ctx context.Context) error {
 		for _, o := range page {
 			w.saw(t.env.Objects, o.Key)
 		}
-		if w.listed = len(page) < pageKeys; w.listed || w.found.bytes() >= namesBytes {
+		if w.listed = len(page) < pageKeys; w.listed || w.found.bytes() >= t.c.Memory {
 			return t.settle(ctx)
 		}
 		if err := t.c.Pause(ctx, min(t.c.Elapsed()-began, mostRest)); err != nil {

@@ -1,11 +1,13 @@
 package gc
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -16,6 +18,7 @@ import (
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/faultkv"
 	"wadi/metadata/kv/memkv"
+	"wadi/metadata/manifest"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -44,15 +47,19 @@ type world struct {
 	sessions map[layout.Session]*writer
 
 	bucket *mem.Store
+	skewed bool          // proposers' clocks differ
+	ahead  time.Duration // of the store's clock, to what began before
 	store  *fault.Store
 	kv     *faultkv.KV
 	roots  []*root // kept, newest last
 	making *root
 	base   int64
 	sealed []*sealedArchive
-	owners map[string][]owned // of manifests, by key
+	owners map[string][]manifest.Object // of manifests, by key
 
 	propose func(p *session.Proposal) bool // takes a proposal in the usual way's place
+	fuse    fuse
+	closed  map[layout.Session]int64 // when, Unix ms
 	task    *Task
 	seen    struct {
 		waiting                             map[Reason]int
@@ -70,6 +77,7 @@ type writer struct {
 // root is a checkpoint with the State at it.
 type root struct {
 	position, at int64
+	base         int64 // position
 	key          string
 	needs        map[string]bool // keys that its State names
 	archives     []*sealedArchive
@@ -80,20 +88,12 @@ type sealedArchive struct {
 	recorded bool
 }
 
-// owned is an object that a manifest lists.
-type owned struct {
-	session  layout.Session
-	n, size  uint64
-	position int64 // introduced
-	last     int64
-}
-
 func newWorld(t rapid.TB) *world {
 	w := &world{
 		t: t, s: state.New(), ms: 1_800_000_000_000, position: 10, sessions: map[layout.Session]*writer{}, bucket: mem.New(),
-		owners: map[string][]owned{},
+		owners: map[string][]manifest.Object{}, closed: map[layout.Session]int64{},
 	}
-	w.store = fault.New(w.bucket, fault.WithTranscript(10_000))
+	w.store = fault.New(guarded{w.bucket, w}, fault.WithTranscript(10_000))
 	w.kv = faultkv.New(memkv.New(memkv.Config{}))
 	w.sessions[own] = &writer{id: own}
 	w.apply(own, &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: &pb.InitCluster{ClusterId: "c", Incarnation: 1, FeatureLevel: 1}}},
@@ -109,12 +109,12 @@ func open() *pb.Command {
 // start begins a new gc process: it knows nothing.
 func (w *world) start() {
 	env := &job.Env{
-		Session: proposer{w}, Store: w.store, Objects: objectKeys, Log: slog.New(slog.DiscardHandler),
+		Session: proposer{w}, Store: dated{w.store, w}, Objects: objectKeys, Log: slog.New(slog.DiscardHandler),
 		Barrier: func(context.Context) error { return nil }, Read: func(f func(*state.State)) { f(w.s) },
 	}
 	w.seen.waiting = map[Reason]int{}
 	w.task = New(env, Config{
-		Grace: grace, KV: w.kv, Keys: etcdKeys,
+		Grace: grace, KV: asked{w.kv, w}, Keys: etcdKeys,
 		Elapsed: func() time.Duration { return w.now }, Pause: func(_ context.Context, d time.Duration) error { w.now += d; return nil },
 		Observe: Observe{
 			Waiting:  func(r Reason, n int, _ int64) { w.seen.waiting[r] = n },
@@ -135,7 +135,15 @@ func (p proposer) Propose(x *session.Proposal) {
 	if p.w.propose != nil && p.w.propose(x) {
 		return
 	}
+	if p.w.fuse.burns() {
+		x.Done(session.Outcome{Err: session.ErrNotProposed})
+		return
+	}
 	res := p.w.apply(own, x.Command)
+	if p.w.fuse.burns() {
+		x.Done(session.Outcome{Err: session.ErrUnknown})
+		return
+	}
 	x.Done(session.Outcome{Position: p.w.position, Result: &res[0]})
 }
 
@@ -172,6 +180,7 @@ func (w *world) open(id layout.Session) *writer {
 }
 
 func (w *world) close(id layout.Session) {
+	w.closed[id] = w.ms
 	w.apply(own, &pb.Command{Kind: &pb.Command_CloseSession{CloseSession: &pb.CloseSession{Session: int64(id)}}})
 }
 
@@ -266,7 +275,7 @@ func (w *world) needs(s *state.State) map[string]bool {
 	s.EachManifest(func(m state.Manifest) {
 		o, _ := s.Object(m.Object)
 		for _, x := range w.owners[o.Key(objectKeys)][m.Released:] {
-			keys[objectKeys.Merged(x.session, x.n)] = true
+			keys[x.Key(objectKeys)] = true
 		}
 	})
 	return keys
@@ -276,11 +285,11 @@ func (w *world) needs(s *state.State) map[string]bool {
 func (w *world) mark(base bool) {
 	w.t.Helper()
 	w.apply(own, &pb.Command{Kind: &pb.Command_Mark{Mark: &pb.Mark{}}})
-	if base {
-		w.base = w.position
-	}
 	w.making = &root{
-		position: w.position, at: w.ms, key: objectKeys.Checkpoint(layout.Root, w.position, own, 0), needs: w.needs(w.s),
+		position: w.position, base: w.base, at: w.ms, key: objectKeys.Checkpoint(layout.Root, w.position, own, 0), needs: w.needs(w.s),
+	}
+	if base {
+		w.making.base = w.position
 	}
 	from := int64(0)
 	for _, a := range w.sealed {
@@ -291,26 +300,33 @@ func (w *world) mark(base bool) {
 		Session: int64(own), Head: w.position,
 	}})
 	for _, a := range w.sealed {
-		if a.ref.To > w.base || !a.recorded {
+		if a.ref.To > w.making.base || !a.recorded {
 			w.making.archives = append(w.making.archives, a)
 		}
 	}
 }
 
-// publish ends a checkpoint: the pointer keeps that many roots.
-func (w *world) publish(keep int) {
+// publish ends a checkpoint: the pointer keeps that many roots, and older ones that are wanted.
+func (w *world) publish(keep int, wanted ...*root) {
 	w.t.Helper()
 	r := w.making
-	w.making = nil
+	w.making, w.base = nil, r.base
 	w.put(r.archives[0].ref.Object.Key, size)
 	w.sealed = append(w.sealed, r.archives[0])
-	body := &pb.Root{Position: r.position, Head: r.position, Base: &pb.Base{Position: w.base}}
+	body := &pb.Root{Position: r.position, Head: r.position, Base: &pb.Base{Position: r.base}}
 	for _, a := range r.archives {
 		body.Archives = append(body.Archives, a.ref)
 	}
 	w.writeRoot(r.key, body)
 	w.roots = append(w.roots, r)
-	w.roots = w.roots[max(0, len(w.roots)-keep):]
+	old := len(w.roots) - keep
+	kept := w.roots[:0:0]
+	for i, r := range w.roots {
+		if i >= old || slices.Contains(wanted, r) {
+			kept = append(kept, r)
+		}
+	}
+	w.roots = kept
 	p := &pb.Pointer{Position: r.position, Root: r.key}
 	for _, k := range w.roots {
 		p.Kept = append(p.Kept, &pb.KeptRoot{Position: k.position, Key: k.key, AtMs: k.at})
@@ -409,4 +425,95 @@ func (w *world) expect(want bool, keys ...string) {
 func (w *world) knows(key string) (known bool) {
 	w.s.EachObject(func(_ uint64, o state.Object) { known = known || o.Key(objectKeys) == key })
 	return known
+}
+
+// archiveOf is the key of the archive that holds what was appended inline before the last checkpoint.
+func (w *world) archiveOf(position int64) string {
+	w.t.Helper()
+	o, _, ok := w.s.Archive(position)
+	if !ok {
+		w.t.Fatalf("no archive holds position %d", position)
+	}
+	return o.Key(objectKeys)
+}
+
+// fold moves all runs of a topic, one merged object, into a manifest, behind what its manifest holds. It returns the key.
+func (x *writer) fold(w *world, topic uint64) string {
+	w.t.Helper()
+	p := w.s.TopicByNumber(topic).Partition(0)
+	var list []manifest.Object
+	c := &pb.FoldRuns{Topic: topic, Version: p.Version, MaxTimestamp: w.ms}
+	if m := p.Manifest; m != nil {
+		o, _ := w.s.Object(m.Object)
+		list = append(list, w.owners[o.Key(objectKeys)][m.Released:]...)
+		c.Old, c.Released, c.First = m.Object, m.Released, m.First
+	}
+	p.EachRun(func(r state.Run) {
+		o, _ := w.s.Object(r.Place)
+		list = append(list, manifest.Object{
+			Number: r.Place, Session: o.Session, N: o.N, Size: o.Size, Introduced: o.Introduced, First: r.Base, Last: r.Last, Bytes: int64(r.Length),
+		})
+	})
+	var out bytes.Buffer
+	mw, err := manifest.NewWriter(&out, [16]byte{1}, 0)
+	for i, o := range list {
+		err = errors.Join(err, mw.Run(o.First, o.Last, w.ms, uint32(i), 0, uint32(o.Bytes)))
+		c.Bytes += uint64(o.Bytes)
+		c.Last = o.Last
+	}
+	for _, o := range list {
+		err = errors.Join(err, mw.Object(o))
+	}
+	_, cerr := mw.Close()
+	x.merge++
+	key := objectKeys.Manifest(x.id, x.merge)
+	if err := errors.Join(err, cerr, w.bucket.Put(context.Background(), key, objstore.NewBody(out.Bytes()))); err != nil {
+		w.t.Fatal(err)
+	}
+	w.owners[key] = list
+	c.N, c.Size, c.Runs, c.Owned = x.merge, uint64(out.Len()), uint32(len(list)), uint32(len(list))
+	if r := w.apply(x.id, &pb.Command{Kind: &pb.Command_FoldRuns{FoldRuns: c}}); r[0].Code != state.OK {
+		w.t.Fatal(r[0].Code)
+	}
+	return key
+}
+
+// release makes what a loose manifest owns garbage.
+func (x *writer) release(w *world, m state.Manifest) {
+	w.t.Helper()
+	o, _ := w.s.Object(m.Object)
+	c := &pb.ReleaseObjects{Manifest: m.Object, Released: m.Released}
+	for _, y := range w.owners[o.Key(objectKeys)][m.Released:] {
+		c.Sessions, c.Ns, c.Sizes = append(c.Sessions, int64(y.Session)), append(c.Ns, y.N), append(c.Sizes, y.Size)
+		c.Bytes, c.Introduced, c.Lasts = append(c.Bytes, uint64(y.Bytes)), append(c.Introduced, y.Introduced), append(c.Lasts, y.Last)
+	}
+	if r := w.apply(x.id, &pb.Command{Kind: &pb.Command_ReleaseObjects{ReleaseObjects: c}}); r[0].Code != state.OK {
+		w.t.Fatal(r[0].Code)
+	}
+}
+
+// lose makes the next proposal of gc end with an unknown outcome, applied or not.
+func (w *world) lose(applied bool) {
+	w.propose = func(p *session.Proposal) bool {
+		w.propose = nil
+		if applied {
+			w.apply(own, p.Command)
+		}
+		p.Done(session.Outcome{Err: session.ErrUnknown})
+		return true
+	}
+}
+
+// firstTopic makes a topic once.
+func (w *world) firstTopic() uint64 {
+	var number uint64
+	w.s.EachTopic(func(t *state.Topic) {
+		if number == 0 {
+			number = t.Number
+		}
+	})
+	if number == 0 {
+		return w.topic("first")
+	}
+	return number
 }
