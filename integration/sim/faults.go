@@ -34,7 +34,7 @@ func (w *World) drawFaults() (f faults) {
 		}
 	}
 	w.exposes = w.chance(0.15)
-	w.grace = w.between(1500*time.Millisecond, 3500*time.Millisecond)
+	w.grace = w.between(2500*time.Millisecond, 4*time.Second)
 	w.sharing = sharing(w.rng.IntN(int(ways)))
 	return f
 }

@@ -147,6 +147,18 @@ var mutations = []mutation{
 		"append(r.First, p.first)", "append(r.First, min(p.first, 0))"},
 	{"the janitor is early", "agent/txn/janitor.go",
 		"if l.now-w.since >= o.Timeout {", "if l.now-w.since >= o.Timeout/2 {"},
+	{"gc ignores kept roots", "compactor/gc/judge.go", "if o.Introduced <= k.Position && k.Position < o.Lost {", "if k == nil {"},
+	{"gc does not wait for a checkpoint behind the loss", "compactor/gc/judge.go", "if p.GetPosition() < o.Lost {", "if p == nil {"},
+	{"gc ignores the grace", "compactor/gc/judge.go", "return now-o.LostMs >= a.grace || o.Lost <= a.aged", "return true"},
+	{"gc takes what may be introduced yet for orphans", "compactor/gc/orphans.go", "case x.n > introduced(v, x.kind):", "case false:"},
+	{"gc judges orphans by a State older than the listing", "compactor/gc/sweeper.go", "if in.State.Position() < w.settle {", "if false {"},
+	{"sessions are forgotten too early", "compactor/gc/sweep.go",
+		"return v.Closed != 0 && v.Closed <= a.aged", "return v.Closed != 0"},
+	{"sessions are forgotten that have checkpoints left", "compactor/gc/sweep.go", "\t\tif !w.holds[id] {\n\t\t\tlist", "\t\tif true {\n\t\t\tlist"},
+	{"retention goes beyond what is stable", "compactor/retention/rule.go", "if r.Last >= c.stable {", "if false {"},
+	{"retention is early", "compactor/retention/rule.go", "maxTimestamp < r.before", "maxTimestamp < r.before+300"},
+	{"trims are taken that older configs asked for", "metadata/state/trim.go", "t.Changed > base", "false"},
+
 	{"ingest takes batches of version 2 for those of version 1", "agent/ingest/item.go",
 		"it.txn = joining", "it.txn = member"},
 }

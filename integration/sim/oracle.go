@@ -161,6 +161,8 @@ func (o *oracle) apply(e journal.Entry) {
 			o.compactions.replaced(e, c.GetReplaceRuns(), r)
 		case c.GetCloseSession() != nil && r.Code == state.OK:
 			o.compactions.closes(layout.Session(c.GetCloseSession().Session))
+		case c.GetFoldRuns() != nil && r.Code == state.OK:
+			o.compactions.folded(e, c.GetFoldRuns())
 		case c.GetForgetSessions() != nil && r.Code == state.OK:
 			o.compactions.forgot(e, c.GetForgetSessions())
 		case c.GetMark() != nil && r.Code == state.OK:

@@ -23,12 +23,14 @@ type compactions struct {
 	forgotten map[layout.Session]bool
 	roots     map[int64]map[string]bool // what the State at a kept root needs, by its position
 	asked     map[trimKey]bool          // log starts that clients asked for
+
+	introduced map[string]int64 // positions of merged objects, by their keys
 }
 
 func newCompactions(w *World) *compactions {
 	return &compactions{
 		w: w, closed: map[layout.Session]time.Duration{}, forgotten: map[layout.Session]bool{},
-		roots: map[int64]map[string]bool{}, asked: map[trimKey]bool{},
+		roots: map[int64]map[string]bool{}, asked: map[trimKey]bool{}, introduced: map[string]int64{},
 	}
 }
 
@@ -47,6 +49,7 @@ func (o *compactions) replaced(e journal.Entry, c *pb.ReplaceRuns, r *state.Resu
 		return
 	}
 	w.stats.Merged++
+	o.introduced[key] = e.Position
 	at := 0
 	for i := range c.Topics {
 		from := at
@@ -149,8 +152,12 @@ func (o *compactions) kept(p *pb.Pointer) {
 // deleted checks that nobody needs what was deleted, now or later: it may be that the request was on its way for long.
 func (o *compactions) deleted(keys []string) {
 	w := o.w
-	live := o.claims(w.oracle.st)
+	live, garbage := o.claims(w.oracle.st), map[string]state.Object{}
+	w.oracle.st.EachGarbage(func(_ uint64, x state.Object) { garbage[x.Key(w.oracle.objects)] = x })
 	for _, key := range keys {
+		if x, ok := garbage[key]; ok && w.wall().UnixMilli()-x.LostMs < (w.grace-1100*time.Millisecond).Milliseconds() {
+			w.violated("%s was deleted, its grace of %v is not over", key, w.grace)
+		}
 		if live[key] {
 			w.violated("%s was deleted, State needs it", key)
 		}
