@@ -122,6 +122,10 @@ func start(s Spec) (*Process, error) {
 	}
 }
 
+// NoCompactor keeps a process' compactor from working while a test lasts: records with old timestamps would be
+// over their retention.
+const NoCompactor = "WADI_COMPACTOR_INTERVAL=1h"
+
 // Environ is the test's environment without WADI_ variables: the binary refuses those that are no configuration keys,
 // and takes those that are.
 func Environ() []string {

@@ -113,7 +113,7 @@ func startConfiguredDev(t *testing.T, env []string, dir string, port int, more .
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready",
 		Args: append([]string{"dev", "--listen", address, "--data-dir", dir, "--http", ""}, more...),
-		Env:  env,
+		Env:  append([]string{binary.NoCompactor}, env...),
 		Dir:  t.TempDir(), // nothing may be written outside of the data directory
 	})
 	return broker{bootstrap: address, process: p}
@@ -134,7 +134,7 @@ func startAgent(t *testing.T) broker {
 	}
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi agent", Path: binary.Path(t), Ready: "ready",
-		Args: []string{"agent", "--config", file}, Env: store.Env(), Dir: t.TempDir(),
+		Args: []string{"agent", "--config", file}, Env: append(store.Env(), binary.NoCompactor), Dir: t.TempDir(),
 	})
 	return broker{bootstrap: address, process: p, segments: func() ([]string, error) {
 		var keys []string
