@@ -1,8 +1,31 @@
-// Package merge decides which runs of partitions are written together into larger objects, and how (DESIGN section 5,
-// step 7). Flushes hold a little of many partitions; a merged object holds the same bytes sorted by partition and
-// offset, so that an old read is one or two ranged reads and State keeps few runs.
+// Package merge writes runs of partitions together into larger objects (DESIGN section 5, step 7). Flushes hold a little
+// of many partitions; a merged object holds the same bytes sorted by partition and offset, so that an old read is one or
+// two ranged reads and State keeps few runs.
 //
-// Plan is pure: it looks at a snapshot of State and returns what to merge. Whoever carries a plan out reads every input
-// once, from front to back, writes the outputs, and proposes a ReplaceRuns for each; State judges each partition again,
-// so a plan that is late, or made twice, costs work and nothing else.
+// # What is merged
+//
+// Make looks at a snapshot of State and returns what to merge next; it is pure. Of a partition it leaves alone what is
+// final: runs in an object in which nothing else lies and of which there are at least 16 MiB, as they fold into a
+// manifest and leave State. What follows the last final run is its tail, up to the last stable offset and to the first
+// run whose bytes no archive holds yet. In a tail
+//
+//   - runs in flushes and archives are merged when 64 of those objects, or 512 MiB, have come together: the oldest first,
+//     all partitions at once, each record once;
+//   - other runs are merged when there are too many of them: 64 side by side that are shorter than 64 KiB, 128 shorter than
+//     4 MiB, 192 of any length, or 256 MiB. What these runs are written into is of a higher tier, so that a record climbs
+//     each tier once, or is final;
+//   - runs in an object most of which nobody needs any more are written anew, so that it can go.
+//
+// A stretch of at least 32 MiB of one partition becomes an object of its own, together with whatever lies in front of
+// it in the tail: so nothing that cannot fold ever lies in front of what can. Smaller stretches share objects.
+//
+// So, once there is nothing to do, a partition has fewer than 192 runs behind the final ones, whatever the load was. Those
+// written since, those of open transactions and those in the journal (30 s) come on top; final ones fold.
+//
+// # How
+//
+// Each output is read through package runs, each byte once, checked, and streamed into the store with its offsets and its
+// markers written out. Then one ReplaceRuns puts it in the place of its inputs; State judges each partition again, so an
+// output that is late, or was made twice, costs work and nothing else. What cannot be read stays where it is: the range
+// is left out, told of, and not tried again by this process.
 package merge

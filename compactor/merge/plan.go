@@ -2,52 +2,34 @@ package merge
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"wadi/metadata/state"
 )
 
-// Config bounds plans.
-type Config struct {
-	MaxInput  int64 // bytes that one plan reads, at most; the last stretch of runs may pass it
-	MaxOutput int64 // bytes of an object, at most; one stretch of runs may pass it
-	FanIn     int   // objects of a tier that are worth a merge
-	Debt      int   // runs of a tier in one partition that are worth a merge, in however few objects they lie
-	FirstTier int64 // bytes: smaller objects are of the lowest tier
-	Factor    int64 // each further tier's bound is so many times the one before
-}
-
-// Defaults write a record once more where a lot is written, twice more where little is: 64 flushes of 8 MiB become two
-// objects that stay; 64 small ones become one of the second tier, 64 of which become objects that stay.
-func Defaults() Config {
-	return Config{MaxInput: 512 << 20, MaxOutput: 256 << 20, FanIn: 64, Debt: 64, FirstTier: 1 << 20, Factor: 64}
-}
-
-// stays is the tier of objects that are not merged any further.
-const stays = 8
-
-// tier of an object by its size. Runs in the journal are of the lowest.
-func (c Config) tier(size int64) int {
-	if size >= c.MaxOutput/2 {
-		return stays
-	}
-	t, bound := 0, c.FirstTier
-	for size >= bound && t < stays-1 {
-		t, bound = t+1, bound*c.Factor
-	}
-	return t
-}
-
-// Plan is what one merge does.
+// Plan is what to merge next.
 type Plan struct {
-	Tier    int
+	Why     Reason
 	Outputs []Output
 }
+
+// Reason is why a plan was made.
+type Reason string
+
+const (
+	Runs    Reason = "runs"    // a partition has too many runs that were merged before
+	Flushes Reason = "flushes" // there are many flushes, or much in them
+	Debt    Reason = "debt"    // a partition has too many runs in few flushes and archives
+	Thin    Reason = "thin"    // objects hold little that anybody needs
+)
 
 // Output is one object: ranges sorted by topic and partition, no partition twice.
 type Output struct {
 	Ranges []Range
 	Bytes  int64 // of their runs
+
+	from *state.State // the snapshot that the plan was made of
 }
 
 // Range is a stretch of a partition's runs, side by side, that become runs of one object.
@@ -66,173 +48,143 @@ func (r *Range) Bytes() (n int64) {
 	return n
 }
 
-// Make looks for the next thing worth merging in a snapshot of State: the lowest tier first, in it the oldest objects.
-// ok is false when there is none. It visits all runs.
-func Make(s *state.State, c Config) (p Plan, ok bool) {
-	m := planner{c: c, s: s, objects: map[uint64]source{}}
-	s.EachObject(func(number uint64, o state.Object) {
-		if o.Refs > 0 && o.Kind != state.ArchiveObject {
-			m.objects[number] = source{tier: c.tier(int64(o.Size)), position: o.Introduced, size: int64(o.Size)}
+// Make looks for the next thing worth merging in a snapshot of State. ok is false when there is none. It visits all runs,
+// up to three times.
+//
+// Runs that were merged before go first: they are few, and they only become more as flushes are merged. Then flushes, many
+// at a time, as each is read whole; only where they are too few for that do those that one partition has too many runs in
+// come by themselves.
+func Make(s *state.State, c Config, scope Scope) (p Plan, ok bool) {
+	m := planner{c: c.withDefaults(), s: s, scope: scope}
+	m.survey()
+	for _, why := range []Reason{Runs, Flushes, Debt, Thin} {
+		find := m.finder(why)
+		if find == nil {
+			continue
 		}
-	})
-	for tier := range stays {
-		if to, ok := m.window(tier); ok {
-			if outputs := m.outputs(tier, to); m.worth(outputs) {
-				return Plan{Tier: tier, Outputs: outputs}, true
-			}
+		if outputs := m.outputs(find); len(outputs) > 0 {
+			return Plan{Why: why, Outputs: outputs}, true
 		}
 	}
 	return Plan{}, false
 }
 
-// worth reports whether outputs leave less than they take: enough objects go with them, or enough runs. What cannot be
-// merged for now, as a transaction is open above it, must not have its neighbours written over and over.
-func (m *planner) worth(outputs []Output) bool {
-	taken, runs, ranges := map[uint64]uint64{}, 0, 0
-	for _, o := range outputs {
-		for _, r := range o.Ranges {
-			ranges++
-			runs += len(r.Runs)
-			for _, x := range r.Runs {
-				if !x.Marker() && !x.Inline() {
-					taken[x.Place]++
-				}
-			}
-		}
-	}
-	gone := 0
-	for number, n := range taken {
-		if o, _ := m.s.Object(number); o.Refs == n {
-			gone++
-		}
-	}
-	return gone > len(outputs) && 2*gone >= m.c.FanIn || 2*(runs-ranges) >= m.c.Debt
+// source is a flush, or an archive, that runs may leave.
+type source struct {
+	position int64 // the order in which records were written
+	bytes    int64 // that may be merged now
 }
 
-// source is where runs come from: an object, or an entry of the journal.
-type source struct {
-	tier     int
-	position int64 // of the entry that introduced it: the order in which records were written
-	size     int64
+// stock is what may be merged of a merged object.
+type stock struct {
+	refs  uint64
+	bytes int64
 }
 
 type planner struct {
-	c       Config
-	s       *state.State
-	objects map[uint64]source // by number
+	c     Config
+	s     *state.State
+	scope Scope
+
+	fresh   map[uint64]source // by object
+	merged  map[uint64]stock
+	overdue struct{ merged, all bool }
+
+	runs  []state.Run // scratch
+	items []item
 }
 
-// origin is where a run comes from; false for an inline one that no archive holds yet. Markers have none: they go with
-// their neighbours.
-func (m *planner) origin(r state.Run) (source, bool) {
-	if r.Inline() {
-		_, _, ok := m.s.Archive(int64(r.Place))
-		return source{position: int64(r.Place)}, ok
-	}
-	o, ok := m.objects[r.Place]
-	return o, ok
-}
-
-// window finds up to which position a tier's objects are worth merging: there are enough of them, or enough of their
-// bytes, or a partition has too many runs in them.
-func (m *planner) window(tier int) (to int64, ok bool) {
-	var list []source
-	for _, o := range m.objects {
-		if o.tier == tier {
-			list = append(list, o)
+func (m *planner) each(visit func(t *state.Topic, i uint32, p *state.Partition)) {
+	m.s.EachTopic(func(t *state.Topic) {
+		for i := range t.Partitions() {
+			if p := t.Partition(int32(i)); p.Runs() > 0 && (m.scope.Mine == nil || m.scope.Mine(t.Number, uint32(i))) {
+				visit(t, uint32(i), p)
+			}
 		}
+	})
+}
+
+// survey finds out what there is.
+func (m *planner) survey() {
+	m.fresh, m.merged = map[uint64]source{}, map[uint64]stock{}
+	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
+		m.stretches(t, i, p, func(list []item) {
+			for k := range list {
+				x := &list[k]
+				switch x.kind {
+				case fresh:
+					o := m.fresh[x.object]
+					m.fresh[x.object] = source{position: max(o.position, x.position), bytes: o.bytes + int64(x.run.Length)}
+				case merged:
+					o := m.merged[x.object]
+					m.merged[x.object] = stock{refs: o.refs + 1, bytes: o.bytes + int64(x.run.Length)}
+				}
+			}
+			if !m.overdue.merged {
+				_, _, m.overdue.merged = m.c.overdue(list, false, m.c.Debt)
+			}
+			if !m.overdue.all {
+				_, _, m.overdue.all = m.c.overdue(list, true, m.c.Debt)
+			}
+		})
+	})
+}
+
+// finder finds the stretch of a list that is to be merged.
+type finder func(list []item) (from, to int, ok bool)
+
+// finder returns nil when there is nothing to merge for that reason. Where one partition is overdue those join that are
+// half way there: their runs lie side by side in the same objects.
+func (m *planner) finder(why Reason) finder {
+	switch why {
+	case Runs:
+		if m.overdue.merged {
+			return func(list []item) (int, int, bool) { return m.c.overdue(list, false, (m.c.Debt+1)/2) }
+		}
+	case Flushes:
+		if to, ok := m.window(); ok {
+			return func(list []item) (int, int, bool) { return oldest(list, to) }
+		}
+	case Debt:
+		if m.overdue.all {
+			return func(list []item) (int, int, bool) { return m.c.overdue(list, true, (m.c.Debt+1)/2) }
+		}
+	case Thin:
+		if objects := m.thin(); len(objects) > 0 {
+			return func(list []item) (int, int, bool) { return thin(list, objects) }
+		}
+	}
+	return nil
+}
+
+// window finds up to which position flushes are worth a merge.
+func (m *planner) window() (to int64, ok bool) {
+	list := make([]source, 0, len(m.fresh))
+	for _, o := range m.fresh {
+		list = append(list, o)
 	}
 	slices.SortFunc(list, func(a, b source) int { return cmp.Compare(a.position, b.position) })
 	bytes := int64(0)
 	for i, o := range list {
-		if bytes += o.size; bytes >= m.c.MaxInput || i+1 >= m.c.FanIn {
+		if bytes += o.bytes; bytes >= m.c.MaxInput || i+1 >= m.c.FanIn {
 			return o.position, true
 		}
 	}
-	m.s.EachTopic(func(t *state.Topic) {
-		for i := range int32(t.Partitions()) {
-			if !ok {
-				to, ok = m.indebted(t.Partition(i), tier)
-			}
-		}
-	})
-	return to, ok
+	return math.MinInt64, false
 }
 
-// indebted finds the position up to which a partition has too many runs of a tier.
-func (m *planner) indebted(p *state.Partition, tier int) (to int64, ok bool) {
-	if p.Runs() < m.c.Debt {
-		return 0, false
+// thin finds merged objects most of which nobody needs any more, if enough would be gained. Each byte that is written
+// sets free three at least.
+func (m *planner) thin() map[uint64]bool {
+	objects, gain := map[uint64]bool{}, int64(0)
+	for number, x := range m.merged {
+		if o, _ := m.s.Object(number); o.Refs == x.refs && 4*x.bytes <= int64(o.Size) {
+			objects[number] = true
+			gain += int64(o.Size) - x.bytes
+		}
 	}
-	n, stable := 0, p.LSO()
-	p.EachRun(func(r state.Run) {
-		if r.Marker() || r.Last >= stable || n >= m.c.Debt {
-			return
-		}
-		if o, known := m.origin(r); known && o.tier == tier {
-			n++
-			to = max(to, o.position)
-		}
-	})
-	return to, n >= m.c.Debt
-}
-
-// outputs are the objects that a tier's runs from up to a position become.
-func (m *planner) outputs(tier int, to int64) []Output {
-	var list []Output
-	var open Output
-	runs, left := 0, m.c.MaxInput
-	flush := func() {
-		if len(open.Ranges) > 0 {
-			list = append(list, open)
-		}
-		open, runs = Output{}, 0
+	if gain < m.c.MaxOutput/4 {
+		return nil
 	}
-	m.s.EachTopic(func(t *state.Topic) {
-		for i := range int32(t.Partitions()) {
-			if left <= 0 {
-				return
-			}
-			p := t.Partition(i)
-			r := Range{Topic: t.Number, Partition: uint32(i), Version: p.Version, Runs: m.stretch(p, tier, to)}
-			if len(r.Runs) == 0 {
-				continue
-			}
-			n := r.Bytes()
-			if open.Bytes+n > m.c.MaxOutput || len(open.Ranges) == state.MaxReplaceRanges || runs+len(r.Runs) > state.MaxReplacedRuns {
-				flush()
-			}
-			open.Ranges = append(open.Ranges, r)
-			open.Bytes += n
-			runs += len(r.Runs)
-			left -= n
-		}
-	})
-	flush()
-	return list
-}
-
-// stretch is a partition's oldest stretch of runs, side by side, that come from a tier up to a position, with the markers
-// between and behind them. What lies below the log start is left to the sweep.
-func (m *planner) stretch(p *state.Partition, tier int, to int64) []state.Run {
-	var runs []state.Run
-	bytes, stable, ended := int64(0), p.LSO(), false
-	p.EachRun(func(r state.Run) {
-		if ended || r.Last < p.LogStart {
-			return
-		}
-		mine := r.Last < stable && len(runs) < state.MaxReplacedRuns && bytes < m.c.MaxOutput
-		if mine && !r.Marker() {
-			o, known := m.origin(r)
-			mine = known && o.tier == tier && o.position <= to
-		}
-		switch {
-		case mine && (len(runs) > 0 || !r.Marker()):
-			runs = append(runs, r)
-			bytes += int64(r.Length)
-		case len(runs) > 0:
-			ended = true
-		}
-	})
-	return runs
+	return objects
 }

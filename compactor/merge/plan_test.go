@@ -1,182 +1,14 @@
 package merge
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 
-	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
-
-const me layout.Session = 1
-
-// log is a State that is driven by entries.
-type log struct {
-	t        rapid.TB
-	s        *state.State
-	seq      uint64
-	flush    uint64
-	merge    uint64
-	position int64
-	produced int64
-	put      int64
-}
-
-func newLog(t rapid.TB, partitions ...uint32) *log {
-	l := &log{t: t, s: state.New(), position: 10}
-	l.apply(nil, &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: &pb.InitCluster{ClusterId: "c", Incarnation: 1, FeatureLevel: 1}}},
-		&pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}})
-	for i, n := range partitions {
-		l.apply(nil, &pb.Command{Kind: &pb.Command_CreateTopic{CreateTopic: &pb.CreateTopic{Name: string(rune('a' + i)), Partitions: n}}})
-	}
-	return l
-}
-
-func (l *log) apply(inline []byte, commands ...*pb.Command) []state.Result {
-	l.t.Helper()
-	l.seq++
-	l.position += 2
-	r := l.s.Apply(state.Entry{Position: l.position, Session: me, Seq: l.seq, Body: &pb.Entry{Commands: commands, Inline: inline}})
-	if r.Refused != state.OK {
-		l.t.Fatalf("refused: %v", r.Refused)
-	}
-	for i, c := range r.Commands {
-		if c.Code != state.OK {
-			l.t.Fatalf("%v: %v", commands[i], c.Code)
-		}
-	}
-	return r.Commands
-}
-
-type part struct {
-	topic     uint64
-	partition uint32
-}
-
-// write appends a batch of n bytes to each partition, in an object or in the entry.
-func (l *log) write(inline bool, n uint32, parts ...part) {
-	k := &pb.AppendBatches{}
-	at := uint64(0)
-	for _, p := range parts {
-		k.Topics, k.Partitions, k.Offsets, k.Runs = append(k.Topics, p.topic), append(k.Partitions, p.partition), append(k.Offsets, at), append(k.Runs, 1)
-		k.ProducerIds, k.ProducerEpochs, k.Sequences = append(k.ProducerIds, -1), append(k.ProducerEpochs, -1), append(k.Sequences, -1)
-		k.Batches, k.Records, k.Bytes, k.MaxTimestamps = append(k.Batches, 1), append(k.Records, 3), append(k.Bytes, n), append(k.MaxTimestamps, 0)
-		at += uint64(n)
-	}
-	var data []byte
-	l.produced += int64(at)
-	if inline {
-		data = make([]byte, at)
-	} else {
-		l.flush++
-		k.Flush, k.Size = l.flush, at
-		l.put += int64(at)
-	}
-	l.apply(data, &pb.Command{Kind: &pb.Command_AppendBatches{AppendBatches: k}})
-}
-
-// archive puts all inline runs so far into an archive.
-func (l *log) archive() {
-	l.apply(nil, &pb.Command{Kind: &pb.Command_Mark{Mark: &pb.Mark{}}})
-	to := l.position
-	l.apply(nil, &pb.Command{Kind: &pb.Command_Archived{Archived: &pb.Archived{From: l.s.ArchivedTo(), To: to, Session: int64(me), Head: to, Size: 1 << 20}}})
-}
-
-// carry does what a plan says, each range becoming one run, and fails the test unless State takes all of it.
-func (l *log) carry(p Plan) {
-	l.t.Helper()
-	for _, o := range p.Outputs {
-		l.merge++
-		k := &pb.ReplaceRuns{N: l.merge}
-		for _, r := range o.Ranges {
-			first, last, n := r.Runs[0], r.Runs[len(r.Runs)-1], r.Bytes()
-			k.Topics, k.Partitions, k.Versions = append(k.Topics, r.Topic), append(k.Partitions, r.Partition), append(k.Versions, r.Version)
-			k.Bases, k.Lasts, k.Runs = append(k.Bases, first.Base), append(k.Lasts, last.Last), append(k.Runs, 1)
-			k.RunCounts, k.MaxTimestamps = append(k.RunCounts, uint64(last.Last-first.Base+1)), append(k.MaxTimestamps, 0)
-			k.Offsets, k.Lengths = append(k.Offsets, k.Size), append(k.Lengths, uint32(n))
-			k.Size += uint64(n)
-		}
-		l.put += int64(k.Size)
-		if int64(k.Size) != o.Bytes {
-			l.t.Fatalf("an output of %d bytes holds %d", o.Bytes, k.Size)
-		}
-		for i, b := range l.apply(nil, &pb.Command{Kind: &pb.Command_ReplaceRuns{ReplaceRuns: k}})[0].Batches {
-			if b.Code != state.OK {
-				l.t.Fatalf("range %+v: %v", o.Ranges[i], b.Code)
-			}
-		}
-	}
-	if err := l.s.Check(); err != nil {
-		l.t.Fatal(err)
-	}
-}
-
-// settle merges until nothing is worth it any more.
-func (l *log) settle(c Config) (plans int) {
-	l.t.Helper()
-	for ; ; plans++ {
-		p, ok := Make(l.s.Freeze(), c)
-		if !ok {
-			return plans
-		}
-		if plans > 1000 {
-			l.t.Fatalf("no end: %+v", p)
-		}
-		l.carry(p)
-	}
-}
-
-func (l *log) mostRuns() (most int) {
-	l.s.EachTopic(func(t *state.Topic) {
-		for i := range int32(t.Partitions()) {
-			most = max(most, t.Partition(i).Runs())
-		}
-	})
-	return most
-}
-
-func all(topic uint64, n uint32) (parts []part) {
-	for i := range n {
-		parts = append(parts, part{topic, i})
-	}
-	return parts
-}
-
-// A steady load in large flushes is written twice in all, and a partition has few runs: those of the flushes that are
-// not worth a merge yet, and large ones.
-func TestSteadyLoadIsRewrittenOnce(t *testing.T) {
-	l, c := newLog(t, 20), Config{MaxInput: 6400, MaxOutput: 3200, FanIn: 64, Debt: 64, FirstTier: 50, Factor: 64}
-	for range 64 * 10 {
-		l.write(false, 5, all(1, 20)...) // 100 bytes
-		l.settle(c)
-	}
-	if x := float64(l.put) / float64(l.produced); x > 2.01 {
-		t.Errorf("%.2f bytes put for a byte produced", x)
-	}
-	if n := l.mostRuns(); n > 64+10 {
-		t.Errorf("%d runs in a partition", n)
-	}
-}
-
-// A little written for long is written three times in all or hardly more, and the objects it lies in stay few.
-func TestSmallFlushesClimbTiers(t *testing.T) {
-	l, c := newLog(t, 3), Config{MaxInput: 80_000, MaxOutput: 40_000, FanIn: 16, Debt: 64, FirstTier: 160, Factor: 16}
-	for i := range 16 * 16 * 20 {
-		l.write(false, 4+uint32(i%3), all(1, 3)...)
-		l.settle(c)
-	}
-	live := 0
-	l.s.EachObject(func(_ uint64, o state.Object) {
-		if o.Refs > 0 {
-			live++
-		}
-	})
-	if x := float64(l.put) / float64(l.produced); x > 4.2 || live > 4*16 {
-		t.Errorf("%.2f bytes put for a byte produced, %d objects", x, live)
-	}
-}
 
 // A partition that is written to in entries alone leaves the archives as soon as it has too many runs there, and not
 // before an archive holds them.
@@ -195,35 +27,126 @@ func TestInlineRunsAreMerged(t *testing.T) {
 	}
 }
 
+// What somebody else works on, what cannot be read and what compaction wrote stays where it is; what lies around it is
+// merged.
+func TestScope(t *testing.T) {
+	c := Config{FanIn: 4}.withDefaults()
+	write := func(t *testing.T) *log {
+		l := newLog(t, 2, 1)
+		for range 9 {
+			l.write(false, 10, part{1, 0}, part{1, 1}, part{2, 0})
+		}
+		return l
+	}
+	t.Run("mine", func(t *testing.T) {
+		l := write(t)
+		p, ok := Make(l.s.Freeze(), c, Scope{Mine: func(topic uint64, partition uint32) bool { return topic == 1 && partition == 1 }})
+		if !ok || len(p.Outputs) != 1 || len(p.Outputs[0].Ranges) != 1 {
+			t.Fatalf("%+v", p)
+		}
+		if r := p.Outputs[0].Ranges[0]; r.Topic != 1 || r.Partition != 1 || len(r.Runs) != 4 {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("bad", func(t *testing.T) {
+		l := write(t)
+		for range 3 {
+			p, ok := Make(l.s.Freeze(), c, Scope{Bad: func(topic uint64, partition uint32, r state.Run) bool { return topic == 2 && r.Base == 6 }})
+			if !ok {
+				break
+			}
+			l.carry(c, p)
+		}
+		var bases []int64
+		l.s.TopicByNumber(2).Partition(0).EachRun(func(r state.Run) { bases = append(bases, r.Base) })
+		if want := []int64{0, 6, 9, 21, 24}; !slices.Equal(bases, want) {
+			t.Errorf("runs begin at %d, want %d", bases, want)
+		}
+	})
+	t.Run("compacted", func(t *testing.T) {
+		l := write(t)
+		v := l.s.TopicByNumber(2).Partition(0).Version
+		l.merge++
+		l.apply(nil, &pb.Command{Kind: &pb.Command_ReplaceRuns{ReplaceRuns: &pb.ReplaceRuns{
+			N: l.merge, Size: 10, Topics: []uint64{2}, Partitions: []uint32{0}, Versions: []uint64{v}, Bases: []int64{0}, Lasts: []int64{5},
+			Compacted: []bool{true}, Runs: []uint32{1}, RunCounts: []uint64{6}, MaxTimestamps: []int64{0}, Offsets: []uint64{0}, Lengths: []uint32{10},
+		}}})
+		p, ok := Make(l.s.Freeze(), c, Scope{Compacts: func(t *state.Topic) bool { return t.Number == 2 }})
+		if !ok {
+			t.Fatal("nothing to do")
+		}
+		for _, r := range p.Outputs[0].Ranges {
+			if r.Topic == 2 && r.Runs[0].Base != 6 {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}
+
+// An open transaction keeps what lies above its first record, and does not keep flushes that came later from being merged.
+func TestOpenTransactionKeepsNothingElse(t *testing.T) {
+	l, c := newLog(t, 2), Config{FanIn: 4}.withDefaults()
+	producer := l.producer()
+	l.transactional(producer, 0, part{1, 0})
+	for range 100 {
+		l.write(false, 10, part{1, 0}, part{1, 1})
+	}
+	l.settle(c)
+	if n := l.s.TopicByNumber(1).Partition(0).Runs(); n != 101 {
+		t.Errorf("%d runs above the last stable offset", n)
+	}
+	if n := l.s.TopicByNumber(1).Partition(1).Runs(); n > 25 {
+		t.Errorf("%d runs of another partition", n)
+	}
+	l.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{
+		ProducerId: producer.ID, ProducerEpoch: int32(producer.Epoch), Commit: true, Bump: true,
+	}}})
+	l.archive()
+	l.settle(c)
+	if n := l.mostRuns(); n > 30 {
+		t.Errorf("%d runs when it has ended", n)
+	}
+}
+
+// Objects most of which is not needed any more are written anew.
+func TestThinObjectsGo(t *testing.T) {
+	l, c := newLog(t, 10, 1), Config{FanIn: 4, MaxOutput: 10_000}.withDefaults()
+	for range 4 {
+		l.write(false, 100, append(all(1, 10), part{2, 0})...)
+	}
+	l.settle(c)
+	l.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: 1}}},
+		&pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 1000}}})
+	if n := l.settle(c); n != 1 {
+		t.Fatalf("%d plans", n)
+	}
+	l.s.EachObject(func(_ uint64, o state.Object) {
+		if o.Refs > 0 && o.Size > 2*400 {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
 // Whatever was written, in whatever order, plans are such that State takes them, they come to an end, nothing at or
 // above the last stable offset is touched, and what is left is below the limits.
 func TestPlansAreTaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := newLog(t, 3, 2)
-		c := Config{
-			MaxInput: rapid.Int64Range(50, 5000).Draw(t, "input"), FanIn: rapid.IntRange(2, 8).Draw(t, "fan in"),
-			Debt: rapid.IntRange(2, 8).Draw(t, "debt"), FirstTier: rapid.Int64Range(10, 200).Draw(t, "first tier"), Factor: rapid.Int64Range(2, 20).Draw(t, "factor"),
-		}
-		c.MaxOutput = c.MaxInput / rapid.Int64Range(1, 4).Draw(t, "output")
-		producer := l.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{TransactionalId: "t", TimeoutMs: 1}}})[0]
+		l, c := newLog(t, 3, 2), drawConfig(t)
+		producer := l.producer()
 		sequence, epoch := map[part]int32{}, producer.Epoch
-		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+		for range rapid.IntRange(1, 150).Draw(t, "steps") {
 			p := part{uint64(rapid.IntRange(1, 2).Draw(t, "topic")), uint32(rapid.IntRange(0, 1).Draw(t, "partition"))}
 			switch rapid.IntRange(0, 11).Draw(t, "step") {
 			case 0:
 				l.archive()
 			case 1:
 				l.settle(c)
+				l.check()
 			case 2:
-				next := int64(0)
-				l.s.EachTopic(func(x *state.Topic) {
-					if x.Number == p.topic {
-						next = x.Partition(int32(p.partition)).Next
-					}
-				})
+				next := l.s.TopicByNumber(p.topic).Partition(int32(p.partition)).Next
 				l.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_TrimPartitions{TrimPartitions: &pb.TrimPartitions{
 					Topics: []uint64{p.topic}, Partitions: []uint32{p.partition}, Offsets: []int64{rapid.Int64Range(0, next).Draw(t, "trim")},
-				}}}, &pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 10}}})
+				}}}, &pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: uint32(rapid.IntRange(0, 10).Draw(t, "sweep"))}}})
 			case 3:
 				if l.s.OpenTxnCount() > 0 {
 					r := l.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{
@@ -232,11 +155,7 @@ func TestPlansAreTaken(t *testing.T) {
 					epoch, sequence = r.Epoch, map[part]int32{}
 				}
 			case 4, 5:
-				l.apply(make([]byte, 7), &pb.Command{Kind: &pb.Command_AppendBatches{AppendBatches: &pb.AppendBatches{
-					Topics: []uint64{p.topic}, Partitions: []uint32{p.partition}, Offsets: []uint64{0}, Runs: []uint32{1},
-					ProducerIds: []int64{producer.ID}, ProducerEpochs: []int32{int32(epoch)}, Sequences: []int32{sequence[p]}, Transactional: []uint32{2},
-					Batches: []uint32{1}, Records: []uint32{1}, Bytes: []uint32{7}, MaxTimestamps: []int64{0},
-				}}})
+				l.transactional(state.Result{ID: producer.ID, Epoch: epoch}, sequence[p], p)
 				sequence[p]++
 			default:
 				parts := []part{p}
@@ -248,11 +167,25 @@ func TestPlansAreTaken(t *testing.T) {
 		}
 		l.archive()
 		l.settle(c)
-		if l.s.OpenTxnCount() > 0 {
-			return // what is open keeps objects
-		}
-		if p, ok := Make(l.s.Freeze(), c); ok {
-			t.Fatalf("not settled: %+v", p)
-		}
+		l.check()
+		l.eachTail(c, func(_, tail int) {
+			if tail >= tiers*c.Debt {
+				t.Fatalf("a tail of %d runs", tail)
+			}
+		})
 	})
+}
+
+// drawConfig draws bounds that relate to each other as the defaults do.
+func drawConfig(t *rapid.T) Config {
+	c := Config{
+		FanIn: rapid.IntRange(2, 8).Draw(t, "fan in"), Debt: rapid.IntRange(8, 12).Draw(t, "debt"), MaxRun: rapid.Int64Range(60, 200).Draw(t, "run"),
+		MaxInline: rapid.Int64Range(60, 500).Draw(t, "inline"), MaxSources: rapid.IntRange(1, 50).Draw(t, "sources"),
+	}
+	c.Medium = c.MaxRun / 2
+	c.Small = c.Medium / rapid.Int64Range(1, 20).Draw(t, "small")
+	c.Own = c.MaxRun * rapid.Int64Range(1, 2).Draw(t, "own")
+	c.MaxOutput = c.Own * rapid.Int64Range(2, 10).Draw(t, "output")
+	c.MaxInput = c.MaxOutput * rapid.Int64Range(1, 3).Draw(t, "input")
+	return c.withDefaults()
 }

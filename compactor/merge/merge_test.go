@@ -1,0 +1,56 @@
+package merge
+
+import (
+	"context"
+	"testing"
+
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+	"wadi/objstore/segment"
+)
+
+// plain is batches of a partition without a producer.
+func plain(p part, batches ...batch.Batch) written {
+	return written{part: p, producer: -1, epoch: -1, sequence: -1, batches: batches}
+}
+
+// Flushes and what lies in the journal become one object, sorted by partition, whose footer says what it holds.
+func TestFlushesBecomeOneObject(t *testing.T) {
+	r := newRig(t, Config{FanIn: 6}, 3, 2)
+	for i := range 8 {
+		var list []written
+		for _, p := range r.parts() {
+			list = append(list, plain(p, aBatch(2, 50, byte(i), 100+int64(i)), aBatch(1, 10, byte(i), 50)))
+		}
+		r.write(i%3 == 0, list...)
+	}
+	r.archive()
+	r.write(false, plain(part{1, 0}, aBatch(2, 50, 9, 100)))
+	r.check()
+	r.settle()
+	r.check()
+	if n := r.s.RunCount(); n > 6 || r.stats.Objects != 1 {
+		t.Errorf("%d runs, %+v", n, r.stats)
+	}
+	key := r.objects("/merge/")[0]
+	var o state.Object
+	r.s.EachObject(func(_ uint64, x state.Object) {
+		if x.Kind == state.MergedObject {
+			o = x
+		}
+	})
+	if o.Key(keys) != key {
+		t.Fatalf("%+v", o)
+	}
+	next := map[segment.SectionInfo]int64{}
+	err := segment.Verify(context.Background(), r.mem, key, int64(o.Size), func(s segment.SectionInfo, b batch.Batch) error {
+		if b.BaseOffset() != s.BaseOffset+next[s] {
+			t.Errorf("batch at %d in a section from %d on", b.BaseOffset(), s.BaseOffset)
+		}
+		next[s] += int64(b.NumRecords())
+		return nil
+	})
+	if err != nil || len(next) != 5 {
+		t.Errorf("%d sections, %v", len(next), err)
+	}
+}

@@ -1,0 +1,151 @@
+package merge
+
+import (
+	"wadi/metadata/state"
+)
+
+// item is a run that may be merged.
+type item struct {
+	run      state.Run
+	kind     kind
+	object   uint64 // that it keeps: the archive's for an inline run, 0 for a marker
+	position int64  // of the entry that brought it; 0 for a marker
+}
+
+type kind uint8
+
+const (
+	fresh  kind = iota // in a flush or an archive
+	merged             // in a merged object
+	marker             // nowhere: it goes with its neighbours
+)
+
+// stretches visits what may be merged of a partition: stretches of runs side by side, between those that stay. They are
+// valid during the visit.
+func (m *planner) stretches(t *state.Topic, i uint32, p *state.Partition, visit func([]item)) {
+	m.runs = m.runs[:0]
+	p.EachRun(func(r state.Run) { m.runs = append(m.runs, r) })
+	stable := p.LSO()
+	clean := int64(0)
+	if p.CompactedTo > 0 && m.scope.Compacts != nil && m.scope.Compacts(t) {
+		clean = p.CompactedTo
+	}
+	m.items = m.items[:0]
+	end := func() {
+		if len(m.items) > 0 {
+			visit(m.items)
+		}
+		m.items = m.items[:0]
+	}
+	defer end()
+	for k := 0; k < len(m.runs); {
+		group, x, known := m.group(m.runs[k:])
+		for _, r := range m.runs[k : k+group] {
+			switch {
+			case r.Last < p.LogStart: // left to the sweep
+				continue
+			case r.Last >= stable || !known:
+				return // whatever follows is newer
+			case r.Last < clean, x.kind == merged && x.final, m.scope.Bad != nil && m.scope.Bad(t.Number, i, r):
+				end()
+				continue
+			}
+			m.items = append(m.items, item{run: r, kind: x.kind, object: x.object, position: x.position})
+		}
+		k += group
+	}
+}
+
+// origin is where a group of runs lies.
+type origin struct {
+	kind     kind
+	object   uint64
+	position int64
+	final    bool
+}
+
+// group is how many of the first runs lie in one object, and which. known is false for what only the journal holds.
+func (m *planner) group(runs []state.Run) (n int, x origin, known bool) {
+	r := runs[0]
+	switch {
+	case r.Marker():
+		return 1, origin{kind: marker}, true
+	case r.Inline():
+		_, object, ok := m.s.Archive(int64(r.Place))
+		return 1, origin{kind: fresh, object: object, position: int64(r.Place)}, ok
+	}
+	bytes := int64(0)
+	for n < len(runs) && runs[n].Place == r.Place && !runs[n].Inline() && !runs[n].Marker() {
+		bytes += int64(runs[n].Length)
+		n++
+	}
+	o, ok := m.s.Object(r.Place)
+	x = origin{kind: fresh, object: r.Place, position: o.Introduced}
+	if o.Kind == state.MergedObject {
+		// All that is left in it is this partition's, and that is not just a remainder.
+		x.kind, x.final = merged, o.Refs == uint64(n) && bytes >= m.c.Own/2
+	}
+	return n, x, ok
+}
+
+// overdue finds a stretch with too many runs: threshold of a tier and those below it, or a front of so many bytes. With
+// all also those in flushes count.
+func (c *Config) overdue(list []item, all bool, debt int) (from, to int, ok bool) {
+	takes := func(x *item) bool { return all || x.kind != fresh }
+	for tier := range tiers {
+		least := debt * (tier + 1)
+		for k := 0; k < len(list); k++ {
+			from, bytes := k, int64(0)
+			for k < len(list) && takes(&list[k]) && c.tier(list[k].run.Length) <= tier {
+				bytes += int64(list[k].run.Length)
+				k++
+			}
+			if k-from < least {
+				continue
+			}
+			// A run that is more than all behind it would be written over and over.
+			for keep := max(least/2, 2); k-from > keep && 2*int64(list[from].run.Length) > bytes; from++ {
+				bytes -= int64(list[from].run.Length)
+			}
+			return from, k, true
+		}
+	}
+	bytes := int64(0)
+	for k := range list {
+		if !takes(&list[k]) {
+			break
+		}
+		if bytes += int64(list[k].run.Length); bytes >= c.MaxOutput {
+			return 0, k + 1, true
+		}
+	}
+	return 0, 0, false
+}
+
+// oldest finds the first stretch of runs in flushes and archives up to a position, with the markers between and behind
+// them.
+func oldest(list []item, to int64) (from, end int, ok bool) {
+	for from < len(list) && list[from].kind == merged {
+		from++
+	}
+	for end = from; end < len(list) && list[end].kind != merged && list[end].position <= to; end++ {
+		ok = ok || list[end].kind == fresh
+	}
+	return from, end, ok
+}
+
+// thin finds the first stretch of runs in objects that are to go.
+func thin(list []item, objects map[uint64]bool) (from, to int, ok bool) {
+	for from = 0; from < len(list) && !objects[list[from].object]; from++ {
+	}
+	for to = from; to < len(list) && objects[list[to].object]; to++ {
+	}
+	return from, to, to > from
+}
+
+func bytesOf(list []item) (n int64) {
+	for i := range list {
+		n += int64(list[i].run.Length)
+	}
+	return n
+}
