@@ -148,14 +148,16 @@ func (s *source) load(ctx context.Context, p *place) (*patched, error) {
 	}
 	for range 2 {
 		k, at, fill := s.plan(p)
-		b, err := s.cache.get(ctx, k, func(ctx context.Context) ([]byte, error) {
-			select {
-			case s.gets <- struct{}{}:
-			case <-ctx.Done():
-				return nil, ctx.Err()
+		b, err := s.cache.get(ctx, k, func(ctx context.Context) (*block, error) {
+			if err := s.begin(ctx); err != nil {
+				return nil, err
 			}
-			defer func() { <-s.gets }()
-			return fill(ctx)
+			defer s.end()
+			data, err := fill(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &block{data: data}, nil
 		})
 		if err != nil {
 			p.err = err
@@ -168,6 +170,18 @@ func (s *source) load(ctx context.Context, p *place) (*patched, error) {
 	p.err = &placeError{key: s.key(p), offset: p.run.Base, err: p.err}
 	return nil, p.err
 }
+
+// begin waits for a turn to read from the store; end gives it up.
+func (s *source) begin(ctx context.Context) error {
+	select {
+	case s.gets <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *source) end() { <-s.gets }
 
 // plan says what to read for a place: under which key it is cached, where in it the run lies, and how to get it.
 func (s *source) plan(p *place) (k blockKey, at int64, fill func(context.Context) ([]byte, error)) {
