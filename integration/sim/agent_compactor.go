@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"wadi/compactor/fold"
 	"wadi/compactor/gc"
 	"wadi/compactor/job"
+	"wadi/compactor/merge"
 	"wadi/compactor/retention"
 	"wadi/internal/kafkaconfig"
 	"wadi/internal/layout"
@@ -51,6 +53,8 @@ func (a *agent) startCompactor() {
 // tasks are those of one process.
 func (w *World) tasks(a *agent, env *job.Env) []job.Task {
 	return []job.Task{
+		merge.New(env, w.merges),
+		fold.New(env, fold.Config{Keep: 4, Least: 2, Folds: 4, Bytes: 1 << 20}),
 		retention.New(env, retention.Config{Parallel: 1}),
 		gc.New(env, gc.Config{
 			Grace: w.grace, KV: etcdClient{a}, Keys: w.keys, Elapsed: a.mono,

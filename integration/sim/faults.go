@@ -3,6 +3,8 @@ package sim
 import (
 	"slices"
 	"time"
+
+	"wadi/compactor/merge"
 )
 
 // faults are the probabilities of what happens to a single call or batch. Each run enables some kinds only: rare
@@ -35,6 +37,10 @@ func (w *World) drawFaults() (f faults) {
 	}
 	w.exposes = w.chance(0.15)
 	w.grace = w.between(2500*time.Millisecond, 4*time.Second)
+	w.merges = merge.Config{
+		MaxInput: 64 << 10, MaxOutput: int64(8+w.rng.IntN(40)) << 10, Own: int64(1+w.rng.IntN(8)) << 10, MaxRun: int64(2000 + w.rng.IntN(6000)),
+		MaxInline: 16 << 10, FanIn: 4, Debt: 4, Small: 300, Medium: 1500, MaxSources: 8, Parallel: 1,
+	}
 	w.sharing = sharing(w.rng.IntN(int(ways)))
 	return f
 }

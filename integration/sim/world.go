@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"wadi/compactor/merge"
 	"wadi/internal/layout"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/memkv"
@@ -46,8 +47,9 @@ type World struct {
 	tellers   []*teller
 	sharing   sharing
 	grace     time.Duration // for which garbage stays
-	exposes   bool          // requests of old transactions may come into later ones of the same epoch
-	orders    uint64        // numbers of the topics that are checked
+	merges    merge.Config
+	exposes   bool   // requests of old transactions may come into later ones of the same epoch
+	orders    uint64 // numbers of the topics that are checked
 	feed      uint64
 	table     uint64
 	nextConn  uint64
