@@ -4,16 +4,21 @@ import (
 	"wadi/compactor/fold"
 	"wadi/compactor/gc"
 	"wadi/compactor/job"
+	"wadi/compactor/merge"
 	"wadi/compactor/retention"
 )
 
 // allShards is what a task needs that works on partitions: any shard will do.
 const allShards = Jobs(1)<<job.Shards - 1
 
+// parallel is how many reads of a task are under way at a time.
+const parallel = 4
+
 // tasks makes the tasks, in the order of their turns: what one leaves behind the next ones may find.
 func tasks(env *job.Env, o Options) []task {
 	m := o.Metrics
 	return []task{
+		{merge.New(env, merge.Config{Memory: o.Memory, Parallel: parallel}), allShards},
 		{fold.New(env, fold.DefaultConfig()), allShards},
 		{retention.New(env, retention.DefaultConfig()), allShards},
 		{gc.New(env, gc.Config{
