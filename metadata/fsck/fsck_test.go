@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,12 +39,24 @@ type fixture struct {
 
 const cluster = "test"
 
-// work runs an agent over a memory etcd and store under producers, until some checkpoints were made, and drains it.
+// worked is a cluster over whose memory etcd and store an agent ran under producers, until some checkpoints were made, and
+// was drained. It is made once.
+var worked struct {
+	sync.Mutex
+	fixture
+}
+
+// work is a copy of that cluster.
 func work(t *testing.T) fixture {
 	t.Helper()
-	f := fixture{kv: memkv.New(memkv.Config{}), store: mem.New(), keys: layout.NewObjects(cluster, 1)}
-	f.live(t, 6, 30)
-	return f
+	worked.Lock()
+	defer worked.Unlock()
+	if worked.kv == nil {
+		f := fixture{kv: memkv.New(memkv.Config{}), store: mem.New(), keys: layout.NewObjects(cluster, 1)}
+		f.live(t, 6, 30)
+		worked.fixture = f
+	}
+	return worked.fork(t)
 }
 
 // live lets an agent make so many checkpoints, with so many records before each, and then takes in five more.
@@ -72,6 +85,8 @@ func (f fixture) live(t *testing.T, checkpoints, records int) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	select {
@@ -344,7 +359,8 @@ func (f fixture) clone(t *testing.T) fixture {
 func (f fixture) fork(t *testing.T) fixture {
 	t.Helper()
 	c := f.clone(t)
-	c.kv = memkv.New(memkv.Config{})
+	last, _ := f.last(t)
+	c.kv = memkv.New(memkv.Config{Options: memkv.Options{FirstLease: int64(last) + 1000}}) // no session's id comes again
 	var snapshot *memkv.Snapshot
 	f.kv.Inspect(func(s *memkv.Store) { snapshot = s.Snapshot() })
 	c.kv.Inspect(func(s *memkv.Store) { s.Restore(time.Now(), snapshot) })

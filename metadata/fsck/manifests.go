@@ -63,8 +63,8 @@ func (c *checker) readManifests(ctx context.Context) error {
 		switch {
 		case err == nil:
 		case errors.Is(err, objstore.ErrNotFound):
-			f.of = nil // the comparison with the bucket names it, and here is what goes with it
-			c.unreadable(f, err)
+			c.unreadable(f, err) // the comparison with the bucket names the manifest
+			f.of = nil
 		case damage(err):
 			c.finding(BadManifest, f.key, "%v", err)
 			c.unreadable(f, err)
