@@ -187,6 +187,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
 		Ingest: p.ingest, Log: p.log, Groups: p.groups, Txns: p.txns,
+		OnThrottle: func(d time.Duration) { m.ThrottledSeconds.Add(d.Seconds()) },
 		Config: api.Config{
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
 			OffsetMetadataMax: c.Kafka.Groups.OffsetMetadataMaxBytes,

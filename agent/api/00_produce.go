@@ -24,7 +24,7 @@ import (
 func (a *API) produce(ctx context.Context, req *server.Request) {
 	body := req.Body.(*kmsg.ProduceRequest)
 	body.Topics = slices.DeleteFunc(body.Topics, func(t kmsg.ProduceRequestTopic) bool { return len(t.Partitions) == 0 })
-	p := &producing{req: req, body: body, resp: newProduceResponse(body)}
+	p := &producing{req: req, body: body, resp: newProduceResponse(body), onThrottle: a.d.OnThrottle}
 	call := &ProduceCall{
 		Conn: req.Conn.ID, Acks: body.Acks, Timeout: time.Duration(max(0, body.TimeoutMillis)) * time.Millisecond,
 		AllowZstd: req.Version >= 7, JoinsTxn: req.Version >= 12, Frame: req.Frame,
@@ -62,6 +62,9 @@ type producing struct {
 	resp  *kmsg.ProduceResponse
 	slots []answerTo // of each part of the call
 	err   error      // the first one, for acks=0
+	// throttle is how long the client is told to wait before its next request.
+	throttle   time.Duration
+	onThrottle func(time.Duration) // Deps.OnThrottle
 	// several: the batches of transactions are not all of one producer id and epoch.
 	several bool
 }
@@ -95,6 +98,7 @@ func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 	effective func(*state.Topic) *kafkaconfig.Effective) (missing bool) {
 	call.Parts, p.slots, p.err, p.several = call.Parts[:0], p.slots[:0], nil, false
+	p.throttle = throttle(s)
 	var parts seen[partitionRef]
 	var first batch.Batch // of a transaction
 	for i := range p.body.Topics {
@@ -227,8 +231,21 @@ func (p *producing) fail(slot *kmsg.ProduceResponseTopicPartition, err error) {
 	}
 }
 
+// slow tells the client to wait if the compactor is behind, and sees to it that it does (Semantics line 95).
+func (p *producing) slow() {
+	if p.throttle == 0 {
+		return
+	}
+	p.resp.ThrottleMillis = int32(p.throttle.Milliseconds())
+	p.req.Conn.Mute(p.throttle)
+	if p.onThrottle != nil {
+		p.onThrottle(p.throttle)
+	}
+}
+
 // reply answers, with nothing for acks=0; closing is the only way to tell such a client of an error (Semantics line 8).
 func (p *producing) reply() {
+	p.slow()
 	switch {
 	case p.body.Acks != 0:
 		p.req.Reply(p.resp)

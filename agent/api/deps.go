@@ -201,4 +201,6 @@ type Deps struct {
 	Groups   Groups
 	Txns     Transactions
 	Config   Config
+	// OnThrottle is told how long a producer was told to wait; nil = nobody.
+	OnThrottle func(time.Duration)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Conn is one client connection.
@@ -27,6 +28,7 @@ type Conn struct {
 
 	lastClientID string // reader only
 	software     atomic.Pointer[Software]
+	mutedUntil   atomic.Int64 // time since the server was made, in ns
 
 	mu struct {
 		sync.Mutex
@@ -60,6 +62,39 @@ func (c *Conn) SetSoftware(s Software) {
 // Drain ends when the server begins to drain. Requests that only wait for something to happen, such as a Fetch, should
 // then answer with what they have.
 func (c *Conn) Drain() context.Context { return c.srv.drain }
+
+// maxMute bounds how long one call of Mute keeps requests waiting.
+const maxMute = 5 * time.Second
+
+// Mute leaves what the client sends unread for d from now on, at most maxMute. Requests that were read already are
+// answered all the same, and so is the one that is being handled: its reply says how long, and goes out at once (KIP-219,
+// Semantics line 95). Of several calls the one that ends last counts.
+func (c *Conn) Mute(d time.Duration) {
+	until := int64(time.Since(c.srv.made) + min(d, maxMute))
+	for {
+		old := c.mutedUntil.Load()
+		if old >= until || c.mutedUntil.CompareAndSwap(old, until) {
+			return
+		}
+	}
+}
+
+// awaitVoice waits, in the reader, until the connection is not muted. It fails when ctx ends.
+func (c *Conn) awaitVoice(ctx context.Context) error {
+	for {
+		wait := time.Duration(c.mutedUntil.Load()) - time.Since(c.srv.made)
+		if wait <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
 
 // slot is a place in the queue of replies.
 type slot struct {

@@ -39,6 +39,9 @@ func (c *Conn) next(ctx context.Context, br *bufio.Reader) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.awaitVoice(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.admit(ctx, api, int64(size)); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type Server struct {
 	table *Table
 	log   *slog.Logger
 	lines limiter
+	made  time.Time
 
 	drain      context.Context // ends when draining begins
 	beginDrain context.CancelFunc
@@ -32,7 +33,7 @@ type Server struct {
 // New makes a Server for the APIs of the table.
 func New(cfg Config, table *Table) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, table: table, log: cfg.Log}
+	s := &Server{cfg: cfg, table: table, log: cfg.Log, made: time.Now()}
 	s.drain, s.beginDrain = context.WithCancel(context.Background())
 	return s
 }

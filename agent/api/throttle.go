@@ -1,0 +1,31 @@
+package api
+
+import (
+	"time"
+
+	"wadi/metadata/state"
+)
+
+// Producers are slowed down while the compactor is behind: the more, the longer they are told to wait after each request.
+// docs/operations.md names the limits.
+const (
+	// Objects of flushes that are not merged. 1,000 are some minutes of a busy cluster; readers of old data and the
+	// checkpoints that list all objects suffer from many more.
+	debtFrom, debtFull = 1000, 4000
+	// Runs in State. At the most they take 800 MB in every process.
+	runsFrom, runsFull = 12 << 20, 16 << 20
+	// maxThrottle is the longest wait: producers go on, and slower, however far the compactor is behind.
+	maxThrottle = time.Second
+)
+
+// throttle is how long a producer is to wait before its next request, by what waits for the compactor. It is in whole
+// milliseconds, as the protocol has it.
+func throttle(s *state.State) time.Duration {
+	debt, _ := s.Unmerged()
+	return max(share(debt, debtFrom, debtFull), share(s.RunCount(), runsFrom, runsFull)).Truncate(time.Millisecond)
+}
+
+// share grows from 0 at from to maxThrottle at full, and stays there.
+func share(n, from, full int) time.Duration {
+	return maxThrottle * time.Duration(min(max(0, n-from), full-from)) / time.Duration(full-from)
+}

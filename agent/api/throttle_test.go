@@ -1,0 +1,21 @@
+package api
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Producers wait the longer the more objects are not merged, or the more runs there are, and never longer than a second.
+func TestThrottleGrows(t *testing.T) {
+	for n, want := range map[int]time.Duration{
+		0: 0, debtFrom: 0, debtFrom + 3: time.Millisecond, (debtFrom + debtFull) / 2: maxThrottle / 2, debtFull: maxThrottle,
+		100 * debtFull: maxThrottle,
+	} {
+		require.Equal(t, want, share(n, debtFrom, debtFull), "%d objects", n)
+	}
+	require.Zero(t, share(runsFrom, runsFrom, runsFull))
+	require.Equal(t, maxThrottle/4, share(runsFrom+(runsFull-runsFrom)/4, runsFrom, runsFull))
+	require.Equal(t, 0.75, float64(runsFrom)/runsFull)
+}
