@@ -148,15 +148,11 @@ func (l *log) check() {
 	}
 }
 
-// eachTail tells how many runs every partition has behind the last one in an object of its own, and how many before.
-func (l *log) eachTail(c Config, visit func(final, tail int)) {
-	m := planner{c: c, s: l.s}
-	l.s.EachTopic(func(t *state.Topic) {
-		for i := range int32(t.Partitions()) {
-			p, tail := t.Partition(i), 0
-			m.stretches(t, uint32(i), p, func(list []item) { tail += len(list) })
-			visit(p.Runs()-tail, tail)
-		}
+// eachTail tells how many runs lie side by side that may be merged, partition by partition.
+func eachTail(s *state.State, c Config, scope Scope, visit func(runs int)) {
+	m := planner{c: c, s: s, scope: scope}
+	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
+		m.stretches(t, i, p, func(list []item) { visit(len(list)) })
 	})
 }
 

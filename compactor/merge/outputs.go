@@ -70,11 +70,14 @@ func (m *planner) bounded(list []item) []item {
 	bytes, inline := int64(0), int64(0)
 	for k := range list {
 		n := int64(list[k].run.Length)
-		if list[k].run.Inline() {
-			inline += n
-		}
-		if k > 0 && (bytes >= share || inline > m.c.MaxInline) || k == state.MaxReplacedRuns {
+		if bytes >= share || k == state.MaxReplacedRuns {
 			return list[:k]
+		}
+		if list[k].run.Inline() {
+			if inline > 0 && inline+n > m.c.MaxInline {
+				return list[:k]
+			}
+			inline += n
 		}
 		bytes += n
 	}

@@ -168,7 +168,7 @@ func TestPlansAreTaken(t *testing.T) {
 		l.archive()
 		l.settle(c)
 		l.check()
-		l.eachTail(c, func(_, tail int) {
+		eachTail(l.s, c, Scope{}, func(tail int) {
 			if tail >= tiers*c.Debt {
 				t.Fatalf("a tail of %d runs", tail)
 			}

@@ -3,6 +3,7 @@ package merge
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -205,7 +206,7 @@ func (r *rig) archive() {
 	}
 }
 
-// endTxn ends the transaction of a producer and returns what it goes on as.
+// endTxn ends the transaction of a producer and returns what it goes on as, which its markers carry (KIP-890).
 func (r *rig) endTxn(id int64, epoch int32, commit bool) state.Result {
 	x := r.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_EndTxn{EndTxn: &pb.EndTxn{ProducerId: id, ProducerEpoch: epoch, Commit: commit, Bump: true}}})[0]
 	if x.Code != state.OK {
@@ -213,7 +214,7 @@ func (r *rig) endTxn(id int64, epoch int32, commit bool) state.Result {
 	}
 	for i, p := range x.Touched {
 		at := part{p.Topic, uint32(p.Partition)}
-		r.want[at] = append(r.want[at], batch.AppendMarker(nil, x.Batches[i].Base, id, int16(epoch), 1000, commit))
+		r.want[at] = append(r.want[at], batch.AppendMarker(nil, x.Batches[i].Base, id, x.Epoch, 1000, commit))
 	}
 	return x
 }
@@ -365,4 +366,12 @@ func (p *proposer) Propose(x *session.Proposal) {
 		return
 	}
 	x.Done(session.Outcome{Position: p.r.position, Result: &res[0]})
+}
+
+// sealed is a batch of a transaction's producer.
+func sealed(b batch.Batch, producer int64, epoch int16) batch.Batch {
+	b[22] |= 0x10
+	binary.BigEndian.PutUint64(b[43:], uint64(producer))
+	binary.BigEndian.PutUint16(b[51:], uint16(epoch))
+	return rawbatch.Sealed(b)
 }
