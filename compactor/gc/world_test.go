@@ -185,12 +185,17 @@ func (w *world) close(id layout.Session) {
 }
 
 func (w *world) topic(name string) uint64 {
-	return uint64(w.apply(own, &pb.Command{Kind: &pb.Command_CreateTopic{CreateTopic: &pb.CreateTopic{Name: name, Partitions: 1}}})[0].ID)
+	w.t.Helper()
+	r := w.apply(own, &pb.Command{Base: w.position, Kind: &pb.Command_CreateTopic{CreateTopic: &pb.CreateTopic{Name: name, Partitions: 1}}})[0]
+	if r.Code != state.OK {
+		w.t.Fatal(r.Code)
+	}
+	return uint64(r.ID)
 }
 
 // deleteTopic deletes it and sweeps what it leaves in State.
 func (w *world) deleteTopic(topic uint64) {
-	w.apply(own, &pb.Command{Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}})
+	w.apply(own, &pb.Command{Base: w.position, Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: topic}}})
 	for w.apply(own, &pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 1000}}})[0].ID > 0 {
 	}
 }
@@ -516,4 +521,21 @@ func (w *world) firstTopic() uint64 {
 		return w.topic("first")
 	}
 	return number
+}
+
+// keys are those of the incarnation in the bucket.
+func (w *world) keys() (keys []string) {
+	w.t.Helper()
+	for after := ""; ; after = keys[len(keys)-1] {
+		list, err := w.bucket.List(context.Background(), objectKeys.Root(), after, 1000)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, o := range list {
+			keys = append(keys, o.Key)
+		}
+		if len(list) < 1000 {
+			return keys
+		}
+	}
 }
