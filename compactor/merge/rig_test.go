@@ -143,7 +143,7 @@ func (r *rig) write(inline bool, list ...written) {
 	r.t.Helper()
 	k := &pb.AppendBatches{}
 	var sections []segment.Section
-	at, last := uint64(0), int64(0)
+	at, last := uint64(0), int64(1000) // at_ms
 	var data []byte
 	for _, w := range list {
 		k.Topics, k.Partitions, k.Offsets, k.Runs = append(k.Topics, w.topic), append(k.Partitions, w.partition), append(k.Offsets, at), append(k.Runs, 1)
@@ -158,9 +158,6 @@ func (r *rig) write(inline bool, list ...written) {
 		for _, b := range w.batches {
 			k.Records, k.Bytes = append(k.Records, uint32(b.NumRecords())), append(k.Bytes, uint32(len(b)))
 			k.MaxTimestamps = append(k.MaxTimestamps, b.MaxTimestamp()-last)
-			if last == 0 {
-				k.MaxTimestamps[len(k.MaxTimestamps)-1] -= 1000 // at_ms
-			}
 			last = b.MaxTimestamp()
 			at += uint64(len(b))
 			data = append(data, b...)
