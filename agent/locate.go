@@ -2,9 +2,12 @@ package agent
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 
+	"wadi/agent/api"
+	"wadi/agent/fetch"
 	"wadi/internal/layout"
 	"wadi/metadata/state"
 )
@@ -36,27 +39,35 @@ func (a *Agent) locate(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "partition and offset must be numbers", http.StatusBadRequest)
 		return
 	}
-	runs, found := []located{}, false
+	topic := uint64(0)
 	p.view.Read(func(s *state.State) {
-		t := s.Topic(q.Get("topic"))
-		if t == nil || t.Partition(int32(partition)) == nil {
-			return
-		}
-		found = true
-		for _, run := range t.Partition(int32(partition)).RunsFrom(offset, maxLocated, 1<<62, nil) {
-			runs = append(runs, locatedIn(s, p.objects, run))
+		if t := s.Topic(q.Get("topic")); t != nil {
+			topic = t.Number
 		}
 	})
-	if !found {
+	list, err := p.log.Locate(r.Context(), topic, int32(partition), offset, maxLocated)
+	switch {
+	case errors.Is(err, api.ErrUnknownTopic):
 		http.Error(w, "no such topic or partition", http.StatusNotFound)
 		return
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	runs := make([]located, len(list))
+	for i, x := range list {
+		runs[i] = locatedIn(p.objects, x)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"runs": runs}) // the reader is gone, or it has it
 }
 
-func locatedIn(s *state.State, objects layout.Objects, run state.Run) located {
+func locatedIn(objects layout.Objects, x fetch.Location) located {
+	run := x.Run
 	l := located{Base: run.Base, Last: run.Last, Place: "object", Offset: run.Offset, Length: run.Length}
+	if x.Object.Kind != 0 {
+		l.Key = x.Object.Key(objects)
+	}
 	switch {
 	case run.Marker():
 		l.Place, l.Offset, l.Length = "abort", 0, 0
@@ -65,13 +76,6 @@ func locatedIn(s *state.State, objects layout.Objects, run state.Run) located {
 		}
 	case run.Inline():
 		l.Place, l.Position = "inline", int64(run.Place)
-		if o, _, ok := s.Archive(l.Position); ok {
-			l.Key = o.Key(objects)
-		}
-	default:
-		if o, ok := s.Object(run.Place); ok {
-			l.Key = o.Key(objects)
-		}
 	}
 	return l
 }

@@ -83,13 +83,14 @@ func (l *Log) Fetch(ctx context.Context, call *api.FetchCall) {
 	if call.Session == nil {
 		f.plans = make([]plan, len(call.Parts))
 	}
-	ready := f.plan() || call.MaxWait <= 0
-	if ready && f.allCached() {
+	ready, whole := f.look(true)
+	ready = ready || call.MaxWait <= 0
+	if whole && ready && f.allCached() {
 		f.answer()
 		return
 	}
 	f.mu.busy = true
-	if !ready && f.subscribe() && !f.moved() && f.rest() {
+	if whole && !ready && f.subscribe() && !f.moved() && f.rest() {
 		return
 	}
 	go f.attempt()
@@ -108,7 +109,9 @@ type fetch struct {
 	markers  []byte      // of this answer: the control batches that it holds
 	runs     []state.Run // scratch
 	overlaps []state.AbortedTxn
-	touched  bool // since the plans were made, by the time the session's wake-ups began
+	wants    []want                        // of the last look: manifests that it needs
+	folded   map[view.PartitionRef]*folded // what was brought of manifests; nil = nothing was needed so far
+	touched  bool                          // since the plans were made, by the time the session's wake-ups began
 
 	mu struct {
 		sync.Mutex

@@ -6,6 +6,7 @@ import (
 
 	"wadi/agent/api"
 	"wadi/internal/batch"
+	"wadi/metadata/manifest"
 	"wadi/metadata/state"
 )
 
@@ -37,8 +38,12 @@ func (f *fetch) marker(r *state.Run) []byte {
 // aborted lists the aborted transactions that overlap what is planned for a part (Semantics line 44): it is of the same
 // State as everything else that the answer says. Those that begin first come first: Apache Kafka lists them in the order
 // in which they ended, and promises none, but KafkaJS goes by where they begin and shows aborted records else.
-func (f *fetch) aborted(x *state.Partition, part *api.FetchPart, last int64) {
-	f.overlaps = x.Aborted(part.Offset, last, f.overlaps[:0])
+func (f *fetch) aborted(old *folded, x *state.Partition, part *api.FetchPart, last int64) {
+	f.overlaps = f.overlaps[:0]
+	if old != nil {
+		f.overlaps, _ = manifest.Overlapping(old.aborted, part.Offset, last, f.overlaps)
+	}
+	f.overlaps = x.Aborted(part.Offset, last, f.overlaps)
 	if len(f.overlaps) == 0 {
 		return
 	}

@@ -83,7 +83,7 @@ func (r *rig) merge(t *rapid.T, partition int32, from, to int, drop func() bool)
 }
 
 // bytesOf are a run's batches as a reader gets them.
-func (r *rig) bytesOf(t *rapid.T, partition int32, x state.Run) []byte {
+func (r *rig) bytesOf(t rapid.TB, partition int32, x state.Run) []byte {
 	var p place
 	r.v.Read(func(s *state.State) { p = resolve(s, x) })
 	data, err := r.log.bytes(context.Background(), &p)
@@ -93,7 +93,7 @@ func (r *rig) bytesOf(t *rapid.T, partition int32, x state.Run) []byte {
 	return bytes.Clone(data)
 }
 
-// What readers get is byte for byte the same before and after merging, from every offset and in pieces of any size; where
+// What readers get is byte for byte the same before and after merging and folding, from every offset and in pieces of any size; where
 // compaction took batches out, it is what is left, and no reader stands still in front of a gap.
 func TestMergedRunsReadTheSame(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -115,6 +115,12 @@ func TestMergedRunsReadTheSame(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(rt, "merges") {
 			n := 0
 			r.v.Read(func(s *state.State) { n = s.TopicByNumber(1).Partition(0).Runs() })
+			if n > 0 && rapid.Bool().Draw(rt, "fold") {
+				n -= r.fold(rt, 0, rapid.IntRange(1, 3).Draw(rt, "objects"))
+			}
+			if n == 0 {
+				break
+			}
 			from := rapid.IntRange(0, n-1).Draw(rt, "from")
 			r.merge(rt, 0, from, rapid.IntRange(from, n-1).Draw(rt, "to"), func() bool { return compacts && rapid.Bool().Draw(rt, "drop") })
 		}

@@ -53,7 +53,7 @@ func (f *fetch) plan() bool {
 		f.call.Parts, f.plans = parts, slices.Grow(f.plans[:0], len(parts))[:len(parts)]
 	}
 	f.log.o.View.Read(func(s *state.State) {
-		l.state, f.position, f.places = s, s.Position(), f.places[:0]
+		l.state, f.position, f.places, f.wants = s, s.Position(), f.places[:0], f.wants[:0]
 		for i := range f.call.Parts {
 			f.planPart(&l, i)
 		}
@@ -115,7 +115,13 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 	if limit <= 0 || room <= 0 {
 		return
 	}
-	f.runs = x.RunsFrom(part.Offset, room, limit, f.runs[:0])
+	var old *folded
+	if x.Manifest != nil && part.Offset <= x.Manifest.Last {
+		if old = f.unfold(l, x.Manifest, part, p, room, limit); old == nil {
+			return
+		}
+	}
+	f.runs = old.runsFrom(x, part.Offset, room, limit, f.runs[:0])
 	runs := below(f.runs, p.end)
 	if len(runs) == 0 {
 		return
@@ -127,25 +133,25 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 	bytes -= int64(float64(first.Length) * float64(part.Offset-first.Base) / float64(first.Last-first.Base+1))
 	if last := runs[len(runs)-1].Last; bytes < limit && len(runs) < room && last+1 < p.end {
 		n := len(runs)
-		f.runs = x.RunsFrom(last+1, room-n, limit-bytes, runs)
+		f.runs = old.runsFrom(x, last+1, room-n, limit-bytes, runs)
 		runs = below(f.runs, p.end)
 		for _, r := range runs[n:] {
 			bytes += int64(r.Length)
 		}
 	}
 	if end := first.Last + 1; len(runs) == 1 && part.Offset > first.Base && first.Base < x.CompactedTo && end < p.end && room > 1 {
-		f.runs = x.RunsFrom(end, 1, 1, runs) // the first may hold nothing from the offset on
+		f.runs = old.runsFrom(x, end, 1, 1, runs) // the first may hold nothing from the offset on
 		runs = below(f.runs, p.end)
 	}
 	if f.places == nil {
 		f.places = make([]place, 0, max(len(runs), len(f.plans)))
 	}
 	for _, r := range runs {
-		f.places = append(f.places, resolve(l.state, r))
+		f.places = append(f.places, old.resolve(l.state, r))
 	}
 	p.to = len(f.places)
 	if f.call.ReadCommitted {
-		f.aborted(x, part, runs[len(runs)-1].Last)
+		f.aborted(old, x, part, runs[len(runs)-1].Last)
 	}
 	l.runs += p.to - p.from
 	bytes = min(bytes, limit)
@@ -177,12 +183,13 @@ func (f *fetch) allCached() bool {
 
 // ready plans, and confirms by a barrier what would be an error: another agent may know better.
 func (f *fetch) ready() bool {
-	ready := f.plan()
+	ready, _ := f.look(false)
 	if f.confirm() {
-		ready = f.plan()
+		f.forget()
+		ready, _ = f.look(false)
 		for i := range f.plans {
 			if p := &f.plans[i]; p.retry != nil {
-				p.err = p.retry
+				p.err = f.log.missing(p.retry)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,14 +68,23 @@ func (f *fetch) readAgain(ctx context.Context, i, left int, first bool) (int, er
 	if err := f.log.o.View.Barrier(ctx); err != nil {
 		return 0, fmt.Errorf("%w: %w", api.ErrViewBehind, err)
 	}
-	l := look{left: int64(left)}
-	f.log.o.View.Read(func(s *state.State) {
-		l.state = s
-		f.planPart(&l, i)
-	})
+	for round := 0; ; round++ {
+		l := look{left: int64(left)}
+		f.log.o.View.Read(func(s *state.State) {
+			l.state, f.wants = s, f.wants[:0]
+			f.planPart(&l, i)
+		})
+		if len(f.wants) == 0 {
+			break
+		}
+		if round == maxRounds {
+			return 0, fmt.Errorf("%w: manifest %d has changed again", api.ErrStoreUnavailable, f.wants[0].volume.Object)
+		}
+		f.bring(false)
+	}
 	p := &f.plans[i]
-	if p.retry != nil {
-		return 0, p.retry
+	if err := cmp.Or(p.retry, p.err); err != nil {
+		return 0, f.log.missing(err)
 	}
 	n, err := f.read(ctx, &f.call.Parts[i], f.of(i), p.end, left, first)
 	return n, f.log.missing(err)

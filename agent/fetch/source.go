@@ -49,15 +49,18 @@ type source struct {
 	archives  Archives
 	keys      func() layout.Objects
 	cache     *cache
+	manifests *manifests
 	unsettled *unsettled
 	gets      chan struct{}
 }
 
 func newSource(o Options) *source {
-	return &source{
+	s := &source{
 		view: o.View, store: o.Store, archives: o.Archives, keys: o.Objects, cache: newCache(o.CacheBytes),
 		unsettled: newUnsettled(o.CacheBytes / 4), gets: make(chan struct{}, maxGets),
 	}
+	s.manifests = newManifests(s, o.CacheBytes)
+	return s
 }
 
 // resolve finds out where a run lies. It is called under the view's read lock. Keys are made when they are needed:

@@ -13,9 +13,10 @@ import (
 )
 
 // TimeOffset implements api.Log: the first record from the log start on and below limit with a timestamp of at least ms
-// (Semantics line 47). A run's maximum leads to it, also where timestamps do not rise.
+// (Semantics line 47). A run's maximum leads to it, also where timestamps do not rise; to that of a run in a manifest the
+// maximum of its block.
 func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms, limit int64) (int64, int64, error) {
-	return l.search(ctx, topic, partition, func(x *state.Partition) search { return firstSince(x, ms, limit) })
+	return l.search(ctx, topic, partition, func(s *state.State, x *state.Partition) search { return firstSince(s, x, ms, limit) })
 }
 
 // MaxTime implements api.Log: the record with the largest timestamp from the log start on, the first of them (KIP-734).
@@ -23,11 +24,11 @@ func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms,
 // one below the last stable offset.
 func (l *Log) MaxTime(ctx context.Context, topic uint64, partition int32, committed bool) (int64, int64, error) {
 	var end int64
-	offset, timestamp, err := l.search(ctx, topic, partition, func(x *state.Partition) search {
+	offset, timestamp, err := l.search(ctx, topic, partition, func(s *state.State, x *state.Partition) search {
 		if end = x.Next; committed {
 			end = x.LSO()
 		}
-		return newest(x)
+		return newest(s, x)
 	})
 	if err == nil && offset >= end {
 		return -1, -1, nil
@@ -38,28 +39,34 @@ func (l *Log) MaxTime(ctx context.Context, topic uint64, partition int32, commit
 // Markers have a timestamp, that of their transaction's end, and are found like records (as in Apache Kafka).
 
 // search is which runs to look into, and for what: the first record of at least ms, or with best the one with the
-// largest timestamp.
+// largest timestamp. Where there is a manifest in front of the runs, those in it that count come first.
 type search struct {
 	from, end int64 // offsets
 	ms        int64
 	best      bool
-	runs      []state.Run
+	places    []place
+	top       *place  // with best: that of the runs behind the log start which has the largest maximum, the first of them
+	volume    *volume // the manifest, if something in it may count
 }
 
 // firstSince looks into the first run whose maximum is high enough. That of a run which begins below the log start may
 // be a record that is gone, so the next one counts too.
-func firstSince(x *state.Partition, ms, limit int64) search {
+func firstSince(s *state.State, x *state.Partition, ms, limit int64) search {
 	q := search{from: x.LogStart, end: min(limit, x.Next), ms: ms}
+	if m := x.Manifest; m != nil && m.Last >= q.from && m.MaxTimestamp >= ms {
+		v := volumeOf(s, m)
+		q.volume = &v
+	}
 	if r, ok := x.RunAtTime(ms); ok && r.Base >= q.from {
 		if r.Base < q.end {
-			q.runs = append(q.runs, r)
+			q.places = append(q.places, resolve(s, r))
 		}
 		return q
 	}
 	whole := false
 	x.EachRun(func(r state.Run) {
 		if !whole && r.Last >= q.from && r.MaxTimestamp >= ms {
-			q.runs = append(q.runs, r)
+			q.places = append(q.places, resolve(s, r))
 			whole = r.Base >= q.from
 		}
 	})
@@ -68,27 +75,32 @@ func firstSince(x *state.Partition, ms, limit int64) search {
 
 // newest looks into the run with the largest maximum, and into one that the log start lies in: its maximum may be a
 // record that is gone.
-func newest(x *state.Partition) search {
+func newest(s *state.State, x *state.Partition) search {
 	q := search{from: x.LogStart, end: x.Next, ms: math.MinInt64, best: true}
+	if m := x.Manifest; m != nil && m.Last >= q.from {
+		v := volumeOf(s, m)
+		q.volume = &v
+	}
 	var top state.Run
 	found := false
 	x.EachRun(func(r state.Run) {
 		switch {
 		case r.Last < q.from:
 		case r.Base < q.from:
-			q.runs = append(q.runs, r)
+			q.places = append(q.places, resolve(s, r))
 		case !found || r.MaxTimestamp > top.MaxTimestamp:
 			top, found = r, true
 		}
 	})
 	if found {
-		q.runs = append(q.runs, top)
+		p := resolve(s, top)
+		q.top = &p
 	}
 	return q
 }
 
 func (l *Log) search(
-	ctx context.Context, topic uint64, partition int32, plan func(*state.Partition) search,
+	ctx context.Context, topic uint64, partition int32, plan func(*state.State, *state.Partition) search,
 ) (offset, timestamp int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -108,30 +120,35 @@ func (l *Log) search(
 }
 
 func (l *Log) searchOnce(
-	ctx context.Context, topic uint64, partition int32, plan func(*state.Partition) search,
+	ctx context.Context, topic uint64, partition int32, plan func(*state.State, *state.Partition) search,
 ) (offset, timestamp int64, err error) {
 	var q search
-	var places []place
 	l.o.View.Read(func(s *state.State) {
 		t := s.TopicByNumber(topic)
 		if t == nil || t.Partition(partition) == nil {
 			err = api.ErrUnknownTopic
 			return
 		}
-		q = plan(t.Partition(partition))
-		for _, r := range q.runs {
-			places = append(places, resolve(s, r))
-		}
+		q = plan(s, t.Partition(partition))
 	})
+	if q.volume != nil {
+		err = q.unfold(ctx, l.src.manifests)
+	}
+	if err != nil {
+		return -1, -1, err
+	}
+	if q.top != nil {
+		q.places = append(q.places, *q.top)
+	}
 	offset, timestamp = -1, -1
-	for i := range places {
-		data, lerr := l.bytes(ctx, &places[i])
+	for i := range q.places {
+		data, lerr := l.bytes(ctx, &q.places[i])
 		if lerr != nil {
 			return -1, -1, lerr
 		}
 		o, ts, rerr := q.in(data)
 		if rerr != nil {
-			return -1, -1, fmt.Errorf("run at offset %d: %w", q.runs[i].Base, rerr)
+			return -1, -1, fmt.Errorf("run at offset %d: %w", q.places[i].run.Base, rerr)
 		}
 		switch {
 		case o < 0:
@@ -141,7 +158,7 @@ func (l *Log) searchOnce(
 			offset, timestamp = o, ts
 		}
 	}
-	return offset, timestamp, err
+	return offset, timestamp, nil
 }
 
 // bytes are the batches of a place.

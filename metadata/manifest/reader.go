@@ -32,7 +32,7 @@ type Reader struct {
 }
 
 // Open reads the footer of a manifest of size bytes: with one GET, or two when it is longer than tailBytes. Errors are the
-// store's, ErrCorrupt or ErrVersion, as those of all methods that read.
+// store's, ErrCorrupt or ErrVersion, as those of all methods that read. What ErrCorrupt is about may be right in the store.
 func Open(ctx context.Context, store objstore.Store, key string, size uint64) (*Reader, error) {
 	if size < headerSize+footerFixed+trailerSize || size > math.MaxInt64 {
 		return nil, fmt.Errorf("manifest %s: %w", key, corrupt("%d bytes", size))
@@ -54,21 +54,35 @@ func Open(ctx context.Context, store objstore.Store, key string, size uint64) (*
 			continue
 		}
 		r.footer, r.tail = f, tail
-		return r, r.checkHeader()
+		if err := r.checkTail(); err != nil {
+			return nil, fmt.Errorf("manifest %s: %w", key, err)
+		}
+		return r, nil
 	}
 }
 
-// checkHeader looks at the header when it was read. Else nobody needs it: the trailer says the same.
-func (r *Reader) checkHeader() error {
-	if uint64(len(r.tail)) < r.size {
-		return nil
+// checkTail checks what was read with the footer and stays: a Reader whose tail arrived damaged would be of no use for good.
+func (r *Reader) checkTail() error {
+	start := r.size - uint64(len(r.tail))
+	for _, blocks := range [][]Block{r.footer.runs, r.footer.objects, r.footer.aborted} {
+		for _, b := range blocks {
+			if b.Position < start {
+				continue
+			}
+			if _, err := opened(b, r.tail[b.Position-start:][:b.Length]); err != nil {
+				return err
+			}
+		}
+	}
+	if start > 0 {
+		return nil // nobody needs the header: the trailer says the same
 	}
 	h := r.tail[:headerSize]
 	switch {
 	case string(h[:8]) != headerMagic || binary.BigEndian.Uint32(h[12:]) != crc32.Checksum(h[:12], castagnoli):
-		return fmt.Errorf("manifest %s: %w", r.key, corrupt("no header"))
+		return corrupt("no header")
 	case binary.BigEndian.Uint16(h[8:]) != Version1:
-		return fmt.Errorf("manifest %s: %w", r.key, unknownVersion(binary.BigEndian.Uint16(h[8:])))
+		return unknownVersion(binary.BigEndian.Uint16(h[8:]))
 	}
 	return nil
 }
