@@ -61,7 +61,7 @@ func (c *checker) readSegment(ctx context.Context, o home, runs []piece) error {
 	if err != nil && !damage(err) {
 		return err
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, objstore.ErrNotFound) {
 		c.finding(DamagedObject, key, "%v", err)
 	}
 	for i, r := range runs {
@@ -158,7 +158,7 @@ func (c *checker) readArchive(ctx context.Context, key string, size uint64, runs
 	if err != nil && !damage(err) {
 		return err
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, objstore.ErrNotFound) {
 		c.finding(DamagedObject, key, "%v", err)
 	}
 	reader := checkpoint.NewReader(c.o.Store, c.objects, checkpoint.ReadsAhead)

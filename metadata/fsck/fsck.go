@@ -1,12 +1,15 @@
-// Package fsck checks that a cluster's metadata and objects belong together and are whole. It only reads, from etcd and
-// from the object store, and may run beside live agents.
+// Package fsck checks that a cluster's metadata and objects belong together and are whole. Unless it is told to repair, it
+// only reads, from etcd and from the object store, and may run beside live agents.
 //
 // It loads State the way a view does (pointer, root, base, archives, journal tail), checks State against itself and
-// against a replay from the oldest root that is kept, then lists the bucket and compares it with State in both
-// directions, and at last reads every run where it lies: batches with their checksums, record counts that lead exactly
-// from a run's first offset to its last, timestamps.
+// against a replay from the oldest root that is kept, reads the manifests, then lists the bucket and compares it in both
+// directions with State, manifests and the States of kept roots, and at last reads every run where it lies, those that
+// manifests list, too: batches with their checksums, offsets that lead exactly from a run's first to its last (below the
+// offset up to which a partition was compacted some may be missing), timestamps, and the markers of aborted transactions
+// against the lists that readers go by.
 //
-// Memory is State twice, 88 bytes for each run, and a window of 8 MiB for each object that is being read.
+// Memory is State twice, 88 bytes for each of its runs, some 130 bytes for each object of it or of a manifest, one manifest
+// for each object that is being read, and a window of 8 MiB for each of those. The bucket's listing passes by.
 package fsck
 
 import (
@@ -34,6 +37,10 @@ type Options struct {
 	Reads int
 	// Grace is how old an orphan may get until somebody has deleted it, by the store's clock; 0 means 10 minutes.
 	Grace time.Duration
+	// Repair deletes orphans of closed sessions past the grace, and objects of forgotten sessions after a day. DryRun only
+	// says which.
+	Repair bool
+	DryRun bool
 	// Young is the age below which an object that State does not name may still be on its way into the journal, by the
 	// store's clock; 0 means an hour.
 	Young time.Duration
@@ -46,7 +53,8 @@ const attempts = 3
 var ErrNoCluster = errors.New("no such cluster in etcd")
 
 // Run checks a cluster. An error means that the check could not be made (a service that does not answer, no such
-// cluster); what the check found is in the report.
+// cluster); what the check found is in the report. With an error of a repair there is a report, too: it says what was
+// deleted.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := layout.ValidClusterName(o.Cluster); err != nil {
 		return nil, err
@@ -67,17 +75,22 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err := c.check(ctx); err != nil {
 			return nil, err
 		}
-		if c.mu.report.Clean() || n == attempts {
-			return c.report(), nil
+		moved := false
+		if c.mu.report.damaged() && n < attempts {
+			var err error
+			if moved, err = c.moved(ctx); err != nil {
+				return nil, err
+			}
 		}
-		moved, err := c.moved(ctx)
-		if err != nil {
-			return nil, err
+		if moved {
+			continue // what is missing may have been dropped meanwhile, as it should be
 		}
-		if !moved {
-			return c.report(), nil
+		if o.Repair {
+			if err := c.repair(ctx); err != nil {
+				return c.report(), err
+			}
 		}
-		// What is missing may have been dropped meanwhile, as it should be.
+		return c.report(), nil
 	}
 }
 
@@ -95,6 +108,8 @@ type checker struct {
 	tail   []journal.Entry // behind the pointer
 	tailMs []int64         // of each: the proposer's clock
 
+	useless    []orphan        // may be deleted by a repair
+	losses     []loss          // runs whose objects are gone
 	partitions []*partition    // of live topics
 	homes      homes           // where runs lie
 	folds      folds           // the manifests, of State and of kept roots
@@ -118,7 +133,7 @@ func (c *checker) check(ctx context.Context) error {
 	if c.state == nil {
 		return nil // the findings say why there is no State to compare the bucket with
 	}
-	for _, step := range []func(context.Context) error{c.judge, c.readManifests, c.list, c.readRuns, c.judgeAborts} {
+	for _, step := range []func(context.Context) error{c.judge, c.readManifests, c.list, c.readRuns, c.judgeLosses, c.judgeAborts} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -190,6 +190,10 @@ func (c *checker) readFolded(ctx context.Context, f *fold) error {
 }
 
 func (c *checker) badManifest(f *fold, err error) error {
+	if errors.Is(err, objstore.ErrNotFound) {
+		c.lost(piece{state.Run{Base: f.now.First, Last: f.now.Last}, f.of}, err) // it was there a while ago
+		return nil
+	}
 	if !damage(err) {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"wadi/internal/layout"
-	"wadi/metadata/journal"
 	"wadi/metadata/state"
 	"wadi/objstore"
 )
@@ -123,25 +122,50 @@ func (c *checker) judgeOrphans(ctx context.Context, w *bucket) error {
 		report := c.leftover
 		if x.Modified.Before(w.cut) && since < w.recent {
 			report = c.finding
+			if kind == OrphanClosed {
+				c.useless = append(c.useless, x)
+			}
 		}
 		report(kind, x.Key, "%d bytes, %v old; %s", x.Size, age, what)
 	}
 	if len(w.unknown) == 0 {
 		return nil
 	}
-	opened, err := c.sessionsSince(ctx)
+	// A session opens before it writes: State as it is after the listing knows all that may be at work.
+	fresh, err := c.fresh(ctx)
 	if err != nil {
 		return err
 	}
 	for _, x := range w.unknown {
 		age := w.now.Sub(x.Modified).Round(time.Second)
-		if opened[x.session] {
+		if _, opened := fresh.Session(x.session); opened {
 			c.leftover(Uncommitted, x.Key, "%d bytes, %v old; its session opened during the check", x.Size, age)
 			continue
 		}
 		c.finding(UnknownSession, x.Key, "%d bytes, %v old; State has no session %s", x.Size, age, x.session)
+		if age >= forgottenGrace {
+			c.useless = append(c.useless, x)
+		}
 	}
 	return nil
+}
+
+// fresh is State now.
+func (c *checker) fresh(ctx context.Context) (*state.State, error) {
+	for range attempts {
+		now := &checker{o: c.o, keys: c.keys, objects: c.objects, journal: c.journal}
+		now.mu.report.ClusterID = c.mu.report.ClusterID
+		if err := now.load(ctx); err != nil {
+			return nil, err
+		}
+		if now.state != nil && now.mu.report.Clean() {
+			return now.state, nil
+		}
+		if c.mu.report.damaged() {
+			return c.state, nil // it could not be loaded whole before either, and nothing is repaired by it
+		}
+	}
+	return nil, errors.New("the checkpoint moves faster than it can be loaded")
 }
 
 // passed makes a function that tells at which position a live session introduced a higher number than that of an orphan,
@@ -180,23 +204,6 @@ func (c *checker) passed(dead []orphan) func(name) int64 {
 		}
 		return list[i].position
 	}
-}
-
-// sessionsSince are those with entries behind what State was loaded to.
-func (c *checker) sessionsSince(ctx context.Context) (map[layout.Session]bool, error) {
-	a, err := c.journal.Anchor(ctx)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := c.journal.Since(ctx, a, c.anchor.Head.Position, c.anchor.Head.Version)
-	if err != nil && !errors.Is(err, journal.ErrGap) && !damage(err) {
-		return nil, err // with a gap the checkpoint moved, and the check starts over
-	}
-	opened := map[layout.Session]bool{}
-	for _, e := range entries {
-		opened[e.Session] = true
-	}
-	return opened, nil
 }
 
 // uploads reports unfinished uploads that nobody is at work on any more.

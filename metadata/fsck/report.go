@@ -58,6 +58,7 @@ type Report struct {
 	Counts      Counts `json:"counts"`
 	Findings    []Item `json:"findings"`
 	Leftovers   []Item `json:"leftovers"`
+	Deleted     []Item `json:"deleted,omitempty"` // by a repair; what it would delete in a dry run
 	Omitted     int    `json:"omitted,omitempty"` // items beyond MaxItems
 }
 
@@ -80,6 +81,18 @@ type Counts struct {
 
 // Clean reports whether nothing is wrong. Leftovers are not wrong.
 func (r *Report) Clean() bool { return len(r.Findings) == 0 }
+
+// damaged reports whether something is wrong that is more than an object too many.
+func (r *Report) damaged() bool {
+	for _, i := range r.Findings {
+		switch i.Kind {
+		case OrphanClosed, OrphanLive, UnknownSession, ForeignObject:
+		default:
+			return true
+		}
+	}
+	return false
+}
 
 func (r *Report) sort() {
 	// Empty lists, not null, for who reads the JSON.

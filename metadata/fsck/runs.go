@@ -151,11 +151,3 @@ func (c *checker) overlaps(list []piece) {
 		}
 	}
 }
-
-// lost reports records that cannot be read.
-func (c *checker) lost(r piece, err error) {
-	c.mu.Lock()
-	r.of.damaged = true
-	c.mu.Unlock()
-	c.finding(LostRecords, r.of.String(), "offsets %d to %d: %v", r.Base, r.Last, err)
-}
