@@ -1,0 +1,71 @@
+package keycompact
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"wadi/compactor/job"
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+)
+
+// section is what one compaction of a partition goes by, taken from a snapshot of State.
+type section struct {
+	topic     uint64
+	partition uint32
+	id        state.TopicID
+	version   uint64 // structure version, raised with every range that State took
+	logStart  int64
+	runs      []state.Run // from the first to the end of what may be compacted
+	dirty     int         // index of the first that no compaction has passed
+
+	aborted map[int64][]state.AbortedTxn // by producer id, in the order of the log
+
+	now        int64 // Unix ms; no tombstone's time has come when there is no clock
+	horizon    int64 // that tombstones get, Unix ms; 0 without a clock
+	tombstones bool  // all stay: what they delete may be where no compaction comes
+}
+
+// newSection looks up what is due. ok is false when there is nothing any more.
+func newSection(in *job.View, d Due, readable func(state.Run) bool) (s section, ok bool) {
+	t := in.State.TopicByNumber(d.Topic)
+	p := t.Partition(int32(d.Partition))
+	c := in.Configs(t)
+	first, end := cleanable(p, c, in, readable)
+	s = section{
+		topic: d.Topic, partition: d.Partition, id: t.ID, version: p.Version, logStart: p.LogStart,
+		now: math.MinInt64, tombstones: first > p.LogStart, aborted: map[int64][]state.AbortedTxn{},
+	}
+	if in.Clock == nil {
+		s.now, s.horizon = in.Now, in.Now+min(c.DeleteRetentionMs, math.MaxInt64-in.Now)
+	}
+	dirtyFrom := dirty(p)
+	p.EachRun(func(r state.Run) {
+		if r.Base < first || r.Base >= end {
+			return
+		}
+		if r.Last < dirtyFrom {
+			s.dirty++
+		}
+		s.runs = append(s.runs, r)
+	})
+	if s.dirty == len(s.runs) {
+		return s, false
+	}
+	for _, a := range p.Aborted(first, end-1, nil) {
+		s.aborted[a.ProducerID] = append(s.aborted[a.ProducerID], a)
+	}
+	return s, true
+}
+
+// isAborted reports whether a batch of records belongs to an aborted transaction. A producer has one transaction at a time
+// in a partition, so what it wrote between the first record and the marker is part of it.
+func (s *section) isAborted(b batch.Batch) bool {
+	if !b.Transactional() {
+		return false
+	}
+	list := s.aborted[b.ProducerID()]
+	i, _ := slices.BinarySearchFunc(list, b.BaseOffset(), func(a state.AbortedTxn, o int64) int { return cmp.Compare(a.Last, o) })
+	return i < len(list) && list[i].First <= b.BaseOffset()
+}

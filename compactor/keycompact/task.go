@@ -1,0 +1,136 @@
+package keycompact
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"wadi/compactor/job"
+	"wadi/metadata/state"
+)
+
+// Task is the job.Task "compact". See New.
+type Task struct {
+	env    *job.Env
+	cfg    Config
+	keys   keyMap
+	failed map[ref]*failure
+	passes uint64
+}
+
+type ref struct {
+	topic     uint64
+	partition uint32
+}
+
+// failure keeps a partition that cannot be read from being tried in every pass.
+type failure struct {
+	times uint64
+	until uint64 // pass
+}
+
+// maxPause bounds how many passes go by before a partition that failed is tried again.
+const maxPause = 64
+
+// New is a task that works in an environment. It starts nothing.
+func New(env *job.Env, cfg Config) *Task {
+	return &Task{env: env, cfg: cfg.withDefaults(), failed: map[ref]*failure{}}
+}
+
+// Name implements job.Task.
+func (t *Task) Name() string { return "compact" }
+
+// Pass implements job.Task: it compacts the dirtiest partitions.
+func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
+	t.passes++
+	list := slices.DeleteFunc(Plan(in, readable(t.env, in.State)), func(d Due) bool {
+		f := t.failed[ref{d.Topic, d.Partition}]
+		return f != nil && f.until > t.passes
+	})
+	if len(list) == 0 {
+		t.keys = keyMap{} // its memory is for others
+		return false, nil
+	}
+	left := t.cfg.MaxInput
+	for len(list) > 0 && left > 0 {
+		n := t.group(in.State, list)
+		for _, d := range list[:n] {
+			left -= d.Bytes
+		}
+		again, err := t.compact(ctx, in, list[:n])
+		if err != nil {
+			return true, err
+		}
+		more, list = more || again, list[n:]
+	}
+	return more || len(list) > 0, nil
+}
+
+// keysFor empties the map of keys and makes room for those of some runs, as far as the memory goes.
+func (t *Task) keysFor(list []state.Run) *keyMap {
+	records := int64(0)
+	for _, r := range list {
+		records += r.Last - r.Base + 1
+	}
+	t.keys.reset(records, t.cfg.Memory/2)
+	return &t.keys
+}
+
+// group is how many of the first of list share objects: as many as surely fit into one, or a large one alone.
+func (t *Task) group(s *state.State, list []Due) (n int) {
+	bytes, runs := int64(0), 0
+	for n < min(len(list), state.MaxReplaceRanges) {
+		d := list[n]
+		bytes += d.Bytes
+		runs += s.TopicByNumber(d.Topic).Partition(int32(d.Partition)).Runs()
+		if n > 0 && (bytes > t.cfg.MaxOutput || runs > maxRuns) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// maxRuns bounds the runs that one object replaces.
+const maxRuns = state.MaxReplacedRuns
+
+// compact compacts partitions into objects that they share, and tells whether there is more to do in them at once.
+func (t *Task) compact(ctx context.Context, in *job.View, list []Due) (again bool, err error) {
+	slices.SortFunc(list, func(a, b Due) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	w := &writing{task: t, in: in}
+	defer w.abandon()
+	for _, d := range list {
+		s, ok := newSection(in, d, readable(t.env, in.State))
+		if !ok {
+			continue
+		}
+		at := ref{d.Topic, d.Partition}
+		switch err := w.section(ctx, &s); {
+		case err == nil:
+		case errors.Is(err, errUnreadable):
+			t.postpone(at)
+			return false, fmt.Errorf("compact partition %d of topic %d: %w", d.Partition, d.Topic, err)
+		default:
+			return false, err
+		}
+	}
+	return w.again, w.finish(ctx)
+}
+
+// postpone keeps a partition out of the next passes.
+func (t *Task) postpone(at ref) {
+	f := t.failed[at]
+	if f == nil {
+		if len(t.failed) > 1000 {
+			clear(t.failed)
+		}
+		f = &failure{}
+		t.failed[at] = f
+	}
+	f.times++
+	f.until = t.passes + min(uint64(1)<<min(f.times, 32), maxPause)
+}

@@ -1,0 +1,190 @@
+package keycompact
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"wadi/compactor/job"
+	"wadi/compactor/runs"
+	"wadi/internal/batch"
+	"wadi/metadata/state"
+)
+
+// errUnreadable: something is wrong with what a partition holds, or it cannot be read now.
+var errUnreadable = errors.New("partition unreadable")
+
+// writing is the compaction of some partitions into the objects that they share.
+type writing struct {
+	task  *Task
+	in    *job.View
+	out   *output // nil: none is open
+	buf   []byte
+	stale bool // State has refused a range: what follows it in the partition is not tried
+	again bool // a partition has more to do at once
+}
+
+// section compacts one partition.
+func (w *writing) section(ctx context.Context, s *section) error {
+	n, err := w.index(ctx, s)
+	if err != nil {
+		return err
+	}
+	if w.again = w.again || n < len(s.runs); n == s.dirty {
+		return w.split(ctx, s)
+	}
+	return w.write(ctx, s, n)
+}
+
+// read visits the batches of some of a section's runs, in order, until visit says that it is enough.
+func (w *writing) read(ctx context.Context, list []state.Run, visit func(i int, b batch.Batch) (bool, error)) error {
+	r := runs.New(ctx, w.task.env, w.in.State, list, runs.Config{Parallel: w.task.cfg.Parallel})
+	defer r.Close()
+	for {
+		i, b, err := r.Next()
+		var bad *runs.Unreadable
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &bad):
+			return fmt.Errorf("%w: %w", errUnreadable, err)
+		case err != nil:
+			return err
+		}
+		if on, err := visit(i, b); err != nil || !on {
+			return err
+		}
+	}
+}
+
+// index notes the keys of the dirty section, and returns up to which run, not included, they are all in the map.
+func (w *writing) index(ctx context.Context, s *section) (n int, err error) {
+	keys := w.task.keysFor(s.runs[s.dirty:])
+	n = len(s.runs)
+	err = w.read(ctx, s.runs[s.dirty:], func(i int, b batch.Batch) (bool, error) {
+		fits, err := s.index(keys, b)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("%w: batch at offset %d: %w", errUnreadable, b.BaseOffset(), err)
+		case !fits:
+			n = s.dirty + i
+		}
+		return fits, nil
+	})
+	return n, err
+}
+
+// write writes the first n of a section's runs anew. Objects end with a run, so that what a range replaces is whole runs.
+func (w *writing) write(ctx context.Context, s *section, n int) error {
+	if err := w.open(ctx); err != nil {
+		return err
+	}
+	var (
+		first = 0 // run of the range
+		run   = -1
+		cut   = false // the object ends with the run that is read
+		ended = false // the section's last batch has come
+	)
+	w.out.begin(s, s.runs[0].Base)
+	err := w.read(ctx, s.runs[:n], func(i int, b batch.Batch) (bool, error) {
+		if i != run {
+			if cut && !w.out.empty() {
+				if on, err := w.next(ctx, s, first, i-1); err != nil || !on {
+					return false, err
+				}
+				first = i
+			}
+			run = i
+			cut = i < n-1 && (w.out.seg.Size()+int64(s.runs[i].Length) >= w.task.cfg.MaxOutput || i-first+1 >= maxRuns)
+		}
+		end := within
+		switch b.LastOffset() {
+		case s.runs[n-1].Last:
+			end, ended = endsRange, true
+		case s.runs[i].Last:
+			if cut {
+				end = endsMarker
+			}
+		}
+		var left int32
+		var err error
+		if w.buf, left, err = s.sieve(&w.task.keys, b, end, w.buf[:0]); err != nil {
+			return false, fmt.Errorf("%w: batch at offset %d: %w", errUnreadable, b.BaseOffset(), err)
+		}
+		if left == 0 {
+			return true, nil
+		}
+		return true, w.out.add(w.buf)
+	})
+	switch {
+	case err != nil:
+		return err
+	case w.stale:
+		w.stale = false
+		return nil
+	case !ended:
+		return fmt.Errorf("%w: no batch ends at offset %d", errUnreadable, s.runs[n-1].Last)
+	}
+	w.out.end(s.runs[first].Base, s.runs[n-1].Last, true)
+	return nil
+}
+
+// next ends the range of some runs of a section, introduces the object, and begins another with the run that follows.
+func (w *writing) next(ctx context.Context, s *section, first, last int) (on bool, err error) {
+	w.out.end(s.runs[first].Base, s.runs[last].Last, true)
+	if w.stale, err = w.introduce(ctx); err != nil || w.stale {
+		return false, err
+	}
+	s.version++
+	if err := w.open(ctx); err != nil {
+		return false, err
+	}
+	w.out.begin(s, s.runs[last+1].Base)
+	return true, nil
+}
+
+// open begins an object unless one is open.
+func (w *writing) open(ctx context.Context) (err error) {
+	if w.out == nil {
+		w.out, err = newOutput(ctx, w.task.env, w.task.cfg, w.in.State.ClusterID(), w.in.Now)
+	}
+	return err
+}
+
+// finish introduces the object that is open, if there is one.
+func (w *writing) finish(ctx context.Context) error {
+	if w.out == nil {
+		return nil
+	}
+	_, err := w.introduce(ctx)
+	return err
+}
+
+// introduce ends the object that is open, and tells whether State refused its last range: somebody else changed the
+// partition, or it is gone. What of the other ranges was refused is looked at anew in the next pass.
+func (w *writing) introduce(ctx context.Context) (refused bool, err error) {
+	out := w.out
+	w.out = nil
+	codes, err := out.finish(ctx)
+	if err != nil {
+		return false, err
+	}
+	for i, code := range codes {
+		if code != state.OK {
+			w.task.env.Log.Debug("compaction not taken", "topic", out.cmd.Topics[i], "partition", out.cmd.Partitions[i], "code", code)
+		}
+	}
+	return len(codes) == 0 || codes[len(codes)-1] != state.OK, nil
+}
+
+// abandon gives the object that is open up.
+func (w *writing) abandon() {
+	if w.out == nil {
+		return
+	}
+	if err := w.out.up.Abort(); err != nil {
+		w.task.env.Log.Warn("upload of a compaction not cleaned up", "error", err)
+	}
+	w.out = nil
+}
