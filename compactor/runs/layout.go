@@ -36,10 +36,10 @@ const (
 
 func (w *window) size() int64 { return w.end - w.off }
 
-// layout lays windows over pieces: the largest for which what is held at any time stays within memory, `ahead` windows that
+// lay lays windows over pieces: the largest for which what is held at any time stays within memory, `ahead` windows that
 // are read early included. It returns them by source and in the order in which they are needed.
-func layout(pieces []piece, sources int, memory, gap int64, ahead int) (bySource [][]*window, order []*window) {
-	for size := int64(maxWindow); ; size = size / 4 * 3 {
+func lay(pieces []piece, sources int, memory, gap int64, ahead int) (bySource [][]*window, order []*window) {
+	for size := int64(maxWindow); ; size = max(size/4*3, minWindow) {
 		bySource, order = windows(pieces, sources, size, gap)
 		if size <= minWindow || peak(pieces, bySource)+int64(ahead)*size <= memory {
 			return bySource, order

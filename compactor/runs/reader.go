@@ -192,7 +192,7 @@ func (r *Reader) plan() {
 		ahead = r.cfg.Parallel
 	}
 	var bySource [][]*window
-	bySource, r.early.order = layout(r.pieces, len(r.sources), left, r.cfg.Gap, ahead)
+	bySource, r.early.order = lay(r.pieces, len(r.sources), left, r.cfg.Gap, ahead)
 	for i := range r.sources {
 		r.sources[i].windows = bySource[i]
 	}
