@@ -9,6 +9,7 @@ import (
 	"wadi/compactor/fold"
 	"wadi/compactor/gc"
 	"wadi/compactor/job"
+	"wadi/compactor/keycompact"
 	"wadi/compactor/merge"
 	"wadi/compactor/retention"
 	"wadi/internal/kafkaconfig"
@@ -54,6 +55,7 @@ func (a *agent) startCompactor() {
 func (w *World) tasks(a *agent, env *job.Env) []job.Task {
 	return []job.Task{
 		merge.New(env, w.merges),
+		keycompact.New(env, w.cleans),
 		fold.New(env, fold.Config{Keep: 4, Least: 2, Folds: 4, Bytes: 1 << 20}),
 		retention.New(env, retention.Config{Parallel: 1}),
 		gc.New(env, gc.Config{

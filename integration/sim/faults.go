@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"wadi/compactor/keycompact"
 	"wadi/compactor/merge"
 )
 
@@ -40,6 +41,12 @@ func (w *World) drawFaults() (f faults) {
 	w.merges = merge.Config{
 		MaxInput: 64 << 10, MaxOutput: int64(8+w.rng.IntN(40)) << 10, Own: int64(1+w.rng.IntN(8)) << 10, MaxRun: int64(2000 + w.rng.IntN(6000)),
 		MaxInline: 16 << 10, FanIn: 4, Debt: 4, Small: 300, Medium: 1500, MaxSources: 8, Parallel: 1,
+	}
+	w.cleans = keycompact.Config{
+		Memory: 1 << 20, MaxOutput: int64(2+w.rng.IntN(16)) << 10, RunBytes: int64(300 + w.rng.IntN(3000)), MaxInput: 32 << 10, Parallel: 1,
+	}
+	if w.chance(0.5) {
+		w.cleans.Memory = int64(200 + w.rng.IntN(250)) // fewer keys than there are
 	}
 	w.sharing = sharing(w.rng.IntN(int(ways)))
 	return f

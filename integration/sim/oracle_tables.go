@@ -16,13 +16,26 @@ func (o *oracle) missed(who string, log int32, x *logged, there []bool, to int64
 			o.w.violated("%s: offset %d of log %d is missing, the log is compacted up to %d", who, offset, log, to)
 		case x.txn != nil && x.txn.fate != committed:
 			o.w.violated("%s: offset %d of log %d is missing, its transaction is open", who, offset, log)
-		case o.superseded(log, r.key, offset, to):
+		case o.superseded(log, r.key, offset, o.txns.lso(log)):
 		case r.tombstone && o.w.now >= o.w.sinceEpoch(r.ms)+o.tombstones:
 			o.w.stats.Expired++
 		default:
 			o.w.violated("%s: offset %d of log %d is missing, it is the last of key %s below %d (tombstone %t)", who, offset, log, r.key, to, r.tombstone)
 		}
 	}
+}
+
+// replaceable tells that a compaction may have taken all of an entry.
+func (o *oracle) replaceable(log int32, x *logged) bool {
+	if x.attempt == nil || x.txn != nil && x.txn.fate == aborted {
+		return true
+	}
+	for i, r := range x.attempt.records {
+		if !r.tombstone && !o.superseded(log, r.key, x.base+int64(i), o.txns.lso(log)) {
+			return false
+		}
+	}
+	return true
 }
 
 // superseded tells that a record of a key that counts comes behind an offset, below another.

@@ -57,6 +57,9 @@ func (o *compactions) retained(e journal.Entry, log int32, from, to int64) {
 	for i := len(list) - 1; i >= 0 && list[i].last >= from; i-- {
 		x := &list[i]
 		bySize := config.RetentionBytes >= 0 && stays >= config.RetentionBytes
+		if isTable(log) && w.oracle.replaceable(log, x) {
+			continue // it may be gone already
+		}
 		if x.base < to && !bySize && !x.olderThan(w.wall().UnixMilli()-config.RetentionMs, config.RetentionMs) {
 			w.violated("position %d: retention moves the start of log %d to %d: offset %d is not %d ms old, %d bytes follow, of %d that stay",
 				e.Position, log, to, x.base, config.RetentionMs, stays, config.RetentionBytes)

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"wadi/compactor/keycompact"
 	"wadi/compactor/merge"
 	"wadi/internal/layout"
 	"wadi/metadata/kv"
@@ -48,6 +49,7 @@ type World struct {
 	sharing   sharing
 	grace     time.Duration // for which garbage stays
 	merges    merge.Config
+	cleans    keycompact.Config
 	exposes   bool   // requests of old transactions may come into later ones of the same epoch
 	orders    uint64 // numbers of the topics that are checked
 	feed      uint64
