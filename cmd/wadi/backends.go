@@ -41,6 +41,11 @@ func openForReading(ctx context.Context, storeURL string) (objstore.Store, error
 	return openStoreAs(ctx, storeURL, open.Options{ReadOnly: true})
 }
 
+// openForWriting opens a store for a command, which has no agent that steadies it.
+func openForWriting(ctx context.Context, storeURL string) (objstore.Store, error) {
+	return openStoreAs(ctx, storeURL, open.Options{})
+}
+
 func openStoreAs(ctx context.Context, storeURL string, o open.Options) (objstore.Store, error) {
 	store, err := open.Open(ctx, storeURL, o)
 	return store, cannotOpen(storeURL, err)

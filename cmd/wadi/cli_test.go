@@ -90,6 +90,8 @@ func TestExitCodes(t *testing.T) {
 		{"dev --listen 9092", exitUsage, "--listen: \"9092\" is not host:port"},
 		{"dev --listen 127.0.0.1:65535 --agents 2", exitUsage, "there are not that many ports from 65535 on"},
 		{"dev --store gs://bucket", exitUsage, "store = \"gs://bucket\" (--store): invalid store URL"},
+		{"fsck --dry-run", exitUsage, "--dry-run belongs to --repair"},
+		{"fsck --grace -1s", exitUsage, "--grace -1s: must not be negative"},
 		{"topic list --bootstrap-server 127.0.0.1:1", exitFailed, "wadi: no Kafka endpoint answers at 127.0.0.1:1: "},
 		{"consume --topic t --bootstrap-server 127.0.0.1:1", exitFailed, "no Kafka endpoint answers"},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wadi/internal/datadir"
+	"wadi/internal/layout"
 	"wadi/metadata/fsck"
 )
 
@@ -80,6 +81,30 @@ func TestFsckDataDir(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &report))
 	require.Equal(t, int64(2), report.Counts.Records)
 	require.Len(t, report.Findings, 2)
+}
+
+// A repair deletes what a forgotten session left behind more than a day ago, and says so; a dry run says so alone.
+func TestFsckRepair(t *testing.T) {
+	dir := devData(t)
+	key := layout.NewObjects("dev", 1).Merged(12345, 1)
+	orphan := filepath.Join(dir, "objects", filepath.FromSlash(key))
+	require.NoError(t, os.MkdirAll(filepath.Dir(orphan), 0o755))
+	require.NoError(t, os.WriteFile(orphan, []byte("x"), 0o644))
+	old := time.Now().Add(-25 * time.Hour)
+	require.NoError(t, os.Chtimes(orphan, old, old))
+
+	code, out, errs := fsckRun(t, "--data-dir", dir)
+	require.Equal(t, exitFailed, code, errs)
+	require.Contains(t, out, "FINDING unknown-session "+key)
+	code, out, errs = fsckRun(t, "--data-dir", dir, "--repair", "--dry-run")
+	require.Equal(t, exitFailed, code, errs)
+	require.Contains(t, out, "would delete unknown-session "+key)
+	require.FileExists(t, orphan)
+	code, out, errs = fsckRun(t, "--data-dir", dir, "--repair")
+	require.Equal(t, exitOK, code, out+errs)
+	require.Contains(t, out, "\ndeleted unknown-session "+key)
+	require.Contains(t, out, "clean: 0 findings")
+	require.NoFileExists(t, orphan)
 }
 
 func TestFsckSaysWhatIsInTheWay(t *testing.T) {
