@@ -1,7 +1,6 @@
 package keycompact
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"wadi/internal/batch"
 	pb "wadi/metadata/metadatapb"
-	"wadi/objstore"
 	"wadi/objstore/fault"
 )
 
@@ -36,7 +34,6 @@ type world struct {
 	truths    []truth
 	producers []*producer
 	txns      []*outcome
-	merges    int
 }
 
 func (w *world) writeSome() {
@@ -52,7 +49,7 @@ func (w *world) writeSome() {
 	}
 	var list []kv
 	for range 1 + w.draw("records", 4) {
-		x := kv{key: string(rune('a' + w.draw("key", 8)))}
+		x := kv{key: string(rune('a' + w.draw("key", 12)))}
 		if w.draw("tombstone", 4) > 0 {
 			x.value = fmt.Sprint("v", w.position, "-", len(list))
 		}
@@ -92,26 +89,7 @@ func (w *world) mergeSome() {
 	}
 	from := w.draw("from", len(list))
 	list = list[from : from+1+w.draw("to", len(list)-from)]
-	first, last := list[0].Base, list[len(list)-1].Last
-	var data []byte
-	newest := int64(-1 << 62)
-	for _, b := range w.stored(partition) {
-		if b.BaseOffset() >= first && b.LastOffset() <= last {
-			data, newest = append(data, b...), max(newest, b.MaxTimestamp())
-		}
-	}
-	name, err := w.env.Name()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.mem.Put(context.Background(), objects.Merged(name.Session, name.N), objstore.NewBody(data)); err != nil {
-		w.t.Fatal(err)
-	}
-	w.do(&pb.Command{Kind: &pb.Command_ReplaceRuns{ReplaceRuns: &pb.ReplaceRuns{
-		N: name.N, Size: uint64(len(data)), Topics: []uint64{topic}, Partitions: []uint32{uint32(partition)}, Versions: []uint64{p.Version},
-		Bases: []int64{first}, Lasts: []int64{last}, Runs: []uint32{1}, RunCounts: []uint64{uint64(last - first + 1)},
-		MaxTimestamps: []int64{newest}, Offsets: []uint64{0}, Lengths: []uint32{uint32(len(data))},
-	}}})
+	w.merge(partition, list[0].Base, list[len(list)-1].Last)
 }
 
 // trimSome is DeleteRecords.
@@ -138,9 +116,11 @@ func (w *world) passSome() {
 		armed = w.store.Script(fault.Fault{Nth: 1 + w.draw("call", 12), Do: fault.FailAfter(nil)})
 	case 2:
 		w.lose = 1 + w.draw("lost", 2)
+	case 3:
+		w.meddle = w.mergeSome
 	}
 	_, err := w.pass()
-	w.lose = 0
+	w.lose, w.meddle = 0, nil
 	switch {
 	case armed == nil:
 	case armed.Fired() == 0 && err != nil:

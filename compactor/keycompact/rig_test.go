@@ -40,7 +40,9 @@ type rig struct {
 	seq      map[layout.Session]uint64
 	flush    uint64
 	entries  map[int64][]byte // inline bytes
-	lose     int              // proposals whose answers are lost: 1 after they took effect, 2 before
+	merges   uint64
+	meddle   func() // called once, before a proposal lands
+	lose     int    // proposals whose answers are lost: 1 after they took effect, 2 before
 }
 
 // failer is a test, or a run of a property.
@@ -119,6 +121,10 @@ func (r *rig) Propose(p *session.Proposal) {
 	if lose == 2 {
 		p.Done(session.Outcome{Err: session.ErrUnknown})
 		return
+	}
+	if f := r.meddle; f != nil {
+		r.meddle = nil
+		f()
 	}
 	res := r.apply(nil, p.Command)
 	if err := r.s.Check(); err != nil {
@@ -243,6 +249,36 @@ func (r *rig) write(p *producer, partition int32, codec batch.Codec, inline bool
 	}
 	return res[0].Batches[0].Base
 }
+
+// merge is what another process does: runs from one offset to another become one run.
+func (r *rig) merge(partition int32, first, last int64) {
+	r.t.Helper()
+	var data []byte
+	newest := int64(-1 << 62)
+	for _, b := range r.stored(partition) {
+		if b.BaseOffset() >= first && b.LastOffset() <= last {
+			data, newest = append(data, b...), max(newest, b.MaxTimestamp())
+		}
+	}
+	mine := r.session
+	r.session = elsewhere
+	defer func() { r.session = mine }()
+	r.merges++
+	if r.merges == 1 {
+		r.do(&pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}})
+	}
+	if err := r.mem.Put(context.Background(), objects.Merged(elsewhere, r.merges), objstore.NewBody(data)); err != nil {
+		r.t.Fatal(err)
+	}
+	r.do(&pb.Command{Kind: &pb.Command_ReplaceRuns{ReplaceRuns: &pb.ReplaceRuns{
+		N: r.merges, Size: uint64(len(data)), Topics: []uint64{topic}, Partitions: []uint32{uint32(partition)},
+		Versions: []uint64{r.part(partition).Version}, Bases: []int64{first}, Lasts: []int64{last}, Runs: []uint32{1},
+		RunCounts: []uint64{uint64(last - first + 1)}, MaxTimestamps: []int64{newest}, Offsets: []uint64{0}, Lengths: []uint32{uint32(len(data))},
+	}}})
+}
+
+// elsewhere is another process' session.
+const elsewhere layout.Session = 1 << 40
 
 // stored are a partition's batches as they lie in its runs, in order, each valid and where State says.
 func (r *rig) stored(partition int32) []batch.Batch {
