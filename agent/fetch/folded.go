@@ -192,10 +192,7 @@ func (x *folded) runsFrom(p *state.Partition, offset int64, maxRuns int, maxByte
 	return p.RunsFrom(x.last+1, maxRuns, maxBytes, dst)
 }
 
-// resolve finds out where a run lies. It is called under the view's read lock.
-func (x *folded) resolve(s *state.State, r state.Run) place {
-	if x == nil || r.Last > x.last {
-		return resolve(s, r)
-	}
-	return placed(x.runs[firstAt(x.runs, r.Base)])
-}
+// holds reports whether a run lies in the manifest; place is where.
+func (x *folded) holds(r state.Run) bool { return x != nil && r.Last <= x.last }
+
+func (x *folded) place(r state.Run) place { return placed(x.runs[firstAt(x.runs, r.Base)]) }

@@ -301,8 +301,8 @@ func TestManifestReadersShare(t *testing.T) {
 	m.pieces.mu.Lock()
 	defer m.pieces.mu.Unlock()
 	sum := int64(0)
-	for e := m.pieces.mu.order.Front(); e != nil; e = e.Next() {
-		sum += e.Value.(*entry[pieceKey, *piece]).value.cost()
+	for e := m.pieces.mu.ring.older; e != &m.pieces.mu.ring; e = e.older {
+		sum += e.value.cost()
 	}
 	if sum != m.pieces.mu.size || sum > m.pieces.limit {
 		t.Errorf("%d bytes are kept, accounted for %d of %d", sum, m.pieces.mu.size, m.pieces.limit)

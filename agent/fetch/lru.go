@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"container/list"
 	"context"
 	"sync"
 )
@@ -18,16 +17,25 @@ type lru[K comparable, V weighed] struct {
 	limit int64
 	mu    struct {
 		sync.Mutex
-		entries map[K]*list.Element // of *entry
-		order   *list.List          // front = newest
+		entries map[K]*entry[K, V]
+		ring    entry[K, V] // of all entries: behind it the newest, before it the oldest
 		size    int64
 		loads   map[K]*load[V]
 	}
 }
 
 type entry[K comparable, V weighed] struct {
-	key   K
-	value V
+	key          K
+	value        V
+	newer, older *entry[K, V]
+}
+
+func (e *entry[K, V]) remove() { e.newer.older, e.older.newer = e.older, e.newer }
+
+// putBehind makes e the next older one.
+func (e *entry[K, V]) putBehind(newer *entry[K, V]) {
+	e.newer, e.older = newer, newer.older
+	e.newer.older, e.older.newer = e, e
 }
 
 type load[V weighed] struct {
@@ -38,8 +46,8 @@ type load[V weighed] struct {
 
 func (c *lru[K, V]) init(limit int64) {
 	c.limit = limit
-	c.mu.entries = map[K]*list.Element{}
-	c.mu.order = list.New()
+	c.mu.entries = map[K]*entry[K, V]{}
+	c.mu.ring.newer, c.mu.ring.older = &c.mu.ring, &c.mu.ring
 	c.mu.loads = map[K]*load[V]{}
 }
 
@@ -56,8 +64,11 @@ func (c *lru[K, V]) lookupLocked(k K) (v V, ok bool) {
 	if !ok {
 		return v, false
 	}
-	c.mu.order.MoveToFront(e)
-	return e.Value.(*entry[K, V]).value, true
+	if c.mu.ring.older != e {
+		e.remove()
+		e.putBehind(&c.mu.ring)
+	}
+	return e.value, true
 }
 
 // insert remembers a value and returns it, or the one that was there first: of blocks, the bytes may be patched already,
@@ -79,10 +90,12 @@ func (c *lru[K, V]) insertLocked(k K, v V) {
 	if old, ok := c.mu.entries[k]; ok {
 		c.dropLocked(old)
 	}
-	c.mu.entries[k] = c.mu.order.PushFront(&entry[K, V]{k, v})
+	e := &entry[K, V]{key: k, value: v}
+	e.putBehind(&c.mu.ring)
+	c.mu.entries[k] = e
 	c.mu.size += v.cost()
 	for c.mu.size > c.limit {
-		c.dropLocked(c.mu.order.Back())
+		c.dropLocked(c.mu.ring.newer)
 	}
 }
 
@@ -90,15 +103,15 @@ func (c *lru[K, V]) insertLocked(k K, v V) {
 func (c *lru[K, V]) drop(k K, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e, ok := c.mu.entries[k]; ok && e.Value.(*entry[K, V]).value == v {
+	if e, ok := c.mu.entries[k]; ok && e.value == v {
 		c.dropLocked(e)
 	}
 }
 
-func (c *lru[K, V]) dropLocked(e *list.Element) {
-	x := c.mu.order.Remove(e).(*entry[K, V])
-	delete(c.mu.entries, x.key)
-	c.mu.size -= x.value.cost()
+func (c *lru[K, V]) dropLocked(e *entry[K, V]) {
+	e.remove()
+	delete(c.mu.entries, e.key)
+	c.mu.size -= e.value.cost()
 }
 
 // get returns the value under k, loading it when it is not there. The load runs under the context of whoever started

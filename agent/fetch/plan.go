@@ -147,7 +147,11 @@ func (f *fetch) gather(l *look, x *state.Partition, part *api.FetchPart, p *plan
 		f.places = make([]place, 0, max(len(runs), len(f.plans)))
 	}
 	for _, r := range runs {
-		f.places = append(f.places, old.resolve(l.state, r))
+		if old.holds(r) {
+			f.places = append(f.places, old.place(r))
+		} else {
+			f.places = append(f.places, resolve(l.state, r))
+		}
 	}
 	p.to = len(f.places)
 	if f.call.ReadCommitted {

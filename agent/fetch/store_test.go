@@ -253,10 +253,12 @@ func TestEviction(t *testing.T) {
 	wg.Wait()
 	c := r.log.src.cache
 	sum := int64(0)
-	for e := c.mu.order.Front(); e != nil; e = e.Next() {
-		sum += e.Value.(*entry[blockKey, *block]).value.cost()
+	n := 0
+	for e := c.mu.ring.older; e != &c.mu.ring; e = e.older {
+		n++
+		sum += e.value.cost()
 	}
-	if sum != c.mu.size || sum > c.limit || len(c.mu.entries) != c.mu.order.Len() || len(c.mu.loads) != 0 {
+	if sum != c.mu.size || sum > c.limit || len(c.mu.entries) != n || len(c.mu.loads) != 0 {
 		t.Errorf("%d bytes, accounted for %d, limit %d, %d loads", sum, c.mu.size, c.limit, len(c.mu.loads))
 	}
 	if c.insert(blockKey{Object: 999}, &block{data: make([]byte, 30_000)}); c.lookup(blockKey{Object: 999}) != nil {
