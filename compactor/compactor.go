@@ -95,7 +95,10 @@ type task struct {
 }
 
 // New makes a Compactor; it starts nothing.
-func New(o Options) *Compactor {
+func New(o Options) *Compactor { return with(o, tasks) }
+
+// with makes a Compactor of these tasks.
+func with(o Options, tasks func(*job.Env, Options) []task) *Compactor {
 	c := &Compactor{o: o, clock: wallclock.New(o.Store.Date), meter: &meter{set: o.Metrics}}
 	c.env = &job.Env{
 		Session: meteredSession{o.Session, c.meter}, Store: meteredStore{o.Store, c.meter}, Archives: o.Archives,
