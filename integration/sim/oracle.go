@@ -32,6 +32,7 @@ type oracle struct {
 	needed     map[string]bool // the objects of the roots that the pointer keeps
 	objects    layout.Objects
 	tombstones time.Duration // how long those of tables stay
+	youngest   time.Duration // what is younger is not compacted
 
 	logs     [logs][]logged
 	attempts int64                 // made so far

@@ -22,15 +22,16 @@ type compactions struct {
 	closed    map[layout.Session]time.Duration // when sessions were closed
 	forgotten map[layout.Session]bool
 	roots     map[int64]map[string]bool // what the State at a kept root needs, by its position
-	asked     map[trimKey]bool          // log starts that clients asked for
+	asked     map[place]bool            // log starts that clients asked for
 
 	introduced map[string]int64 // positions of merged objects, by their keys
+	taken      map[place]bool   // records that compactions took
 }
 
 func newCompactions(w *World) *compactions {
 	return &compactions{
 		w: w, closed: map[layout.Session]time.Duration{}, forgotten: map[layout.Session]bool{},
-		roots: map[int64]map[string]bool{}, asked: map[trimKey]bool{}, introduced: map[string]int64{},
+		roots: map[int64]map[string]bool{}, asked: map[place]bool{}, introduced: map[string]int64{}, taken: map[place]bool{},
 	}
 }
 
@@ -87,7 +88,8 @@ func (o *compactions) rewritten(topic uint64, partition uint32, base, last int64
 	}
 	p := w.partitionIn(w.oracle.st, log)
 	return w.oracle.holds(log, base, last, data, compacted || isTable(log) && base < p.CompactedTo, func(x *logged, there []bool) {
-		w.oracle.missed("what is compacted", log, x, there, max(p.CompactedTo, 0))
+		w.oracle.missed("what is compacted", log, x, there, p.CompactedTo)
+		o.returned(log, x, there)
 		if compacted && x.last < to-1 && x.txn != nil && x.txn.fate == aborted && x.attempt != nil && slices.Contains(there, true) {
 			w.violated("offset %d of log %d was aborted, and is there after a compaction up to %d", x.base, log, to)
 		}

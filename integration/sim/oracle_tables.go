@@ -12,6 +12,8 @@ func (o *oracle) missed(who string, log int32, x *logged, there []bool, to int64
 		}
 		offset := x.base + int64(i)
 		switch r := x.attempt.records[i]; {
+		case o.w.wall().UnixMilli()-r.ms < o.youngest.Milliseconds():
+			o.w.violated("%s: offset %d of log %d is missing, and not %v old", who, offset, log, o.youngest)
 		case offset >= to:
 			o.w.violated("%s: offset %d of log %d is missing, the log is compacted up to %d", who, offset, log, to)
 		case x.txn != nil && x.txn.fate != committed:
@@ -22,6 +24,17 @@ func (o *oracle) missed(who string, log int32, x *logged, there []bool, to int64
 		default:
 			o.w.violated("%s: offset %d of log %d is missing, it is the last of key %s below %d (tombstone %t)", who, offset, log, r.key, to, r.tombstone)
 		}
+	}
+}
+
+// returned checks that what a compaction took does not come back: what it replaced, or deleted, would be there again.
+func (o *compactions) returned(log int32, x *logged, there []bool) {
+	for i, ok := range there {
+		at := place{log, x.base + int64(i)}
+		if ok && o.taken[at] {
+			o.w.violated("offset %d of log %d is there again", at.offset, log)
+		}
+		o.taken[at] = !ok
 	}
 }
 

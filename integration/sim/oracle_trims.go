@@ -6,8 +6,8 @@ import (
 	"wadi/metadata/state"
 )
 
-// trimKey is a log start that a client asked for.
-type trimKey struct {
+// place is a record's.
+type place struct {
 	log    int32
 	offset int64
 }
@@ -24,7 +24,7 @@ func (o *oracle) cutOff(e journal.Entry, base int64, c *pb.TrimPartitions, resul
 		right := false
 		switch r.Code {
 		case state.OK:
-			if offset > o.starts[p] && !o.compactions.asked[trimKey{p, offset}] {
+			if offset > o.starts[p] && !o.compactions.asked[place{p, offset}] {
 				o.compactions.retained(e, p, o.starts[p], offset)
 			}
 			o.starts[p] = max(o.starts[p], offset)

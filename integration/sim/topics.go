@@ -34,7 +34,9 @@ func (w *World) tableConfigs() []*pb.Config {
 		"delete.retention.ms": w.ms(0, 3000),
 	}
 	if w.chance(0.3) {
-		set["min.compaction.lag.ms"] = w.ms(1, 2000)
+		n := 1 + w.rng.IntN(3000)
+		w.oracle.youngest = time.Duration(n) * time.Millisecond
+		set["min.compaction.lag.ms"] = strconv.Itoa(n)
 	}
 	if w.chance(0.3) {
 		set[kafkaconfig.CleanupPolicy], set[kafkaconfig.RetentionMs] = "compact,delete", w.ms(2000, 8000)

@@ -52,7 +52,7 @@ func (w *World) trims() {
 			}
 			trim.Topics, trim.Partitions = append(trim.Topics, w.orders), append(trim.Partitions, uint32(i))
 			trim.Offsets = append(trim.Offsets, offset)
-			w.oracle.compactions.asked[trimKey{int32(i), offset}] = true
+			w.oracle.compactions.asked[place{int32(i), offset}] = true
 		}
 		a.propose(&pb.Command{Base: s.Position(), Kind: &pb.Command_TrimPartitions{TrimPartitions: trim}}, func(o session.Outcome) {
 			if o.Err != nil || o.Result.Code != state.OK {
