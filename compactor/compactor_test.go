@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,11 +93,11 @@ func (r *running) figure(t *testing.T, name string, labels ...string) float64 {
 // dates counts how often a store is asked for its clock.
 type dates struct {
 	objstore.Store
-	n int
+	n atomic.Int64
 }
 
 func (d *dates) Date(ctx context.Context) (time.Time, error) {
-	d.n++
+	d.n.Add(1)
 	return d.Store.Date(ctx)
 }
 
@@ -221,13 +222,13 @@ func TestTasksOfAProcess(t *testing.T) {
 			return []task{{busy, allShards}, {bad, allShards}, {wild, allShards}, {last, Jobs(0).with(gcJob)}}
 		})
 		time.Sleep(5 * time.Second)
-		before := r.dates.n
+		before := r.dates.n.Load()
 		time.Sleep(2 * time.Minute)
 		require.InDelta(t, 12+5, busy.passes(), 1)
 		require.InDelta(t, 12, last.passes(), 1)
 		require.Equal(t, 7, bad.passes(), "after 1, 2, 4, ... seconds")
 		require.Equal(t, 7, wild.passes())
-		require.LessOrEqual(t, r.dates.n-before, 3)
+		require.LessOrEqual(t, r.dates.n.Load()-before, int64(3))
 		require.Equal(t, 7.0, r.figure(t, "wadi_compactor_failures_total", "bad"))
 		require.Equal(t, 7.0, r.figure(t, "wadi_compactor_failures_total", "wild"))
 		require.Zero(t, r.figure(t, "wadi_compactor_failures_total", "last"))
@@ -240,12 +241,11 @@ func TestTasksOfAProcess(t *testing.T) {
 func TestMeter(t *testing.T) {
 	bubble(t, func(t *testing.T, m *memkv.KV, store objstore.Store) {
 		var env *job.Env
-		done := false
+		var done atomic.Bool
 		s := &stub{name: "writer", pass: func(ctx context.Context, in *job.View) (bool, error) {
-			if done {
+			if done.Swap(true) {
 				return false, nil
 			}
-			done = true
 			name, err := env.Name()
 			require.NoError(t, err)
 			key := env.Objects.Merged(name.Session, name.N)
@@ -257,7 +257,7 @@ func TestMeter(t *testing.T) {
 		}}
 		r := launch(t, m, store, func(e *job.Env, _ Options) []task { env = e; return []task{{s, allShards}} })
 		time.Sleep(30 * time.Second)
-		require.True(t, done)
+		require.True(t, done.Load())
 		require.Equal(t, 1000.0, r.figure(t, "wadi_compactor_written_bytes_total", "writer"))
 		require.Equal(t, 10.0, r.figure(t, "wadi_compactor_read_bytes_total", "writer"))
 		require.Equal(t, 1.0, r.figure(t, "wadi_compactor_changes_total", "refused", "writer"))

@@ -139,6 +139,7 @@ func (a *app) devConfig(o devOptions) (config.Config, error) {
 			{Key: "cluster", Value: "dev", Source: "dev"},
 			{Key: "etcd.endpoints", Value: "", Source: "dev"},
 			{Key: "store", Value: objects.String(), Source: "--data-dir"},
+			{Key: "gc.grace", Value: "1m", Source: "dev"}, // a disk of one machine
 			{Key: "recover.hourly", Value: "0s", Source: "dev"},
 			// Nobody waits for a fleet of members here.
 			{Key: "kafka.group.initial.rebalance.delay.ms", Value: "0", Source: "dev"},
