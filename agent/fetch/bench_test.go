@@ -121,3 +121,31 @@ func BenchmarkTransactions(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*500), "ns/transaction")
 }
+
+// BenchmarkFolded fetches 64 runs of a kilobyte from the middle of a manifest whose pieces are in memory.
+func BenchmarkFolded(b *testing.B) {
+	r := newRig(b, 1, 64<<20)
+	for range 5000 {
+		r.inline(part{0, [][]byte{one(b, 1<<10)}})
+	}
+	for range 50 {
+		r.mergeRuns(b, 0, 100)
+	}
+	r.fold(b, 0, 50)
+	parts := []api.FetchPart{{Topic: 1, Offset: 2500, MaxBytes: 64 << 10}}
+	run := func() {
+		done := make(chan struct{})
+		r.log.Fetch(context.Background(), &api.FetchCall{
+			MinBytes: 1, MaxBytes: 50 << 20, Drain: context.Background(), Parts: parts, Done: func() { close(done) },
+		})
+		<-done
+	}
+	run()
+	b.ReportAllocs()
+	for b.Loop() {
+		run()
+	}
+	if parts[0].Err != nil || len(parts[0].Records) == 0 {
+		b.Fatal(parts[0].Err)
+	}
+}
