@@ -32,17 +32,47 @@ type Unread struct {
 // other is the store's or the context's, and the object may be there, now or later.
 func Build(ctx context.Context, env *job.Env, c Config, name job.Name, o *Output, nowMs int64) (*pb.Command, []Unread, Stats, error) {
 	c = c.withDefaults()
-	reading, writing := c.split()
-	b := builder{c: &c, o: o, cmd: &pb.ReplaceRuns{N: name.N}}
-	b.lay()
-	in := runs.New(ctx, env, o.from, b.runs, reading)
+	in := open(ctx, env, &c, []Output{*o})
 	defer in.Close()
+	return build(ctx, env, &c, in, 0, name, o, nowMs)
+}
+
+// open is a reader of outputs that follow each other: what is read of an input for one of them serves the next.
+func open(ctx context.Context, env *job.Env, c *Config, outputs []Output) *runs.Reader {
+	n := 0
+	for i := range outputs {
+		n += outputs[i].runs()
+	}
+	list := make([]state.Run, 0, n)
+	for i := range outputs {
+		for _, r := range outputs[i].Ranges {
+			list = append(list, r.Runs...)
+		}
+	}
+	reading, _ := c.split()
+	return runs.New(ctx, env, outputs[0].from, list, reading)
+}
+
+// build is Build with a reader in which the output's runs begin at index first.
+func build(
+	ctx context.Context, env *job.Env, c *Config, in *runs.Reader, first int, name job.Name, o *Output, nowMs int64,
+) (*pb.Command, []Unread, Stats, error) {
+	b := builder{c: c, o: o, cmd: &pb.ReplaceRuns{N: name.N}, end: first}
+	for i := range o.Ranges {
+		b.end += len(o.Ranges[i].Runs)
+		b.ends = append(b.ends, b.end)
+	}
+	_, writing := c.split()
 	out, err := parts.New(ctx, env.Store, env.Objects.Merged(name.Session, name.N), writing)
 	if err != nil {
 		return nil, nil, Stats{}, err
 	}
+	before := in.Stats()
+	in.Skip(first)
+	in.Until(b.end)
 	err = b.write(in, out, segment.Meta{Kind: segment.Merged, CreatedMs: nowMs, ClusterID: o.from.ClusterID()})
-	b.stats.Reads, b.stats.BytesRead, b.stats.Memory = in.Stats().Reads, in.Stats().Bytes, in.Stats().Peak
+	read := in.Stats()
+	b.stats.Reads, b.stats.BytesRead, b.stats.Memory = read.Reads-before.Reads, read.Bytes-before.Bytes, read.Peak
 	b.stats.Skipped = len(b.unread)
 	if err == nil && len(b.cmd.Topics) == 0 {
 		err = ErrNothing
@@ -51,8 +81,8 @@ func Build(ctx context.Context, env *job.Env, c Config, name job.Name, o *Output
 		err = out.Close()
 	}
 	if err != nil {
-		if aborted := out.Abort(); aborted != nil {
-			env.Log.Warn("merge: upload left behind", "error", aborted) // its sweep finds it
+		if left := out.Abort(); left != nil {
+			env.Log.Warn("merge: upload left behind", "error", left) // a sweep finds it
 		}
 		return nil, b.unread, b.stats, fmt.Errorf("merge: %w", err)
 	}
@@ -66,8 +96,8 @@ func Build(ctx context.Context, env *job.Env, c Config, name job.Name, o *Output
 type builder struct {
 	c      *Config
 	o      *Output
-	runs   []state.Run // of all ranges, one behind the other
-	ends   []int       // per range: where its runs end
+	ends   []int // per range: where its runs end in the reader
+	end    int   // where the last one's do
 	cmd    *pb.ReplaceRuns
 	unread []Unread
 	stats  Stats
@@ -84,13 +114,6 @@ type builder struct {
 // columns is how long the command's columns were before a range.
 type columns struct{ ranges, runs int }
 
-func (b *builder) lay() {
-	for i := range b.o.Ranges {
-		b.runs = append(b.runs, b.o.Ranges[i].Runs...)
-		b.ends = append(b.ends, len(b.runs))
-	}
-}
-
 // write streams what the runs hold.
 func (b *builder) write(in *runs.Reader, out io.Writer, meta segment.Meta) error {
 	w, err := segment.NewWriter(out, meta)
@@ -103,8 +126,8 @@ func (b *builder) write(in *runs.Reader, out io.Writer, meta segment.Meta) error
 		if err == io.EOF {
 			break
 		}
-		var unreadable *runs.Unreadable
-		if err != nil && !errors.As(err, &unreadable) {
+		unreadable, err := asUnreadable(err)
+		if err != nil {
 			return err
 		}
 		if at < 0 || run >= b.ends[at] {
@@ -130,6 +153,18 @@ func (b *builder) write(in *runs.Reader, out io.Writer, meta segment.Meta) error
 	}
 	_, err = w.Close()
 	return err
+}
+
+// asUnreadable tells an error that is about a run from one that is the end.
+func asUnreadable(err error) (*runs.Unreadable, error) {
+	if err == nil {
+		return nil, nil // every batch comes here: what follows allocates
+	}
+	var u *runs.Unreadable
+	if errors.As(err, &u) {
+		return u, nil
+	}
+	return nil, err
 }
 
 func (b *builder) openRange() {

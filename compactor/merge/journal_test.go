@@ -1,9 +1,11 @@
 package merge
 
 import (
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"wadi/internal/layout"
+	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
@@ -19,9 +21,8 @@ type log struct {
 	merge    uint64
 	position int64
 	produced int64
-	put      int64 // by flushes and merges
-	merged   int64 // by merges alone
-	replaced int   // runs
+	merged   int64
+	replaced int // runs
 }
 
 func newLog(t rapid.TB, partitions ...uint32) *log {
@@ -72,7 +73,6 @@ func (l *log) write(inline bool, n uint32, parts ...part) {
 	} else {
 		l.flush++
 		k.Flush, k.Size = l.flush, at
-		l.put += int64(at)
 	}
 	l.apply(data, &pb.Command{Kind: &pb.Command_AppendBatches{AppendBatches: k}})
 }
@@ -112,7 +112,9 @@ func (l *log) carry(c Config, p Plan) {
 			}
 			l.replaced += len(r.Runs)
 		}
-		l.put += int64(k.Size)
+		if n := proto.Size(k); n > journal.Target {
+			l.t.Fatalf("a command of %d bytes", n)
+		}
 		l.merged += int64(k.Size)
 		if int64(k.Size) != o.Bytes {
 			l.t.Fatalf("an output of %d bytes holds %d", o.Bytes, k.Size)
@@ -150,7 +152,7 @@ func (l *log) check() {
 
 // eachTail tells how many runs lie side by side that may be merged, partition by partition.
 func eachTail(s *state.State, c Config, scope Scope, visit func(runs int)) {
-	m := planner{c: c, s: s, scope: scope}
+	m := planner{c: c, s: s, scope: scope, objects: map[uint64]*object{}}
 	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
 		m.stretches(t, i, p, func(list []item) { visit(len(list)) })
 	})

@@ -8,13 +8,16 @@ type candidate struct {
 	bytes int64
 }
 
+// maxPlanRuns bounds the memory of a plan, and of what is known about where its bytes lie: some 150 bytes for each.
+const maxPlanRuns = 100_000
+
 // outputs are the objects that stretches become. Every partition has one range at most: State judges it by the
 // partition's version, which the first range raises.
 func (m *planner) outputs(find finder) []Output {
 	var own, shared []candidate
-	left, total := m.c.MaxInput, int64(0)
+	left, total, runs := m.c.MaxInput, int64(0), maxPlanRuns
 	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
-		done := left <= 0
+		done := left <= 0 || runs <= 0
 		m.stretches(t, i, p, func(list []item) {
 			if done {
 				return
@@ -28,6 +31,7 @@ func (m *planner) outputs(find finder) []Output {
 			for k := range list {
 				x.Runs[k] = list[k].run
 			}
+			runs -= len(list)
 			if left -= x.bytes; isOwn {
 				own = append(own, x)
 			} else {

@@ -32,6 +32,14 @@ type Output struct {
 	from *state.State // the snapshot that the plan was made of
 }
 
+// runs is how many there are in its ranges.
+func (o *Output) runs() (n int) {
+	for i := range o.Ranges {
+		n += len(o.Ranges[i].Runs)
+	}
+	return n
+}
+
 // Range is a stretch of a partition's runs, side by side, that become runs of one object.
 type Range struct {
 	Topic     uint64
@@ -69,16 +77,13 @@ func Make(s *state.State, c Config, scope Scope) (p Plan, ok bool) {
 	return Plan{}, false
 }
 
-// source is a flush, or an archive, that runs may leave.
-type source struct {
-	position int64 // the order in which records were written
-	bytes    int64 // that may be merged now
-}
-
-// stock is what may be merged of a merged object.
-type stock struct {
-	refs  uint64
-	bytes int64
+// object is one that runs lie in, and what may be merged of it.
+type object struct {
+	state.Object
+	known    bool
+	runs     uint64
+	bytes    int64
+	position int64 // of the newest run's entry: the order in which records were written
 }
 
 type planner struct {
@@ -86,8 +91,7 @@ type planner struct {
 	s     *state.State
 	scope Scope
 
-	fresh   map[uint64]source // by object
-	merged  map[uint64]stock
+	objects map[uint64]*object // those that were met
 	overdue struct{ merged, all bool }
 
 	runs  []state.Run // scratch
@@ -106,18 +110,14 @@ func (m *planner) each(visit func(t *state.Topic, i uint32, p *state.Partition))
 
 // survey finds out what there is.
 func (m *planner) survey() {
-	m.fresh, m.merged = map[uint64]source{}, map[uint64]stock{}
+	m.objects = map[uint64]*object{}
 	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
 		m.stretches(t, i, p, func(list []item) {
 			for k := range list {
-				x := &list[k]
-				switch x.kind {
-				case fresh:
-					o := m.fresh[x.object]
-					m.fresh[x.object] = source{position: max(o.position, x.position), bytes: o.bytes + int64(x.run.Length)}
-				case merged:
-					o := m.merged[x.object]
-					m.merged[x.object] = stock{refs: o.refs + 1, bytes: o.bytes + int64(x.run.Length)}
+				if x := &list[k]; x.object != nil {
+					x.object.runs++
+					x.object.bytes += int64(x.run.Length)
+					x.object.position = max(x.object.position, x.position)
 				}
 			}
 			if !m.overdue.merged {
@@ -159,11 +159,13 @@ func (m *planner) finder(why Reason) finder {
 
 // window finds up to which position flushes are worth a merge.
 func (m *planner) window() (to int64, ok bool) {
-	list := make([]source, 0, len(m.fresh))
-	for _, o := range m.fresh {
-		list = append(list, o)
+	var list []*object
+	for _, o := range m.objects {
+		if o.runs > 0 && o.Kind != state.MergedObject {
+			list = append(list, o)
+		}
 	}
-	slices.SortFunc(list, func(a, b source) int { return cmp.Compare(a.position, b.position) })
+	slices.SortFunc(list, func(a, b *object) int { return cmp.Compare(a.position, b.position) })
 	bytes := int64(0)
 	for i, o := range list {
 		if bytes += o.bytes; bytes >= m.c.MaxInput || i+1 >= m.c.FanIn {
@@ -175,12 +177,12 @@ func (m *planner) window() (to int64, ok bool) {
 
 // thin finds merged objects most of which nobody needs any more, if enough would be gained. Each byte that is written
 // sets free three at least.
-func (m *planner) thin() map[uint64]bool {
-	objects, gain := map[uint64]bool{}, int64(0)
-	for number, x := range m.merged {
-		if o, _ := m.s.Object(number); o.Refs == x.refs && 4*x.bytes <= int64(o.Size) {
-			objects[number] = true
-			gain += int64(o.Size) - x.bytes
+func (m *planner) thin() map[*object]bool {
+	objects, gain := map[*object]bool{}, int64(0)
+	for _, o := range m.objects {
+		if o.Kind == state.MergedObject && o.runs > 0 && o.Refs == o.runs && 4*o.bytes <= int64(o.Size) {
+			objects[o] = true
+			gain += int64(o.Size) - o.bytes
 		}
 	}
 	if gain < m.c.MaxOutput/4 {

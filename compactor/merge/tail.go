@@ -8,8 +8,8 @@ import (
 type item struct {
 	run      state.Run
 	kind     kind
-	object   uint64 // that it keeps: the archive's for an inline run, 0 for a marker
-	position int64  // of the entry that brought it; 0 for a marker
+	object   *object // that it keeps: the archive for an inline run, nil for a marker
+	position int64   // of the entry that brought it; 0 for a marker
 }
 
 type kind uint8
@@ -59,9 +59,20 @@ func (m *planner) stretches(t *state.Topic, i uint32, p *state.Partition, visit 
 // origin is where a group of runs lies.
 type origin struct {
 	kind     kind
-	object   uint64
+	object   *object
 	position int64
 	final    bool
+}
+
+// object is what a number stands for.
+func (m *planner) object(number uint64) *object {
+	o := m.objects[number]
+	if o == nil {
+		o = &object{}
+		o.Object, o.known = m.s.Object(number)
+		m.objects[number] = o
+	}
+	return o
 }
 
 // group is how many of the first runs lie in one object, and which. known is false for what only the journal holds.
@@ -71,21 +82,24 @@ func (m *planner) group(runs []state.Run) (n int, x origin, known bool) {
 	case r.Marker():
 		return 1, origin{kind: marker}, true
 	case r.Inline():
-		_, object, ok := m.s.Archive(int64(r.Place))
-		return 1, origin{kind: fresh, object: object, position: int64(r.Place)}, ok
+		_, number, ok := m.s.Archive(int64(r.Place))
+		if !ok {
+			return 1, origin{}, false
+		}
+		return 1, origin{kind: fresh, object: m.object(number), position: int64(r.Place)}, true
 	}
 	bytes := int64(0)
 	for n < len(runs) && runs[n].Place == r.Place && !runs[n].Inline() && !runs[n].Marker() {
 		bytes += int64(runs[n].Length)
 		n++
 	}
-	o, ok := m.s.Object(r.Place)
-	x = origin{kind: fresh, object: r.Place, position: o.Introduced}
+	o := m.object(r.Place)
+	x = origin{kind: fresh, object: o, position: o.Introduced}
 	if o.Kind == state.MergedObject {
 		// All that is left in it is this partition's, and that is not just a remainder.
 		x.kind, x.final = merged, o.Refs == uint64(n) && bytes >= m.c.Own/2
 	}
-	return n, x, ok
+	return n, x, o.known
 }
 
 // overdue finds a stretch with too many runs: threshold of a tier and those below it, or a front of so many bytes. With
@@ -135,7 +149,7 @@ func oldest(list []item, to int64) (from, end int, ok bool) {
 }
 
 // thin finds the first stretch of runs in objects that are to go.
-func thin(list []item, objects map[uint64]bool) (from, to int, ok bool) {
+func thin(list []item, objects map[*object]bool) (from, to int, ok bool) {
 	for from = 0; from < len(list) && !objects[list[from].object]; from++ {
 	}
 	for to = from; to < len(list) && objects[list[to].object]; to++ {

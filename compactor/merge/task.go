@@ -29,32 +29,34 @@ var _ job.Task = (*Task)(nil)
 // Name implements job.Task.
 func (t *Task) Name() string { return "merge" }
 
-// Pass implements job.Task. It reads and writes at most about a plan's MaxOutput bytes and one range more, in
-// Config.Memory bytes.
+// Pass implements job.Task. It reads and writes at most about Config.MaxOutput bytes and one range more, in Config.Memory
+// bytes.
 func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	p, ok := Make(in.State, t.c, t.scope(in))
 	if !ok {
 		return false, nil
 	}
-	left := t.c.MaxOutput
-	for i := range p.Outputs {
-		if left <= 0 {
+	outputs, left := p.Outputs, t.c.MaxOutput
+	for i := range outputs {
+		if left -= outputs[i].Bytes; left <= 0 {
+			outputs = outputs[:i+1]
 			break
 		}
-		o := &p.Outputs[i]
-		stats, err := t.carryOut(ctx, o, in.Now)
-		if t.c.Observer.Output != nil {
-			t.c.Observer.Output(stats)
-		}
-		if err != nil {
-			return true, err
-		}
-		t.env.Log.Debug("merged", "why", string(p.Why), "ranges", stats.Ranges, "runs", stats.RunsBefore, "into", stats.RunsAfter,
-			"bytes", stats.BytesWritten, "conflicts", stats.Conflicts, "skipped", stats.Skipped)
-		left -= o.Bytes
 	}
-	return true, nil
+	for tries := maxTries; len(outputs) > 0 && err == nil; tries-- {
+		var done int
+		done, err = t.carryOut(ctx, outputs, in.Now)
+		outputs = outputs[done:]
+		if tries > 1 && (errors.Is(err, objstore.ErrConflict) || errors.Is(err, objstore.ErrExists)) {
+			t.env.Log.Warn("merge: object is written anew under another name", "error", err)
+			err = nil
+		}
+	}
+	return true, err
 }
+
+// maxTries is how often a pass begins anew as an upload cannot become an object.
+const maxTries = 3
 
 func (t *Task) scope(in *job.View) Scope {
 	s := Scope{Mine: in.Mine}
@@ -67,34 +69,37 @@ func (t *Task) scope(in *job.View) Scope {
 	return s
 }
 
-// tries is how many names an output gets whose upload cannot become an object.
-const tries = 3
-
-// carryOut writes an output and has it take its inputs' place.
-func (t *Task) carryOut(ctx context.Context, o *Output, now int64) (Stats, error) {
-	for try := 1; ; try++ {
+// carryOut writes outputs and has each take its inputs' place, one after the other, up to the first that fails.
+func (t *Task) carryOut(ctx context.Context, outputs []Output, now int64) (done int, err error) {
+	in := open(ctx, t.env, &t.c, outputs)
+	defer in.Close()
+	first := 0
+	for i := range outputs {
+		o := &outputs[i]
 		name, err := t.env.Name()
 		if err != nil {
-			return Stats{}, err
+			return i, err
 		}
-		cmd, unread, stats, err := Build(ctx, t.env, t.c, name, o, now)
+		cmd, unread, stats, err := build(ctx, t.env, &t.c, in, first, name, o, now)
 		for _, u := range unread {
 			t.env.Log.Error("merge: records cannot be read, so they stay where they are", "topic", u.Topic, "partition", u.Partition,
 				"offset", u.Err.Run.Base, "key", u.Err.Key, "error", u.Err.Err)
 			t.bad.add(u)
 		}
-		switch {
-		case err == nil:
+		if err == nil {
 			err = t.introduce(ctx, name, cmd, &stats)
-			return stats, err
-		case errors.Is(err, ErrNothing):
-			return stats, nil
-		case try < tries && (errors.Is(err, objstore.ErrConflict) || errors.Is(err, objstore.ErrExists)):
-			t.env.Log.Warn("merge: object is written anew under another name", "error", err)
-		default:
-			return stats, err
 		}
+		if t.c.Observer.Output != nil {
+			t.c.Observer.Output(stats)
+		}
+		if err != nil && !errors.Is(err, ErrNothing) {
+			return i, err
+		}
+		t.env.Log.Debug("merged", "ranges", stats.Ranges, "runs", stats.RunsBefore, "into", stats.RunsAfter, "bytes", stats.BytesWritten,
+			"conflicts", stats.Conflicts, "skipped", stats.Skipped)
+		first += o.runs()
 	}
+	return len(outputs), nil
 }
 
 // introduce proposes the command. Whatever it says, the name is used: after an error the command may land yet.

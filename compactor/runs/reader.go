@@ -88,6 +88,7 @@ type Reader struct {
 	planned bool
 	inline  inline
 
+	until  int   // run in front of which Next stops
 	at     int   // the run that is read
 	piece  int   // the piece of that run, or of the next one that has one
 	begun  bool  // of that run; the rest is about it
@@ -108,7 +109,7 @@ type Reader struct {
 // read before the first Next; ctx covers all that is. The runs must stay as they are until Close.
 func New(ctx context.Context, env *job.Env, s *state.State, runs []state.Run, cfg Config) *Reader {
 	ctx, stop := context.WithCancel(ctx)
-	return &Reader{ctx: ctx, stop: stop, env: env, s: s, runs: runs, cfg: cfg.withDefaults(), again: -1}
+	return &Reader{ctx: ctx, stop: stop, env: env, s: s, runs: runs, until: len(runs), cfg: cfg.withDefaults(), again: -1}
 }
 
 // Close lets go of everything and waits for reads under way.
@@ -128,7 +129,7 @@ func (r *Reader) Next() (run int, b batch.Batch, err error) {
 	if !r.planned {
 		r.plan()
 	}
-	for r.at < len(r.runs) && r.err == nil {
+	for r.at < r.until && r.err == nil {
 		x, run := &r.runs[r.at], r.at
 		b, err := r.step(x)
 		switch {
@@ -147,8 +148,12 @@ func (r *Reader) Next() (run int, b batch.Batch, err error) {
 	if r.err != nil {
 		return r.at, nil, r.err
 	}
-	return len(r.runs), nil, io.EOF
+	return r.at, nil, io.EOF
 }
+
+// Until has Next return io.EOF in front of a run, until it is told of another one: what is read so far serves what lies
+// behind it, too.
+func (r *Reader) Until(run int) { r.until = min(run, len(r.runs)) }
 
 // Skip goes on with a run further behind. What nobody needs for the runs between is not read.
 func (r *Reader) Skip(run int) {
