@@ -95,6 +95,7 @@ func (a *app) root() *cobra.Command {
 		a.produceCommand(),
 		a.consumeCommand(),
 		a.fsckCommand(),
+		a.storageCommand(),
 		a.segmentCommand(),
 		a.versionCommand(),
 	)
