@@ -4,6 +4,7 @@ import (
 	"wadi/compactor/fold"
 	"wadi/compactor/gc"
 	"wadi/compactor/job"
+	"wadi/compactor/keycompact"
 	"wadi/compactor/merge"
 	"wadi/compactor/retention"
 )
@@ -19,6 +20,7 @@ func tasks(env *job.Env, o Options) []task {
 	m := o.Metrics
 	return []task{
 		{merge.New(env, merge.Config{Memory: o.Memory, Parallel: parallel}), allShards},
+		{keycompact.New(env, keycompact.Config{Memory: o.Memory, Parallel: parallel}), allShards},
 		{fold.New(env, fold.DefaultConfig()), allShards},
 		{retention.New(env, retention.DefaultConfig()), allShards},
 		{gc.New(env, gc.Config{
