@@ -14,12 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wadi/agent"
+	"wadi/compactor"
 	"wadi/internal/config"
 	"wadi/internal/listen"
 	"wadi/internal/metrics"
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/kv/faultkv"
 	"wadi/metadata/kv/memkv"
+	clustermember "wadi/metadata/member"
 	"wadi/objstore/fault"
 	"wadi/objstore/mem"
 )
@@ -59,6 +61,7 @@ type setup struct {
 	settings    settings
 	checkpoints checkpoint.Limits // the zero value means the default
 	before      func(*node)       // runs before the agent does, to arm faults
+	compactor   bool              // one works beside the agent
 }
 
 // start runs an agent and waits until it serves. It stops with the test.
@@ -115,12 +118,18 @@ func (c *cluster) launch(s setup) (*node, error) {
 	if s.before != nil {
 		s.before(n)
 	}
-	n.agent, err = agent.New(agent.Options{
+	o := agent.Options{
 		Config: loaded.Config, KV: n.kv, Store: n.store, Log: slog.New(slog.DiscardHandler), Metrics: set, Checkpoint: s.checkpoints,
 		Endpoints: []listen.Endpoint{{
 			Sockets: []net.Listener{socket}, Advertised: config.Listener{Host: "127.0.0.1", Port: uint16(port)},
 		}},
-	})
+	}
+	if s.compactor {
+		o.Companion = func(m *clustermember.Member) func(context.Context) error {
+			return compactor.New(compactor.For(m, loaded.Config.Compactor)).Run
+		}
+	}
+	n.agent, err = agent.New(o)
 	if err != nil {
 		return nil, err
 	}
