@@ -16,6 +16,7 @@ type fsckOptions struct {
 	grace  time.Duration
 	repair bool
 	dryRun bool
+	all    bool // leftovers one by one
 }
 
 func (a *app) fsckCommand() *cobra.Command {
@@ -32,6 +33,7 @@ func (a *app) fsckCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&o.grace, "grace", 0, "age from which on an orphan should have been deleted (default gc.grace)")
 	cmd.Flags().BoolVar(&o.repair, "repair", false, "delete orphans of closed sessions, and of forgotten ones after a day")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "with --repair: only say what would be deleted")
+	cmd.Flags().BoolVar(&o.all, "verbose", false, "list every leftover; JSON always does")
 	cmd.RunE = a.do(func(ctx context.Context, _ []string) error {
 		if o.grace < 0 {
 			return usagef("--grace %v: must not be negative", o.grace)
@@ -69,7 +71,7 @@ func (a *app) fsck(ctx context.Context, o fsckOptions) (err error) {
 	if a.json() {
 		err = errors.Join(err, a.printJSON(report))
 	} else {
-		err = errors.Join(err, a.printFsck(report, o.dryRun))
+		err = errors.Join(err, a.printFsck(report, o))
 	}
 	if err == nil && !report.Clean() {
 		err = errFindings
@@ -77,8 +79,8 @@ func (a *app) fsck(ctx context.Context, o fsckOptions) (err error) {
 	return err
 }
 
-// printFsck prints what was looked at, then each finding and each leftover on a line of its own.
-func (a *app) printFsck(r *fsck.Report, dry bool) error {
+// printFsck prints what was looked at, then each finding on a line of its own, and one for each kind of leftovers.
+func (a *app) printFsck(r *fsck.Report, o fsckOptions) error {
 	n := r.Counts
 	err := a.printf("cluster %s (id %s, incarnation %d) at position %d, checkpoint at %d\n"+
 		"%d topics, %d partitions, %d records in %d runs; %d entries, %d sessions, %d roots, %d archives, %d segments, %d manifests\n"+
@@ -89,22 +91,30 @@ func (a *app) printFsck(r *fsck.Report, dry bool) error {
 	for _, i := range r.Findings {
 		err = errors.Join(err, a.printf("FINDING %s\n", i))
 	}
-	for _, i := range r.Leftovers {
-		err = errors.Join(err, a.printf("leftover %s\n", i))
+	left := 0
+	for _, s := range r.Sums {
+		left += s.Objects
+		oldest := (time.Duration(s.OldestMs) * time.Millisecond).Round(time.Second)
+		err = errors.Join(err, a.printf("leftover %s: %s, %s, the oldest %v old\n", s.Kind, plural(s.Objects, "object"), bytesText(s.Bytes), oldest))
+	}
+	if o.all {
+		for _, i := range r.Leftovers {
+			err = errors.Join(err, a.printf("leftover %s\n", i))
+		}
 	}
 	what := "deleted"
-	if dry {
+	if o.dryRun {
 		what = "would delete"
 	}
 	for _, i := range r.Deleted {
 		err = errors.Join(err, a.printf("%s %s\n", what, i))
 	}
-	if r.Omitted > 0 {
+	if r.Omitted > 0 && (o.all || len(r.Findings) >= fsck.MaxItems) {
 		err = errors.Join(err, a.printf("%d more lines are left out\n", r.Omitted))
 	}
 	verdict := "clean"
 	if !r.Clean() {
 		verdict = "NOT CLEAN"
 	}
-	return errors.Join(err, a.printf("%s: %d findings, %d leftovers\n", verdict, len(r.Findings), len(r.Leftovers)))
+	return errors.Join(err, a.printf("%s: %d findings, %d leftovers\n", verdict, len(r.Findings), left))
 }

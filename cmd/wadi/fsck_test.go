@@ -93,9 +93,18 @@ func TestFsckRepair(t *testing.T) {
 	old := time.Now().Add(-25 * time.Hour)
 	require.NoError(t, os.Chtimes(orphan, old, old))
 
+	upload := layout.NewObjects("dev", 1).Checkpoint(layout.Base, 1<<40, sessionIn(t, dir), 0)
+	leftover := filepath.Join(dir, "objects", filepath.FromSlash(upload))
+	require.NoError(t, os.MkdirAll(filepath.Dir(leftover), 0o755))
+	require.NoError(t, os.WriteFile(leftover, []byte("xy"), 0o644))
+
 	code, out, errs := fsckRun(t, "--data-dir", dir)
 	require.Equal(t, exitFailed, code, errs)
 	require.Contains(t, out, "FINDING unknown-session "+key)
+	require.Regexp(t, `(?m)^leftover checkpoint-leftover: 1 object, 2 B, the oldest \d+s old$`, out)
+	require.NotContains(t, out, upload)
+	_, out, _ = fsckRun(t, "--data-dir", dir, "--verbose")
+	require.Contains(t, out, "leftover checkpoint-leftover "+upload+": 2 bytes, ")
 	code, out, errs = fsckRun(t, "--data-dir", dir, "--repair", "--dry-run")
 	require.Equal(t, exitFailed, code, errs)
 	require.Contains(t, out, "would delete unknown-session "+key)
@@ -105,6 +114,23 @@ func TestFsckRepair(t *testing.T) {
 	require.Contains(t, out, "\ndeleted unknown-session "+key)
 	require.Contains(t, out, "clean: 0 findings")
 	require.NoFileExists(t, orphan)
+}
+
+// sessionIn is a session that wrote objects in a data directory.
+func sessionIn(t *testing.T, dir string) layout.Session {
+	t.Helper()
+	var session layout.Session
+	root := filepath.Join(dir, "objects")
+	require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if key, bad := filepath.Rel(root, path); bad == nil {
+			if name, bad := layout.NewObjects("dev", 1).ParseFlush(filepath.ToSlash(key)); bad == nil {
+				session = name.Session
+			}
+		}
+		return err
+	}))
+	require.NotZero(t, session)
+	return session
 }
 
 func TestFsckSaysWhatIsInTheWay(t *testing.T) {

@@ -143,7 +143,7 @@ func (c *checker) known(w *bucket, n name, o objstore.Info) bool {
 		c.listed[number] = int64(x.Size) == o.Size
 		w.young(x.Introduced, o)
 		if x.Refs == 0 && len(wanted) == 0 {
-			c.leftover(Garbage, o.Key, "%d bytes; unreferenced since position %d", o.Size, x.Lost)
+			c.leftover(Garbage, o.Key, o.Size, w.now.Sub(time.UnixMilli(x.LostMs)), "unreferenced since position %d", x.Lost)
 		}
 	}
 	if !named && len(wanted) == 0 {

@@ -46,6 +46,9 @@ func (c *checker) newOrphans(now time.Time) orphans {
 	return w
 }
 
+// age of an object by the store's clock.
+func (w *bucket) age(o objstore.Info) time.Duration { return w.now.Sub(o.Modified).Round(time.Second) }
+
 // young notes when a position was at the earliest: an object is written before the entry that introduces it.
 func (w *orphans) young(introduced int64, o objstore.Info) {
 	if o.Modified.After(w.cut) {
@@ -66,16 +69,16 @@ func (n name) flushed() bool { return n.kind == state.FlushObject || n.kind == s
 // stray judges a numbered object that nothing names.
 func (c *checker) stray(w *bucket, n name, o objstore.Info) {
 	s, ok := c.state.Session(n.session)
-	age := w.now.Sub(o.Modified).Round(time.Second)
+	age := w.age(o)
 	switch {
 	case !ok:
 		c.keep(&w.unknown, orphan{n, o})
 	case s.Closed != 0 || n.n <= n.introduced(s):
 		c.keep(&w.dead, orphan{n, o})
 	case age <= c.o.Young:
-		c.leftover(Uncommitted, o.Key, "%d bytes, %v old", o.Size, age)
+		c.leftover(Uncommitted, o.Key, o.Size, age, "it may be on its way")
 	default:
-		c.leftover(Uncommitted, o.Key, "%d bytes, %v old: it was given up, its session lives", o.Size, age)
+		c.leftover(Uncommitted, o.Key, o.Size, age, "it was given up, its session lives")
 	}
 }
 
@@ -101,9 +104,9 @@ func (c *checker) strayCheckpoint(w *bucket, k layout.CheckpointName, o objstore
 	case !ok:
 		c.keep(&w.unknown, orphan{name{session: k.Session}, o})
 	case s.Closed != 0:
-		c.leftover(CheckpointLeftover, o.Key, "%d bytes; %s, its session was closed at position %d", o.Size, what, s.Closed)
+		c.leftover(CheckpointLeftover, o.Key, o.Size, w.age(o), "%s, its session was closed at position %d", what, s.Closed)
 	default:
-		c.leftover(CheckpointLeftover, o.Key, "%d bytes; %s, its session lives", o.Size, what)
+		c.leftover(CheckpointLeftover, o.Key, o.Size, w.age(o), "%s, its session lives", what)
 	}
 }
 
@@ -112,21 +115,21 @@ func (c *checker) judgeOrphans(ctx context.Context, w *bucket) error {
 	passed := c.passed(w.dead)
 	for _, x := range w.dead {
 		s, _ := c.state.Session(x.session)
-		age := w.now.Sub(x.Modified).Round(time.Second)
+		age := w.age(x.Info)
 		kind, since := OrphanClosed, s.Closed
 		what := fmt.Sprintf("its session was closed at position %d", s.Closed)
 		if s.Closed == 0 {
 			kind, since = OrphanLive, passed(x.name)
 			what = fmt.Sprintf("its session has introduced number %d", x.introduced(s))
 		}
-		report := c.leftover
-		if x.Modified.Before(w.cut) && since < w.recent {
-			report = c.finding
-			if kind == OrphanClosed {
-				c.useless = append(c.useless, x)
-			}
+		if !x.Modified.Before(w.cut) || since >= w.recent {
+			c.leftover(kind, x.Key, x.Size, age, "%s", what)
+			continue
 		}
-		report(kind, x.Key, "%d bytes, %v old; %s", x.Size, age, what)
+		c.finding(kind, x.Key, "%d bytes, %v old; %s", x.Size, age, what)
+		if kind == OrphanClosed {
+			c.useless = append(c.useless, x)
+		}
 	}
 	if len(w.unknown) == 0 {
 		return nil
@@ -137,9 +140,9 @@ func (c *checker) judgeOrphans(ctx context.Context, w *bucket) error {
 		return err
 	}
 	for _, x := range w.unknown {
-		age := w.now.Sub(x.Modified).Round(time.Second)
+		age := w.age(x.Info)
 		if _, opened := fresh.Session(x.session); opened {
-			c.leftover(Uncommitted, x.Key, "%d bytes, %v old; its session opened during the check", x.Size, age)
+			c.leftover(Uncommitted, x.Key, x.Size, age, "its session opened during the check")
 			continue
 		}
 		c.finding(UnknownSession, x.Key, "%d bytes, %v old; State has no session %s", x.Size, age, x.session)
@@ -215,7 +218,7 @@ func (c *checker) uploads(ctx context.Context, w *bucket) error {
 		}
 		for _, u := range page {
 			if age := w.now.Sub(u.Started).Round(time.Second); age >= oldUpload {
-				c.leftover(UnfinishedUpload, u.Key, "upload %s was begun %v ago", u.ID, age)
+				c.leftover(UnfinishedUpload, u.Key, 0, age, "upload %s", u.ID)
 			}
 			after = u.Key
 		}

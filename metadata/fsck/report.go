@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Kind says what a finding or a leftover is about. The texts are stable: scripts may match them.
@@ -45,6 +46,14 @@ type Item struct {
 
 func (i Item) String() string { return fmt.Sprintf("%s %s: %s", i.Kind, i.Subject, i.Detail) }
 
+// Sum is how much is left over of a kind. A live cluster has always some garbage that waits for its grace.
+type Sum struct {
+	Kind     Kind  `json:"kind"`
+	Objects  int   `json:"objects"`
+	Bytes    int64 `json:"bytes"`
+	OldestMs int64 `json:"oldest_ms"` // age; of garbage since it lost its last reference
+}
+
 // MaxItems bounds each list of a Report; what comes beyond is counted in Report.Omitted.
 const MaxItems = 10_000
 
@@ -58,6 +67,7 @@ type Report struct {
 	Counts      Counts `json:"counts"`
 	Findings    []Item `json:"findings"`
 	Leftovers   []Item `json:"leftovers"`
+	Sums        []Sum  `json:"leftover_sums"`     // by kind, those included that Leftovers has no room for
 	Deleted     []Item `json:"deleted,omitempty"` // by a repair; what it would delete in a dry run
 	Omitted     int    `json:"omitted,omitempty"` // items beyond MaxItems
 }
@@ -97,6 +107,8 @@ func (r *Report) damaged() bool {
 func (r *Report) sort() {
 	// Empty lists, not null, for who reads the JSON.
 	r.Findings, r.Leftovers = append([]Item{}, r.Findings...), append([]Item{}, r.Leftovers...)
+	r.Sums = append([]Sum{}, r.Sums...)
+	slices.SortFunc(r.Sums, func(a, b Sum) int { return cmp.Compare(a.Kind, b.Kind) })
 	order := func(a, b Item) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Detail, b.Detail))
 	}
@@ -118,10 +130,21 @@ func (c *collector) finding(k Kind, subject, format string, args ...any) {
 	c.addLocked(&c.mu.report.Findings, Item{k, subject, fmt.Sprintf(format, args...)})
 }
 
-func (c *collector) leftover(k Kind, subject, format string, args ...any) {
+// leftover reports an object that nothing needs, of so many bytes, that long.
+func (c *collector) leftover(k Kind, subject string, bytes int64, age time.Duration, format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.addLocked(&c.mu.report.Leftovers, Item{k, subject, fmt.Sprintf(format, args...)})
+	r := &c.mu.report
+	detail := fmt.Sprintf("%d bytes, %v old; %s", bytes, age.Round(time.Second), fmt.Sprintf(format, args...))
+	c.addLocked(&r.Leftovers, Item{k, subject, detail})
+	i := slices.IndexFunc(r.Sums, func(s Sum) bool { return s.Kind == k })
+	if i < 0 {
+		i, r.Sums = len(r.Sums), append(r.Sums, Sum{Kind: k})
+	}
+	s := &r.Sums[i]
+	s.Objects++
+	s.Bytes += bytes
+	s.OldestMs = max(s.OldestMs, age.Milliseconds())
 }
 
 func (c *collector) addLocked(list *[]Item, i Item) {
