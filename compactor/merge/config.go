@@ -19,7 +19,7 @@ type Config struct {
 	Debt       int   // runs of a tier in one partition that are worth a merge, in however few objects they lie
 	Small      int64 // bytes: shorter runs are of the lowest tier
 	Medium     int64 // bytes: shorter runs are of the second tier, others of the third
-	MaxSources int   // objects that one output is read from, at most, unless it is one partition's
+	MaxSources int   // objects that one output is read from, at most, unless it is one partition's; one for each 64 KiB of memory
 
 	// Memory is how many bytes a merge holds, 64 MiB by default and at least 24 MiB: windows over its inputs and parts of
 	// the object on their way to the store. Beyond it only what package runs says.
@@ -53,17 +53,20 @@ type Stats struct {
 }
 
 // Defaults write a record twice more, at most, where a lot is written: 64 flushes of 8 MiB become two objects, shared or of
-// one partition each; what is shared is written into objects of one partition when 256 MiB or 64 runs of it have come
-// together. Where little is written for long a record climbs two tiers on the way.
+// one partition each; what is shared is written into objects of one partition when 256 MiB or 128 runs of it have come
+// together. Where little is written for long a record climbs one tier more.
 func Defaults() Config {
 	return Config{
 		MaxInput: 512 << 20, MaxOutput: 256 << 20, Own: 32 << 20, MaxRun: 8 << 20, MaxInline: 8 << 20,
-		FanIn: 64, Debt: 64, Small: 64 << 10, Medium: 4 << 20, MaxSources: 256,
+		FanIn: 64, Debt: 64, Small: 64 << 10, Medium: 4 << 20, MaxSources: 1024,
 		Memory: 64 << 20, Parallel: 1,
 	}
 }
 
-const minMemory = 24 << 20
+const (
+	minMemory   = 24 << 20
+	leastWindow = 64 << 10 // that an object of a merge should have
+)
 
 func (c Config) withDefaults() Config {
 	d := Defaults()
@@ -81,10 +84,13 @@ func (c Config) withDefaults() Config {
 	for _, f := range []struct {
 		value *int
 		or    int
-	}{{&c.FanIn, d.FanIn}, {&c.Debt, d.Debt}, {&c.MaxSources, d.MaxSources}, {&c.Parallel, d.Parallel}} {
+	}{{&c.FanIn, d.FanIn}, {&c.Debt, d.Debt}, {&c.Parallel, d.Parallel}} {
 		if *f.value == 0 {
 			*f.value = f.or
 		}
+	}
+	if c.MaxSources == 0 {
+		c.MaxSources = max(int(c.Memory/leastWindow), 64)
 	}
 	c.Memory = max(c.Memory, minMemory)
 	return c
@@ -103,11 +109,14 @@ func (c *Config) tier(length uint32) int {
 	return 2
 }
 
-// Scope says what a plan may touch. Its functions may be nil: everything, no topic, no run.
+// Scope says what a plan may touch. Its functions may be nil: everything is ours, no topic
+// is compacted, no run is bad.
 type Scope struct {
 	Mine     func(topic uint64, partition uint32) bool
 	Compacts func(t *state.Topic) bool // what compaction wrote of such a topic is left to it
 	Bad      func(topic uint64, partition uint32, r state.Run) bool
+	// Patient: flushes were merged just now, and wait until there is as much of them as makes a large object.
+	Patient bool
 }
 
 // split divides the memory between windows over inputs and parts of the output.

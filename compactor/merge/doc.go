@@ -9,8 +9,8 @@
 // manifest and leave State. What follows the last final run is its tail, up to the last stable offset and to the first
 // run whose bytes no archive holds yet. In a tail
 //
-//   - runs in flushes and archives are merged when 64 of those objects, or 512 MiB, have come together: the oldest first,
-//     all partitions at once, each record once;
+//   - runs in flushes and archives are merged when 64 of those objects, or 512 MiB, have come together: all that there are,
+//     the oldest first, all partitions at once, each record once;
 //   - other runs are merged when there are too many of them: 64 side by side that are shorter than 64 KiB, 128 shorter than
 //     4 MiB, 192 of any length, or 256 MiB. What these runs are written into is of a higher tier, so that a record climbs
 //     each tier once, or is final;

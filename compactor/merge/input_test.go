@@ -192,7 +192,7 @@ func TestEveryCallFailsOnce(t *testing.T) {
 			r := newRig(t, Config{FanIn: 6, MaxOutput: 6000, Own: 1 << 20, MaxInput: 1 << 20}, 4)
 			r.flushes(6, 500)
 			f := r.store.Script(fault.Fault{Nth: n, Do: effect})
-			failed := 0
+			failed, idle := 0, 0
 			for range 20 {
 				more, err := r.pass(context.Background())
 				if err != nil && !errors.Is(err, fault.ErrInjected) {
@@ -202,7 +202,9 @@ func TestEveryCallFailsOnce(t *testing.T) {
 					failed++
 				}
 				r.check()
-				if !more {
+				if idle++; more {
+					idle = 0
+				} else if idle == 2 {
 					break
 				}
 			}

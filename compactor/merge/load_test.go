@@ -16,12 +16,13 @@ type load struct {
 	parts   func(r *rand.Rand, i int) []part
 	size    func(r *rand.Rand, i int) uint32 // of a partition's bytes in a flush
 	inline  func(i int) bool
+	memory  int64   // of the merges, 0 = the default
 	most    float64 // bytes merged for a byte produced
 	objects int     // that are left
 }
 
 func (x load) run(t *testing.T) {
-	l, c := newLog(t, x.topics...), Defaults()
+	l, c := newLog(t, x.topics...), Config{Memory: x.memory}.withDefaults()
 	random := rand.New(rand.NewPCG(1, 2))
 	written, mostTail := 0, 0
 	for i := range x.flushes {
@@ -78,6 +79,7 @@ func TestLoads(t *testing.T) {
 		// 20 MB/s for ten minutes, and for longer.
 		"200 partitions":                {topics: []uint32{200}, flushes: 2000, every: 10, parts: fixed(all(1, 200)), size: between(4<<20/200, 8<<20/200), most: 1.1, objects: 150},
 		"200 partitions for 45 minutes": {topics: []uint32{200}, flushes: 9000, every: 60, parts: fixed(all(1, 200)), size: between(4<<20/200, 8<<20/200), most: 2, objects: 1000},
+		"200 partitions, tiny flushes":  {topics: []uint32{200}, flushes: 84_000, every: 2800, parts: some(200, 5), size: between(13_000, 15_000), memory: 256 << 20, most: 1.1, objects: 300},
 		"4 partitions":                  {topics: []uint32{4}, flushes: 4000, every: 10, parts: fixed(all(1, 4)), size: between(1<<20, 2<<20), most: 1.1, objects: 300},
 		"20 partitions":                 {topics: []uint32{20}, flushes: 8000, every: 10, parts: fixed(all(1, 20)), size: between(4<<20/20, 8<<20/20), most: 2, objects: 500},
 		"2,000 partitions":              {topics: []uint32{2000}, flushes: 500, every: 20, parts: fixed(all(1, 2000)), size: between(2000, 4000), most: 1.5, objects: 200},

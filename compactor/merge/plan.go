@@ -157,22 +157,29 @@ func (m *planner) finder(why Reason) finder {
 	return nil
 }
 
-// window finds up to which position flushes are worth a merge.
+// window finds up to which position flushes are merged: the oldest, and as many as one plan takes, so that what becomes
+// of them is as large as it can be. Whoever is patient has merged those that there were just now, and would merge a few
+// at a time, over and over, what one merge can do.
 func (m *planner) window() (to int64, ok bool) {
 	var list []*object
+	bytes := int64(0)
 	for _, o := range m.objects {
 		if o.runs > 0 && o.Kind != state.MergedObject {
 			list = append(list, o)
+			bytes += o.bytes
 		}
 	}
+	if m.scope.Patient && bytes < m.c.MaxOutput && len(list) < m.c.MaxSources || len(list) < m.c.FanIn && bytes < m.c.MaxInput {
+		return 0, false
+	}
 	slices.SortFunc(list, func(a, b *object) int { return cmp.Compare(a.position, b.position) })
-	bytes := int64(0)
+	bytes = 0
 	for i, o := range list {
-		if bytes += o.bytes; bytes >= m.c.MaxInput || i+1 >= m.c.FanIn {
+		if bytes += o.bytes; bytes >= m.c.MaxInput || i+1 >= m.c.MaxSources {
 			return o.position, true
 		}
 	}
-	return math.MinInt64, false
+	return math.MaxInt64, true
 }
 
 // thin finds merged objects most of which nobody needs any more, if enough would be gained. Each byte that is written

@@ -17,6 +17,9 @@ type Task struct {
 	env *job.Env
 	c   Config
 	bad badRuns
+	// patient is set from the first merge of flushes on until there is nothing else to do: passes follow each other at
+	// once, and flushes come in all the time.
+	patient bool
 }
 
 // New is the task "merge".
@@ -34,8 +37,10 @@ func (t *Task) Name() string { return "merge" }
 func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	p, ok := Make(in.State, t.c, t.scope(in))
 	if !ok {
+		t.patient = false // until the next turn
 		return false, nil
 	}
+	t.patient = t.patient || p.Why == Flushes
 	outputs, left := p.Outputs, t.c.MaxOutput
 	for i := range outputs {
 		if left -= outputs[i].Bytes; left <= 0 {
@@ -59,7 +64,7 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 const maxTries = 3
 
 func (t *Task) scope(in *job.View) Scope {
-	s := Scope{Mine: in.Mine}
+	s := Scope{Mine: in.Mine, Patient: t.patient}
 	if in.Configs != nil {
 		s.Compacts = func(x *state.Topic) bool { return in.Configs(x).Compact }
 	}
