@@ -82,7 +82,9 @@ func TestCompactorProcesses(t *testing.T) {
 		topics = append(topics, newTopic(t, c, fmt.Sprintf("topic-%d", i), 1))
 	}
 	shards := func(p *Compactor) int { return int(Metric(p.HTTP, "wadi_compactor_shards ")) }
-	merged := func(p *Compactor) float64 { return Metric(p.HTTP, `wadi_compactor_changes_total{outcome="applied",task="merge"}`) }
+	merged := func(p *Compactor) float64 {
+		return Metric(p.HTTP, `wadi_compactor_changes_total{outcome="applied",task="merge"}`)
+	}
 	waiting := func() float64 { return Metric(agent.HTTP, "wadi_unmerged_objects ") }
 
 	flushes(t, c, topics, 0, 130)
