@@ -121,9 +121,9 @@ type Scope struct {
 
 // split divides the memory between windows over inputs and parts of the output.
 func (c *Config) split() (reading runs.Config, writing parts.Config) {
-	writing = parts.Config{PartSize: int(min(max(c.Memory/8, objstore.MinPart), 8<<20)), Parallel: 1}
-	if c.Memory >= 48<<20 {
-		writing.Parallel = 2
+	writing = parts.Config{
+		PartSize: int(min(max(c.Memory/8, objstore.MinPart), 8<<20)),
+		Parallel: int(min(max(c.Memory/(32<<20), 1), 4)), // and one that is filled
 	}
 	written := int64(writing.Parallel+1) * int64(writing.PartSize)
 	return runs.Config{Memory: c.Memory - written, Parallel: c.Parallel, Gap: c.Gap}, writing
