@@ -88,6 +88,9 @@ func (x *jobEffects) Write(last checkpoint.Last) {
 
 func (x *jobEffects) Point(last checkpoint.Last, next checkpoint.Written) {
 	x.do("point", func(s *checkpoint.Steps) (func(), error) {
+		if a := (*agent)(x); a.w.chance(3 * a.w.faults.linger) { // what the root names may be garbage by then
+			a.w.sleep(a.w.between(0, 2*a.w.grace))
+		}
 		rev, err := s.Point(past, last, next)
 		return func() { x.job.Pointed((*agent)(x).mono(), rev, err) }, err
 	})

@@ -17,6 +17,7 @@ type faults struct {
 	replyLost                                   float64 // of an agent to its client
 	ambush                                      float64 // at places where a lost lease hurts most
 	overtaken                                   float64 // appends of transactions' requests, by what their clients do elsewhere
+	linger                                      float64 // of an agent, before it publishes a checkpoint
 	clockless                                   float64 // rounds of a compactor without a clock
 	held, copied                                float64 // requests of transactions: not there in time, there once more, late
 }
@@ -25,7 +26,7 @@ type faults struct {
 func (w *World) drawFaults() (f faults) {
 	for _, p := range []*float64{
 		&f.late, &f.requestLost, &f.answerLost, &f.watchLost, &f.watchRepeat, &f.watchLate, &f.watchCut,
-		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush, &f.overtaken, &f.held, &f.copied, &f.clockless,
+		&f.bucketSlow, &f.bucketError, &f.bucketLost, &f.replyLost, &f.ambush, &f.overtaken, &f.held, &f.copied, &f.clockless, &f.linger,
 	} {
 		switch n := w.rng.IntN(20); {
 		case n < 5:

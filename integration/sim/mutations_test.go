@@ -151,7 +151,6 @@ var mutations = []mutation{
 	{"gc does not wait for a checkpoint behind the loss", "compactor/gc/judge.go", "if p.GetPosition() < o.Lost {", "if p == nil {"},
 	{"gc ignores the grace", "compactor/gc/judge.go", "return now-o.LostMs >= a.grace || o.Lost <= a.aged", "return true"},
 	{"gc takes what may be introduced yet for orphans", "compactor/gc/orphans.go", "case x.n > introduced(v, x.kind):", "case false:"},
-	{"gc judges orphans by a State older than the listing", "compactor/gc/sweeper.go", "if in.State.Position() < w.settle {", "if false {"},
 	{"sessions are forgotten too early", "compactor/gc/sweep.go",
 		"return v.Closed != 0 && v.Closed <= a.aged", "return v.Closed != 0"},
 	{"sessions are forgotten that have checkpoints left", "compactor/gc/sweep.go", "\t\tif !w.holds[id] {\n\t\t\tlist", "\t\tif true {\n\t\t\tlist"},

@@ -146,6 +146,11 @@ func (o *compactions) kept(p *pb.Pointer) {
 	for _, k := range p.Kept {
 		if roots[k.Position] = o.roots[k.Position]; roots[k.Position] == nil && o.w.oracle.frozen[k.Position] != nil {
 			roots[k.Position] = o.claims(o.w.oracle.frozen[k.Position])
+			for _, key := range slices.Sorted(maps.Keys(roots[k.Position])) {
+				if o.w.bucket.objects[key] == nil {
+					o.w.violated("the root at position %d is kept and needs %s, which was deleted", k.Position, key)
+				}
+			}
 		}
 	}
 	o.roots = roots
