@@ -168,17 +168,44 @@ func (s *Session) Idle() bool {
 
 // Drain marks the registration as draining: same lease, same create revision.
 func (s *Session) Drain(ctx context.Context) error {
+	if err := s.Change(ctx, func(info *pb.SessionInfo) { info.Draining = true }); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	return nil
+}
+
+// Change changes what the registration says, now and in sessions to come: same lease, same create revision. After an error
+// the others may see it or not, until it is changed again or another session is made.
+func (s *Session) Change(ctx context.Context, change func(*pb.SessionInfo)) error {
+	s.mu.Lock()
+	info := proto.Clone(s.mu.info).(*pb.SessionInfo)
+	change(info)
+	s.mu.info = info
+	s.mu.Unlock()
+	for {
+		if err := s.show(ctx, info); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		newest := s.mu.info
+		s.mu.Unlock()
+		if newest == info {
+			return nil
+		}
+		info = newest // changed meanwhile, and what is newer may have been put before this
+	}
+}
+
+// show puts a registration in the place of the one that the present session has.
+func (s *Session) show(ctx context.Context, info *pb.SessionInfo) error {
+	value, err := proto.Marshal(info)
+	if err != nil {
+		return fmt.Errorf("change registration: %w", err)
+	}
 	s.mu.Lock()
 	id, _, _ := s.mu.core.Session()
 	rev := s.mu.core.revision
-	info := proto.Clone(s.mu.info).(*pb.SessionInfo)
-	info.Draining = true
-	s.mu.info = info // a session made from now on drains too
 	s.mu.Unlock()
-	value, err := proto.Marshal(info)
-	if err != nil {
-		return fmt.Errorf("drain: %w", err)
-	}
 	if id == 0 {
 		return nil
 	}
@@ -188,10 +215,10 @@ func (s *Session) Drain(ctx context.Context) error {
 		Then: []kv.Op{kv.Put(key, value, int64(id))},
 	})
 	if err != nil {
-		return fmt.Errorf("drain: %w", err)
+		return fmt.Errorf("change registration: %w", err)
 	}
 	if !res.Succeeded {
-		return fmt.Errorf("drain: %w: it was lost or is being registered", journal.ErrSessionLost)
+		return fmt.Errorf("change registration: %w: it was lost or is being registered", journal.ErrSessionLost)
 	}
 	return nil
 }

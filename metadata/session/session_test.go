@@ -475,3 +475,37 @@ func TestLeave(t *testing.T) {
 		}
 	})
 }
+
+// Two changes of a registration at a time are both there in the end, whichever is put last.
+func TestChangesAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a := start(t, m)
+		id, _ := a.open()
+		slow := a.kv.Add(faultkv.Rule{Op: faultkv.Txn, Nth: 1, Action: faultkv.Delay, Delay: time.Second})
+		done := make(chan error, 1)
+		go func() { done <- a.s.Change(t.Context(), func(info *pb.SessionInfo) { info.Zone = "other" }) }()
+		synctest.Wait()
+		if err := a.s.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if slow.Hits() == 0 {
+			t.Fatal("nothing was slow")
+		}
+		res, err := m.Range(t.Context(), kv.RangeRequest{Key: keys.SessionKey(id)})
+		if err != nil || len(res.KVs) != 1 {
+			t.Fatalf("%v, %v", res, err)
+		}
+		info := &pb.SessionInfo{}
+		if err := proto.Unmarshal(res.KVs[0].Value, info); err != nil {
+			t.Fatal(err)
+		}
+		if !info.Draining || info.Zone != "other" {
+			t.Errorf("the registration says %v", info)
+		}
+		a.stop()
+	})
+}
