@@ -93,6 +93,7 @@ func (c Config) withDefaults() Config {
 		c.MaxSources = max(int(c.Memory/leastWindow), 64)
 	}
 	c.Memory = max(c.Memory, minMemory)
+	c.Own = min(c.Own, c.MaxOutput/2) // so that no part of a long stretch is too short for it
 	return c
 }
 

@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"slices"
+
 	"wadi/metadata/state"
 )
 
@@ -121,7 +123,9 @@ func (c *Config) overdue(list []item, all bool, debt int) (from, to int, ok bool
 			for keep := max(least/2, 2); k-from > keep && 2*int64(list[from].run.Length) > bytes; from++ {
 				bytes -= int64(list[from].run.Length)
 			}
-			return from, k, true
+			if c.lessens(list[from:k]) {
+				return from, k, true
+			}
 		}
 	}
 	bytes := int64(0)
@@ -134,6 +138,14 @@ func (c *Config) overdue(list []item, all bool, debt int) (from, to int, ok bool
 		}
 	}
 	return 0, 0, false
+}
+
+// lessens reports whether merging a stretch is a step forward: what was not merged yet is, or becomes final, or there will
+// be fewer runs. Any two that are written side by side are longer
+// than one may be.
+func (c *Config) lessens(list []item) bool {
+	bytes := bytesOf(list)
+	return bytes >= c.Own || int64(len(list)) > 2*bytes/c.MaxRun+1 || slices.ContainsFunc(list, func(x item) bool { return x.kind == fresh })
 }
 
 // oldest finds the first stretch of runs in flushes and archives up to a position, with the markers between and behind
