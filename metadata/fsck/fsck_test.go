@@ -24,6 +24,7 @@ import (
 	"wadi/metadata/journal"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/memkv"
+	"wadi/metadata/member"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 	"wadi/objstore"
@@ -62,11 +63,27 @@ func work(t *testing.T) fixture {
 // live lets an agent make so many checkpoints, with so many records before each, and then takes in five more.
 func (f fixture) live(t *testing.T, checkpoints, records int) {
 	t.Helper()
-	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: []config.Given{
+	produce, stop := f.agent(t, 20*time.Millisecond, nil, config.Given{Key: "roles", Value: "broker"})
+	for range checkpoints {
+		before := f.pointer(t)
+		produce(records)
+		require.Eventually(t, func() bool { return f.pointer(t) > before }, 10*time.Second, time.Millisecond)
+	}
+	produce(5)
+	stop()
+	f.open(t)
+}
+
+// agent starts one that makes checkpoints that often. produce sends it so many records, stop drains it.
+func (f fixture) agent(
+	t *testing.T, checkpoints time.Duration, companion func(config.Config) func(*member.Member) func(context.Context) error, flags ...config.Given,
+) (produce func(n int), stop func()) {
+	t.Helper()
+	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: append([]config.Given{
 		{Key: "cluster", Value: cluster}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "mem://"},
 		{Key: "inline.max.bytes", Value: "1KiB"}, {Key: "kafka.num.partitions", Value: "3"}, {Key: "session.ttl", Value: "2s"},
-		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"}, {Key: "roles", Value: "broker"},
-	}})
+		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
+	}, flags...)})
 	require.NoError(t, err)
 	endpoint, err := listen.Loopback(t.Context(), 0)
 	require.NoError(t, err)
@@ -74,19 +91,21 @@ func (f fixture) live(t *testing.T, checkpoints, records int) {
 	require.NoError(t, err)
 	set, err := metrics.New(registry)
 	require.NoError(t, err)
-	a, err := agent.New(agent.Options{
+	o := agent.Options{
 		Config: loaded.Config, Endpoints: []listen.Endpoint{endpoint}, KV: f.kv, Store: f.store,
 		Log: slog.New(slog.DiscardHandler), Metrics: set,
 		Checkpoint: checkpoint.Limits{
-			JournalBytes: 1, Interval: 20 * time.Millisecond, BaseBytes: 8 << 10, KeepRoots: 3, Retry: 20 * time.Millisecond,
+			JournalBytes: 1, Interval: checkpoints, BaseBytes: 8 << 10, KeepRoots: 3, Retry: 20 * time.Millisecond,
 			TrimPause: 10 * time.Millisecond,
 		},
-	})
+	}
+	if companion != nil {
+		o.Companion = companion(loaded.Config)
+	}
+	a, err := agent.New(o)
 	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
+	ctx, end := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(end)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	select {
@@ -96,9 +115,9 @@ func (f fixture) live(t *testing.T, checkpoints, records int) {
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(endpoint.Advertised.Address()), kgo.AllowAutoTopicCreation())
 	require.NoError(t, err)
-	defer client.Close()
+	t.Cleanup(client.Close)
 	random := rand.New(rand.NewPCG(1, 2))
-	produce := func(n int) {
+	produce = func(n int) {
 		for i := range n {
 			size := 100
 			if i%3 == 0 {
@@ -112,15 +131,10 @@ func (f fixture) live(t *testing.T, checkpoints, records int) {
 			require.NoError(t, client.ProduceSync(ctx, r).FirstErr())
 		}
 	}
-	for range checkpoints {
-		before := f.pointer(t)
-		produce(records)
-		require.Eventually(t, func() bool { return f.pointer(t) > before }, 10*time.Second, time.Millisecond)
+	return produce, func() {
+		end()
+		require.NoError(t, <-ended)
 	}
-	produce(5)
-	stop()
-	require.NoError(t, <-ended)
-	f.open(t)
 }
 
 // open opens a session that lives, in which the tests propose: that of the agent is closed.
@@ -179,15 +193,25 @@ func (f fixture) oldest(t *testing.T, part string) string {
 func (f fixture) keysOf(t *testing.T, part string) []string {
 	t.Helper()
 	var keys []string
-	list, err := f.store.List(t.Context(), cluster+"/", "", 1000)
-	require.NoError(t, err)
-	require.Less(t, len(list), 1000)
-	for _, o := range list {
+	for _, o := range f.list(t) {
 		if strings.Contains(o.Key, part) {
 			keys = append(keys, o.Key)
 		}
 	}
 	return keys
+}
+
+// list is everything in the bucket.
+func (f fixture) list(t *testing.T) (list []objstore.Info) {
+	t.Helper()
+	for after := ""; ; after = list[len(list)-1].Key {
+		page, err := f.store.List(t.Context(), cluster+"/", after, objstore.MaxBatch)
+		require.NoError(t, err)
+		list = append(list, page...)
+		if len(page) < objstore.MaxBatch {
+			return list
+		}
+	}
 }
 
 // change replaces an object's bytes behind everybody's back.
@@ -344,9 +368,7 @@ func TestDamage(t *testing.T) {
 func (f fixture) clone(t *testing.T) fixture {
 	t.Helper()
 	store := mem.New()
-	list, err := f.store.List(t.Context(), cluster+"/", "", 1000)
-	require.NoError(t, err)
-	for _, o := range list {
+	for _, o := range f.list(t) {
 		data, err := f.store.Get(t.Context(), o.Key, 0, -1)
 		require.NoError(t, err)
 		require.NoError(t, store.Put(t.Context(), o.Key, objstore.NewBody(data)))
