@@ -15,6 +15,7 @@ import (
 	"wadi/internal/wallclock"
 	"wadi/metadata/kv"
 	"wadi/metadata/member"
+	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
 	"wadi/metadata/view"
@@ -61,6 +62,8 @@ type View interface {
 // Session is this process' session; session.Session is one.
 type Session interface {
 	job.Proposer
+	// Change changes what the registration says.
+	Change(ctx context.Context, change func(*pb.SessionInfo)) error
 	// Alive reports whether the lease cannot have expired yet.
 	Alive() bool
 }
@@ -77,6 +80,10 @@ type Compactor struct {
 	tasks []task
 	meter *meter
 	clock *wallclock.Clock
+
+	began    time.Time
+	fitness  Fitness
+	enlisted time.Time // when the registration was changed last
 
 	configs  configs
 	snapshot *state.State // of the pass before, as long as nothing has changed since
@@ -99,9 +106,11 @@ func New(o Options) *Compactor { return with(o, tasks) }
 
 // with makes a Compactor of these tasks.
 func with(o Options, tasks func(*job.Env, Options) []task) *Compactor {
-	c := &Compactor{o: o, clock: wallclock.New(o.Store.Date), meter: &meter{set: o.Metrics}}
+	c := &Compactor{o: o, meter: &meter{set: o.Metrics}, began: time.Now()}
+	store := meteredStore{o.Store, c.meter, c.called}
+	c.clock = wallclock.New(store.Date)
 	c.env = &job.Env{
-		Session: meteredSession{o.Session, c.meter}, Store: meteredStore{o.Store, c.meter}, Archives: o.Archives,
+		Session: meteredSession{o.Session, c.meter}, Store: store, Archives: o.Archives,
 		Inline: o.View.Inline, Objects: o.Objects, Barrier: o.View.Barrier, Read: o.View.Read, Log: o.Log,
 	}
 	c.tasks = tasks(c.env, o)
@@ -115,6 +124,9 @@ func (c *Compactor) Run(ctx context.Context) error {
 	g.Go(func() error { return c.work(ctx) })
 	return g.Wait()
 }
+
+// called hears of every call of the store.
+func (c *Compactor) called(err error) { c.fitness.Called(time.Since(c.began), err) }
 
 // Held are the jobs that this process has at this moment.
 func (c *Compactor) Held() Jobs {

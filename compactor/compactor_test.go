@@ -93,11 +93,15 @@ func (r *running) figure(t *testing.T, name string, labels ...string) float64 {
 // dates counts how often a store is asked for its clock.
 type dates struct {
 	objstore.Store
-	n atomic.Int64
+	n   atomic.Int64
+	cut atomic.Bool // there is no way to it
 }
 
 func (d *dates) Date(ctx context.Context) (time.Time, error) {
 	d.n.Add(1)
+	if d.cut.Load() {
+		return time.Time{}, errors.New("no route")
+	}
 	return d.Store.Date(ctx)
 }
 
@@ -189,6 +193,36 @@ func TestProcessesShare(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, everyJob, held(t, all[1:]...))
 		stopAll(t, all[1:]...)
+	})
+}
+
+// A process that cannot reach the store leaves the work to others that may, and comes back; the last one keeps it.
+func TestUnfitProcess(t *testing.T) {
+	bubble(t, func(t *testing.T, m *memkv.KV, store objstore.Store) {
+		none := func(*job.Env, Options) []task { return []task{{&stub{name: "idle"}, allShards}} }
+		one, two := launch(t, m, store, none), launch(t, m, store, none)
+		time.Sleep(5 * time.Second)
+		require.NotZero(t, one.Held())
+		require.NotZero(t, two.Held())
+		one.dates.cut.Store(true)
+		began := time.Now()
+		for two.Held() != everyJob {
+			held(t, one, two)
+			require.Less(t, time.Since(began), 6*time.Minute)
+			time.Sleep(time.Second)
+		}
+		require.Zero(t, one.Held())
+		one.dates.cut.Store(false)
+		time.Sleep(restWhenUnfit + 10*time.Second)
+		require.NotZero(t, one.Held(), "it has rested")
+		require.Equal(t, everyJob, held(t, one, two))
+		stopAll(t, two)
+		one.dates.cut.Store(true)
+		for range 600 {
+			time.Sleep(time.Second)
+			require.Equal(t, everyJob, one.Held(), "nobody else is there")
+		}
+		stopAll(t, one)
 	})
 }
 

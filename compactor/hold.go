@@ -9,6 +9,7 @@ import (
 	"wadi/internal/config"
 	"wadi/internal/layout"
 	"wadi/metadata/lease"
+	pb "wadi/metadata/metadatapb"
 )
 
 const (
@@ -20,11 +21,12 @@ const (
 
 // hold has the jobs that this process should have, until ctx ends.
 func (c *Compactor) hold(ctx context.Context) error {
-	core, began := NewHolding(DefaultPace(c.o.TTL), jobNames()), time.Now()
+	core, began := NewHolding(DefaultPace(c.o.TTL), jobNames()), c.began
 	tick := time.NewTicker(holdTick)
 	defer tick.Stop()
 	for {
 		look := c.look()
+		c.enlist(ctx, look)
 		ask := core.Tick(time.Since(began), look)
 		c.have(look.Own, core.Held())
 		if ask.Take != nil || ask.Look != nil || ask.GiveUp != nil {
@@ -42,6 +44,34 @@ func (c *Compactor) hold(ctx context.Context) error {
 			c.leave(ctx, core)
 			return nil
 		}
+	}
+}
+
+// enlist says in the registration whether this process takes part: it does not while it cannot reach the store and others
+// may. What cannot be said now is said later.
+func (c *Compactor) enlist(ctx context.Context, l Look) {
+	m, listed := c.o.Members.All()[l.Own]
+	if !listed {
+		return
+	}
+	const role = string(config.Compactor)
+	takesPart := slices.Contains(m.Info.Roles, role)
+	fit := c.fitness.Fit(time.Since(c.began))
+	if takesPart == fit || !fit && len(l.Members) < 2 || time.Since(c.enlisted) < c.o.TTL {
+		return // the list may be behind what was said a moment ago
+	}
+	c.enlisted = time.Now()
+	c.o.Log.Warn("the compactor changes whether it takes part, as its calls of the object store fail or succeed", "takes_part", fit)
+	ctx, cancel := context.WithTimeout(ctx, c.o.TTL)
+	defer cancel()
+	err := c.o.Session.Change(ctx, func(info *pb.SessionInfo) {
+		info.Roles = slices.DeleteFunc(info.Roles, func(r string) bool { return r == role })
+		if fit {
+			info.Roles = append(info.Roles, role)
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		c.o.Log.Warn("not registered", "error", err)
 	}
 }
 

@@ -92,10 +92,12 @@ func (s meteredSession) Propose(p *session.Proposal) {
 // meteredStore is the store that tasks work with.
 type meteredStore struct {
 	objstore.Store
-	m *meter
+	m      *meter
+	called func(error) // every call's outcome
 }
 
 func (s meteredStore) count(n int64, of func(*counters) prometheus.Counter, err error) {
+	s.called(err)
 	if c := s.m.at.Load(); c != nil && err == nil {
 		of(c).Add(float64(n))
 	}
@@ -124,6 +126,13 @@ func (s meteredStore) PutPart(ctx context.Context, up objstore.Upload, number in
 	part, err := s.Store.PutPart(ctx, up, number, body)
 	s.count(body.Size(), written, err)
 	return part, err
+}
+
+// Date implements objstore.Store.
+func (s meteredStore) Date(ctx context.Context) (time.Time, error) {
+	at, err := s.Store.Date(ctx)
+	s.called(err)
+	return at, err
 }
 
 // Delete implements objstore.Store.
