@@ -25,15 +25,18 @@ type history struct {
 	ready   map[layout.Session]uint64 // a flush that is uploaded and may be appended
 	topics  []uint64
 	delayed []*pb.Command // of gc, that land later
+	other   *Task         // a process that had the job, and takes itself for its holder at times
 }
 
 // Random histories: things are written, merged, folded, deleted; checkpoints come and roots go; sessions end with requests
-// on their way; gc works on in between, dies at any of its calls, before or after its effect, and loses what it proposes. What
-// is deleted nobody names (see guarded); in the end all that nobody needs is gone, in a bounded number of passes.
+// on their way; gc works on in between, sometimes in two processes that do not know of each other, dies at any of its calls,
+// before or after its effect, and loses what it proposes. What is deleted nobody names (see guarded); in the end all that nobody needs is gone, in a bounded number of passes.
 func TestHistories(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		h := &history{world: newWorld(r), r: r, next: 100, ready: map[layout.Session]uint64{}}
 		foreign := []string{h.put(objectKeys.Flush(99, 1), size), h.put(objectKeys.Merged(99, 1), size), h.put(layout.ClusterFile("demo"), size)}
+		h.other = h.task
+		h.start()
 		h.topics = append(h.topics, h.topic("t0"))
 		h.live = append(h.live, h.open(h.next).id)
 		h.next++
@@ -108,6 +111,7 @@ func (h *history) step() {
 		{8, func() { h.later(time.Duration(h.some(90, "seconds")) * time.Second) }},
 		{30, h.works},
 		{2, h.start},
+		{4, func() { h.task, h.other = h.other, h.task }},
 		{3, h.lands},
 	}
 	var all []func()

@@ -49,7 +49,7 @@ func (g garbage) waits(l Limits, p *pb.Pointer) bool {
 	if g.lost == 0 || l.KeepRoots <= 0 {
 		return false
 	}
-	if len(roots) < l.KeepRoots || roots[len(roots)-l.KeepRoots].Position < g.lost {
+	if len(roots) == 0 || roots[max(0, len(roots)-l.KeepRoots)].Position < g.lost {
 		return true
 	}
 	_, dropped := l.keep(append(roots[:len(roots):len(roots)], &pb.KeptRoot{AtMs: g.wall}), g.wall)

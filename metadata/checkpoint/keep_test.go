@@ -155,6 +155,11 @@ func TestGarbageOfAnHourlyRoot(t *testing.T) {
 			t.Errorf("lost at %d, at %v: %t", c.lost, time.Duration(c.wall)*time.Millisecond, got)
 		}
 	}
+	for lost, want := range map[int64]bool{10: false, 11: true, 20: true, 21: true} {
+		if got := (garbage{lost: lost}).waits(l, &pb.Pointer{Kept: rootsAt(10, 20)}); got != want {
+			t.Errorf("lost at %d, with two of three roots: %t", lost, got)
+		}
+	}
 	if !(garbage{lost: 5}).waits(l, nil) || (garbage{}).waits(l, nil) {
 		t.Error("without a checkpoint there is one to make as soon as there is garbage")
 	}
