@@ -7,7 +7,7 @@ import "time"
 // a tombstone that has been there for long enough.
 func (o *oracle) missed(who string, log int32, x *logged, there []bool, to int64) {
 	for i, ok := range there {
-		if ok || x.attempt == nil || x.txn != nil && x.txn.fate == aborted {
+		if ok || x.base+int64(i) < o.starts[log] || x.attempt == nil || x.txn != nil && x.txn.fate == aborted {
 			continue
 		}
 		offset := x.base + int64(i)

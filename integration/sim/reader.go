@@ -113,8 +113,8 @@ func (a *agent) bytesOf(log int32, r state.Run, key string) ([]byte, error) {
 		if p == nil || p.LogStart > r.Last {
 			return nil, nil
 		}
-		again, err := a.runsFrom(log, max(r.Base, p.LogStart), r.Last+1, 1)
-		if err != nil || len(again.runs) == 0 {
+		var again stretch
+		if again, err = a.runsFrom(log, max(r.Base, p.LogStart), r.Last+1, 1); err != nil || len(again.runs) == 0 {
 			return nil, err
 		}
 		if same := again.runs[0]; same != r {
