@@ -127,27 +127,57 @@ func TestReleasedObjects(t *testing.T) {
 	require.True(t, f.check(t).Clean(), "%v", f.check(t).Findings)
 }
 
+// What a manifest owns that nobody reads any more must be there until it is released.
+func TestLooseManifest(t *testing.T) {
+	f := folded(t)
+	f.fold(t, 9, 3).land(t)
+	m := f.partition(t).Manifest
+	objects, err := f.manifest(t, f.state(t), m).Objects(t.Context())
+	require.NoError(t, err)
+	f.trim(t, m.Last+1)
+	require.Nil(t, f.partition(t).Manifest)
+	loose := 0
+	f.state(t).EachLoose(func(state.Manifest) { loose++ })
+	require.Equal(t, 1, loose)
+	f.clean(t, f.check(t).Counts.Records)
+	gone := f.fork(t)
+	key := objects[2].Key(f.keys)
+	require.NoError(t, gone.store.Delete(t.Context(), []string{key}))
+	require.Contains(t, named(t, gone.check(t), fsck.MissingObject, key), "owns it")
+	f.release(t, m, 3)
+	f.clean(t, f.check(t).Counts.Records)
+	require.NoError(t, f.store.Delete(t.Context(), []string{key}))
+	require.True(t, f.check(t).Clean(), "no kept root names what a session in the journal's tail wrote")
+}
+
 // Objects that a kept root's State names must be there until it goes, whatever State has become.
 func TestKeptRootsNames(t *testing.T) {
 	f := work(t)
 	m := f.merge(t, 1, 0, 10, nil)
 	m.land(t)
-	var key string
-	m.s.EachObject(func(_ uint64, o state.Object) {
-		if x := f.state(t); key == "" && o.Kind == state.FlushObject {
-			x.EachGarbage(func(_ uint64, g state.Object) {
-				if g.N == o.N && g.Kind == o.Kind && g.Session == o.Session {
-					key = o.Key(f.keys)
-				}
-			})
+	key := ""
+	for _, k := range f.keysOf(t, "/flush/") {
+		if _, ok := f.garbageAt(t, k); ok {
+			key = k
 		}
-	})
+	}
 	require.NotEmpty(t, key)
 	require.True(t, f.check(t).Clean())
 	require.NoError(t, f.store.Delete(t.Context(), []string{key}))
 	require.Contains(t, named(t, f.check(t), fsck.MissingObject, key), "the kept root at position")
 	f.forget(t, key)
 	require.Contains(t, named(t, f.check(t), fsck.MissingObject, key), "the kept root at position")
+}
+
+// garbageAt is the object of a key, if it is garbage.
+func (f fixture) garbageAt(t *testing.T, key string) (found state.Object, ok bool) {
+	t.Helper()
+	f.state(t).EachGarbage(func(_ uint64, o state.Object) {
+		if o.Key(f.keys) == key {
+			found, ok = o, true
+		}
+	})
+	return found, ok
 }
 
 // forget takes an object without references out of State.

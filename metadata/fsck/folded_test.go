@@ -63,7 +63,7 @@ func (f fixture) fold(t *testing.T, n uint64, runs int) *folding {
 	last := x.runs[len(x.runs)-1].Last
 	p.EachAborted(func(a state.AbortedTxn) {
 		if a.Last <= last {
-			x.aborted = append(x.aborted, manifest.Aborted{ProducerID: a.ProducerID, First: a.First, Last: a.Last, Stable: a.Stable})
+			x.aborted = append(x.aborted, manifest.Aborted(a))
 		}
 	})
 	x.write(t, topic.ID)

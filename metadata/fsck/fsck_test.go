@@ -63,7 +63,12 @@ func work(t *testing.T) fixture {
 // live lets an agent make so many checkpoints, with so many records before each, and then takes in five more.
 func (f fixture) live(t *testing.T, checkpoints, records int) {
 	t.Helper()
-	produce, stop := f.agent(t, 20*time.Millisecond, nil, config.Given{Key: "roles", Value: "broker"})
+	f.liveWith(t, nil, checkpoints, records)
+}
+
+func (f fixture) liveWith(t *testing.T, limits func(*checkpoint.Limits), checkpoints, records int) {
+	t.Helper()
+	produce, stop := f.agent(t, limits, nil, config.Given{Key: "roles", Value: "broker"})
 	for range checkpoints {
 		before := f.pointer(t)
 		produce(records)
@@ -74,9 +79,9 @@ func (f fixture) live(t *testing.T, checkpoints, records int) {
 	f.open(t)
 }
 
-// agent starts one that makes checkpoints that often. produce sends it so many records, stop drains it.
+// agent starts one. produce sends it so many records, stop drains it.
 func (f fixture) agent(
-	t *testing.T, checkpoints time.Duration, companion func(config.Config) func(*member.Member) func(context.Context) error, flags ...config.Given,
+	t *testing.T, limits func(*checkpoint.Limits), companion func(config.Config) func(*member.Member) func(context.Context) error, flags ...config.Given,
 ) (produce func(n int), stop func()) {
 	t.Helper()
 	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: append([]config.Given{
@@ -95,9 +100,12 @@ func (f fixture) agent(
 		Config: loaded.Config, Endpoints: []listen.Endpoint{endpoint}, KV: f.kv, Store: f.store,
 		Log: slog.New(slog.DiscardHandler), Metrics: set,
 		Checkpoint: checkpoint.Limits{
-			JournalBytes: 1, Interval: checkpoints, BaseBytes: 8 << 10, KeepRoots: 3, Retry: 20 * time.Millisecond,
+			JournalBytes: 1, Interval: 20 * time.Millisecond, BaseBytes: 8 << 10, KeepRoots: 3, Retry: 20 * time.Millisecond,
 			TrimPause: 10 * time.Millisecond,
 		},
+	}
+	if limits != nil {
+		limits(&o.Checkpoint)
 	}
 	if companion != nil {
 		o.Companion = companion(loaded.Config)

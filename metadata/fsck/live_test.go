@@ -10,6 +10,7 @@ import (
 	"wadi/compactor"
 	"wadi/internal/config"
 	"wadi/internal/layout"
+	"wadi/metadata/checkpoint"
 	"wadi/metadata/fsck"
 	"wadi/metadata/kv/memkv"
 	"wadi/metadata/member"
@@ -19,7 +20,7 @@ import (
 // A check beside a cluster at work, in which everything is merged and collected as fast as it can be, finds nothing.
 func TestLiveCluster(t *testing.T) {
 	f := fixture{kv: memkv.New(memkv.Config{}), store: mem.New(), keys: layout.NewObjects(cluster, 1)}
-	produce, stop := f.agent(t, 100*time.Millisecond, func(c config.Config) func(*member.Member) func(context.Context) error {
+	produce, stop := f.agent(t, func(l *checkpoint.Limits) { l.Interval = 100 * time.Millisecond }, func(c config.Config) func(*member.Member) func(context.Context) error {
 		return func(m *member.Member) func(context.Context) error {
 			return compactor.New(compactor.For(m, c.Compactor)).Run
 		}
