@@ -33,6 +33,16 @@ func (e *Effective) MaxSegmentMs() int64 {
 	return e.SegmentMs
 }
 
+// SpanMs is over how much time the timestamps of records may be spread that are deleted together, -1 = any: a segment of
+// Apache Kafka holds those of segment.ms. What is deleted is late by no more than that. Where it is more than an eighth of
+// retention.ms, it is that; it is never less than a 32nd, so that what is kept comes in some ten pieces.
+func (e *Effective) SpanMs() int64 {
+	if !e.Delete || e.RetentionMs < 0 {
+		return -1
+	}
+	return max(1, e.RetentionMs/32, min(e.SegmentMs, e.RetentionMs/8))
+}
+
 // Defaults is a topic without any config of its own where nothing is set for brokers. It is shared: do not change it.
 var Defaults = NoLayers.Topics()
 

@@ -146,3 +146,19 @@ func TestMaxSegmentMs(t *testing.T) {
 		}
 	}
 }
+
+func TestSpanMs(t *testing.T) {
+	for _, c := range []struct {
+		e    Effective
+		want int64
+	}{
+		{Effective{Delete: true, RetentionMs: -1, SegmentMs: 10}, -1}, {Effective{RetentionMs: 320, SegmentMs: 10}, -1},
+		{Effective{Delete: true, RetentionMs: 320, SegmentMs: 20}, 20}, {Effective{Delete: true, RetentionMs: 320, SegmentMs: 320}, 40},
+		{Effective{Delete: true, RetentionMs: 320, SegmentMs: 1}, 10}, {Effective{Delete: true, RetentionMs: 0, SegmentMs: 1}, 1},
+		{*Defaults, 604800000 / 8},
+	} {
+		if got := c.e.SpanMs(); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.e, got, c.want)
+		}
+	}
+}
