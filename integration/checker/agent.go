@@ -1,7 +1,9 @@
 package checker
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,18 +12,24 @@ import (
 	"testing"
 	"time"
 
+	minioclient "github.com/minio/minio-go/v7"
+
 	"wadi/integration/binary"
 	"wadi/integration/checker/halt"
 	"wadi/integration/etcd"
 	"wadi/integration/minio"
+	"wadi/integration/s3server"
 )
 
 // ttl is the agents' session.ttl.
 const ttl = 2 * time.Second
 
-// wadi is three agents on one etcd and one MinIO. It is used from the test's goroutine.
+// wadi is three agents on one etcd and one MinIO, with a compactor each that looks every second and deletes garbage after
+// some seconds. It is used from the test's goroutine.
 type wadi struct {
 	etcd   *etcd.Server
+	store  *s3server.Server
+	bucket string
 	agents []*agent
 }
 
@@ -42,17 +50,18 @@ type agent struct {
 func startWadi(t testing.TB, path string) *wadi {
 	t.Helper()
 	w := &wadi{etcd: etcd.Start(t, etcd.Options{})}
-	store := minio.Start(t)
-	url := store.URL(store.NewBucket(t) + "/streams")
+	w.store = minio.Start(t)
+	w.bucket = w.store.NewBucket(t)
+	url := w.store.URL(w.bucket + "/streams")
 	for i := range 3 {
 		dir := t.TempDir()
 		a := &agent{
 			t: t, name: string(rune('A' + i)), path: path, file: filepath.Join(dir, "wadi.yaml"), order: filepath.Join(dir, "order"),
 			address: fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t)), http: fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t)),
 		}
-		a.env = append(store.Env(), halt.Variable+"="+a.order)
+		a.env = append(w.store.Env(), halt.Variable+"="+a.order)
 		text := fmt.Sprintf("cluster: checked\nlisteners: [PLAINTEXT://%s]\nhttp: %s\netcd: {endpoints: [%s]}\nstore: %q\nsession.ttl: %s\n"+
-			"inline.max.bytes: 4KiB\nkafka: {auto.create.topics.enable: false}\nkafka.group.initial.rebalance.delay.ms: 0\n",
+			"inline.max.bytes: 2KiB\ncompactor.interval: 1s\ngc.grace: 5s\nrecover.hourly: 0s\nkafka: {auto.create.topics.enable: false}\nkafka.group.initial.rebalance.delay.ms: 0\n",
 			a.address, a.http, w.etcd.Endpoint(), url, ttl)
 		if err := os.WriteFile(a.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -63,6 +72,30 @@ func startWadi(t testing.TB, path string) *wadi {
 		a.start("ready ")
 	}
 	return w
+}
+
+// watchBucket looks at the bucket until the context ends, and reports whether it ever held what a merge wrote, and lacked
+// a segment that it had held.
+func (w *wadi) watchBucket(ctx context.Context, t testing.TB) (merged, deleted bool) {
+	c, seen := w.store.Client(t), map[string]bool{}
+	for pause(ctx, 2*time.Second) {
+		now := map[string]bool{}
+		for o := range c.ListObjects(ctx, w.bucket, minioclient.ListObjectsOptions{Recursive: true}) {
+			if o.Err != nil {
+				now = nil // the context has ended, or it was a bad moment
+				break
+			}
+			if strings.HasSuffix(o.Key, ".seg") {
+				now[o.Key] = true
+				merged = merged || strings.Contains(o.Key, "/merge/")
+			}
+		}
+		for key := range seen {
+			deleted = deleted || now != nil && !now[key]
+		}
+		maps.Copy(seen, now)
+	}
+	return merged, deleted
 }
 
 func (w *wadi) addresses() []string {

@@ -20,7 +20,7 @@ type patch struct {
 
 // haltPatches put package halt around what an agent is built from.
 var haltPatches = []patch{
-	{"cmd/wadi/run_agent.go", "KV: p.KV, Store: p.Store,", "KV: halt.KV(p.KV), Store: halt.Store(p.Store),"},
+	{"cmd/wadi/run_agent.go", "p.Endpoints, KV: p.KV, Store: p.Store,", "p.Endpoints, KV: halt.KV(p.KV), Store: halt.Store(p.Store),"},
 	{"cmd/wadi/run_agent.go", "\t\"wadi/agent\"\n", "\t\"wadi/agent\"\n\t\"wadi/integration/checker/halt\"\n"},
 }
 

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 
 // The faults of agents, as they are planned, recorded and counted.
 const (
+	compacted   = "F25 merges and garbage collection under readers"
 	killOne     = "F1 one agent killed"
 	killTwo     = "F1 two agents killed"
 	killAll     = "F1 all agents killed"
@@ -239,6 +241,11 @@ func (n *nemesis) startWithoutEtcd(a *agent) bool {
 // run disturbs agents and the network side by side until the context ends, then waits until every agent is ready.
 func (n *nemesis) run(ctx context.Context) {
 	var all sync.WaitGroup
+	n.r.start(compacted, "bucket")
+	all.Go(func() {
+		merged, deleted := n.w.watchBucket(ctx, n.r.t)
+		n.r.stop(compacted, "bucket", merged && deleted, fmt.Sprintf("merged %v, deleted %v", merged, deleted))
+	})
 	n.r.network(ctx, &all)
 	n.disturb(ctx)
 	all.Wait()

@@ -49,7 +49,7 @@ func plans(o options, agents bool) []string {
 	var list []string
 	if agents {
 		list = append(list, agentFaults...)
-		list = append(list, moved, roamFault)
+		list = append(list, moved, roamFault, compacted)
 	}
 	list = append(list, lostProduce)
 	if !o.Transactions {
