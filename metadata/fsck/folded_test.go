@@ -2,11 +2,13 @@ package fsck_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"wadi/internal/layout"
+	"wadi/metadata/checkpoint"
 	"wadi/metadata/fsck"
 	"wadi/metadata/journal"
 	"wadi/metadata/manifest"
@@ -134,7 +136,7 @@ func (f fixture) trim(t *testing.T, offset int64) {
 	}}, &pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 1000}}})
 }
 
-// collect deletes garbage that no kept root names, and forgets it.
+// collect deletes garbage that no kept root names or replays, and forgets it.
 func (f fixture) collect(t *testing.T) (deleted int) {
 	t.Helper()
 	s, c := f.state(t), &pb.ForgetObjects{}
@@ -142,7 +144,9 @@ func (f fixture) collect(t *testing.T) (deleted int) {
 	var keys []string
 	s.EachGarbage(func(number uint64, o state.Object) {
 		for _, r := range roots {
-			if o.Introduced <= r && r < o.Lost {
+			named := o.Introduced <= r.Position && r.Position < o.Lost
+			replayed := slices.ContainsFunc(r.Archives, func(a *pb.ArchiveRef) bool { return a.Object.Key == o.Key(f.keys) })
+			if named || replayed {
 				return
 			}
 		}
@@ -225,13 +229,15 @@ func TestCompactorsWork(t *testing.T) {
 	require.Positive(t, objectsLeft)
 }
 
-// roots are the positions of the kept roots.
-func (f fixture) roots(t *testing.T) (positions []int64) {
+// roots are the kept ones.
+func (f fixture) roots(t *testing.T) (roots []*pb.Root) {
 	t.Helper()
 	a, err := journal.New(f.kv, layout.NewEtcd(cluster)).Anchor(t.Context())
 	require.NoError(t, err)
 	for _, k := range a.Pointer.GetKept() {
-		positions = append(positions, k.Position)
+		r, err := checkpoint.ReadRoot(t.Context(), f.store, k.Key)
+		require.NoError(t, err)
+		roots = append(roots, r)
 	}
-	return positions
+	return roots
 }

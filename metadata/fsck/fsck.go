@@ -46,6 +46,19 @@ type Options struct {
 	Young time.Duration
 }
 
+func (o Options) withDefaults() Options {
+	if o.Reads == 0 {
+		o.Reads = 8
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Minute
+	}
+	if o.Young == 0 {
+		o.Young = time.Hour
+	}
+	return o
+}
+
 // attempts bounds how often a check starts over because agents moved the checkpoint under it.
 const attempts = 3
 
@@ -59,15 +72,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := layout.ValidClusterName(o.Cluster); err != nil {
 		return nil, err
 	}
-	if o.Reads == 0 {
-		o.Reads = 8
-	}
-	if o.Grace == 0 {
-		o.Grace = 10 * time.Minute
-	}
-	if o.Young == 0 {
-		o.Young = time.Hour
-	}
+	o = o.withDefaults()
 	keys := layout.NewEtcd(o.Cluster)
 	jrnl := journal.New(o.KV, keys)
 	for n := 1; ; n++ {
@@ -108,7 +113,7 @@ type checker struct {
 	tail   []journal.Entry // behind the pointer
 	tailMs []int64         // of each: the proposer's clock
 
-	useless    []orphan        // may be deleted by a repair
+	useless    []Item          // objects that a repair may delete
 	losses     []loss          // runs whose objects are gone
 	partitions []*partition    // of live topics
 	homes      homes           // where runs lie

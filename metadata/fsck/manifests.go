@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"wadi/metadata/manifest"
 	"wadi/metadata/state"
 	"wadi/objstore"
@@ -52,28 +54,32 @@ func (f folds) add(c *checker, s *state.State, m state.Manifest, of *partition, 
 // numbers are in rising order: reports of the same bucket are the same.
 func (f folds) numbers() []uint64 { return slices.Sorted(maps.Keys(f)) }
 
-// readManifests compares manifests with State and notes what they own. One at a time is in memory.
+// readManifests compares manifests with State and notes what they own, a bounded number at a time.
 func (c *checker) readManifests(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.o.Reads)
 	for _, number := range c.folds.numbers() {
 		f := c.folds[number]
-		r, err := manifest.Open(ctx, c.o.Store, f.key, f.size)
-		if err == nil {
-			err = c.readManifest(ctx, f, r)
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, objstore.ErrNotFound):
-			c.unreadable(f, err) // the comparison with the bucket names the manifest
-			f.of = nil
-		case damage(err):
-			c.finding(BadManifest, f.key, "%v", err)
+		g.Go(func() error {
+			r, err := manifest.Open(ctx, c.o.Store, f.key, f.size)
+			if err == nil {
+				err = c.readManifest(ctx, f, r)
+			}
+			if err == nil {
+				return nil
+			}
+			if !damage(err) {
+				return err
+			}
+			if !errors.Is(err, objstore.ErrNotFound) { // else the comparison with the bucket names it
+				c.finding(BadManifest, f.key, "%v", err)
+			}
 			c.unreadable(f, err)
 			f.of = nil
-		default:
-			return err
-		}
+			return nil
+		})
 	}
-	return nil
+	return g.Wait()
 }
 
 // unreadable reports the records that only a manifest knew where to find.
@@ -94,6 +100,8 @@ func (c *checker) readManifest(ctx context.Context, f *fold, r *manifest.Reader)
 			c.finding(BadManifest, f.key, "%v", err)
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, o := range objects {
 		if uint32(i) < f.from {
 			continue

@@ -128,7 +128,7 @@ func (c *checker) judgeOrphans(ctx context.Context, w *bucket) error {
 		}
 		c.finding(kind, x.Key, "%d bytes, %v old; %s", x.Size, age, what)
 		if kind == OrphanClosed {
-			c.useless = append(c.useless, x)
+			c.useless = append(c.useless, Item{kind, x.Key, fmt.Sprintf("%d bytes, %v old; %s", x.Size, age, what)})
 		}
 	}
 	if len(w.unknown) == 0 {
@@ -147,7 +147,7 @@ func (c *checker) judgeOrphans(ctx context.Context, w *bucket) error {
 		}
 		c.finding(UnknownSession, x.Key, "%d bytes, %v old; State has no session %s", x.Size, age, x.session)
 		if age >= forgottenGrace {
-			c.useless = append(c.useless, x)
+			c.useless = append(c.useless, Item{UnknownSession, x.Key, fmt.Sprintf("%d bytes, %v old; session %s", x.Size, age, x.session)})
 		}
 	}
 	return nil

@@ -30,34 +30,27 @@ func (c *checker) repair(ctx context.Context) error {
 	for list := range slices.Chunk(c.useless, objstore.MaxBatch) {
 		keys := make([]string, len(list))
 		for i, x := range list {
-			keys[i] = x.Key
+			keys[i] = x.Subject
 		}
 		if !c.o.DryRun {
 			if err := c.o.Store.Delete(ctx, keys); err != nil {
 				return fmt.Errorf("delete orphans: %w", err)
 			}
 		}
-		c.deleted(keys)
+		c.deleted(list)
 	}
 	return nil
 }
 
-// deleted moves the findings about objects that are gone to where the report says so.
-func (c *checker) deleted(keys []string) {
-	gone := make(map[string]bool, len(keys))
-	for _, k := range keys {
-		gone[k] = true
+// deleted notes objects that are gone, and takes the findings about them out.
+func (c *checker) deleted(list []Item) {
+	gone := make(map[string]bool, len(list))
+	for _, i := range list {
+		gone[i.Subject] = true
 	}
 	r := &c.mu.report
-	var left []Item
-	for _, i := range r.Findings {
-		if gone[i.Subject] {
-			r.Deleted = append(r.Deleted, i)
-		} else {
-			left = append(left, i)
-		}
-	}
+	r.Deleted = append(r.Deleted, list...)
 	if !c.o.DryRun {
-		r.Findings = left
+		r.Findings = slices.DeleteFunc(r.Findings, func(i Item) bool { return gone[i.Subject] })
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"wadi/internal/layout"
 	"wadi/metadata/checkpoint"
 	"wadi/metadata/fsck"
-	"wadi/metadata/journal"
 	"wadi/metadata/kv/memkv"
 	"wadi/objstore/mem"
 )
@@ -23,18 +22,14 @@ func TestRootsFarApart(t *testing.T) {
 	require.Equal(t, 3, r.Counts.Roots)
 	roots := f.roots(t)
 	require.Len(t, roots, 3)
-	a, err := journal.New(f.kv, layout.NewEtcd(cluster)).Anchor(t.Context())
-	require.NoError(t, err)
-	second, err := checkpoint.ReadRoot(t.Context(), f.store, a.Pointer.Kept[1].Key)
-	require.NoError(t, err)
-	require.Greater(t, second.Archives[0].From, roots[0], "no archive goes on behind the oldest")
+	require.Greater(t, roots[1].Archives[0].From, roots[0].Position, "no archive goes on behind the oldest")
 
 	// A flush whose only run lies in partition 0 becomes garbage, and its being deleted is a loss to the oldest root alone.
 	f.merge(t, 1, 0, 1000, nil).land(t)
 	f.clean(t, 250)
 	key := ""
 	for _, k := range f.keysOf(t, "/flush/") {
-		if o, ok := f.garbageAt(t, k); ok && o.Introduced <= roots[0] {
+		if o, ok := f.garbageAt(t, k); ok && o.Introduced <= roots[0].Position {
 			key = k
 		}
 	}

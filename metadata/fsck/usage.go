@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
 	"wadi/metadata/manifest"
@@ -110,7 +112,7 @@ func kindOf(k state.ObjectKind) string {
 // nothing. Options that are about checks are not looked at. An error means that State or a manifest cannot be loaded, or
 // that a service does not answer.
 func Measure(ctx context.Context, o Options) (*Usage, error) {
-	c, err := loaded(ctx, o)
+	c, err := loaded(ctx, o.withDefaults())
 	if err != nil {
 		return nil, err
 	}
@@ -174,34 +176,29 @@ func ratio(a, b float64) float64 {
 	return math.Round(1000*a/b) / 1000
 }
 
-// ownedObjects notes what the manifests own. One at a time is in memory.
+// ownedObjects notes what the manifests own and have not released, a bounded number of manifests at a time.
 func (c *checker) ownedObjects(ctx context.Context, u *Usage) error {
-	var err error
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.o.Reads)
 	c.state.EachManifest(func(m state.Manifest) {
-		if err != nil {
-			return
-		}
 		o, _ := c.state.Object(m.Object)
-		var objects []manifest.Object
-		if objects, err = readOwned(ctx, c.o.Store, o.Key(c.objects), o.Size, m); err == nil {
+		g.Go(func() error {
+			r, err := manifest.Open(ctx, c.o.Store, o.Key(c.objects), o.Size)
+			if err != nil {
+				return err
+			}
+			objects, err := r.ObjectsFrom(ctx, m.Released, math.MaxInt32)
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			for _, x := range objects {
 				c.wants = append(c.wants, want{name: nameOf(x.Stored()), size: x.Size})
 			}
 			u.Manifests.Owned += len(objects)
-		}
+			return err
+		})
 	})
-	c.wants.sort()
 	c.state.EachLoose(func(state.Manifest) { u.Manifests.Loose++ })
-	return err
-}
-
-// readOwned lists what a manifest owns and has not released.
-func readOwned(ctx context.Context, store objstore.Store, key string, size uint64, m state.Manifest) ([]manifest.Object, error) {
-	r, err := manifest.Open(ctx, store, key, size)
-	if err != nil {
-		return nil, err
-	}
-	return r.ObjectsFrom(ctx, m.Released, math.MaxInt32)
+	return g.Wait()
 }
 
 func (c *checker) measureState(u *Usage, now time.Time) {
