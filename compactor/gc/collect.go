@@ -2,6 +2,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,15 +36,12 @@ func (t *Task) collect(ctx context.Context, in *job.View) (more bool, err error)
 	if n, _ := in.State.Garbage(); n == 0 {
 		return false, nil
 	}
-	due, err := t.due(ctx, in, waiting)
-	if err != nil {
-		return false, err
-	}
+	due, failed := t.due(ctx, in, waiting)
 	began := t.c.Elapsed()
 	for len(due) > 0 && t.c.Elapsed()-began < passTime {
 		batch := due[:min(len(due), t.pace.keys)]
 		if err := t.discard(ctx, batch); err != nil {
-			return false, err
+			return false, errors.Join(failed, err)
 		}
 		due = due[len(batch):]
 		for _, g := range batch {
@@ -51,10 +49,11 @@ func (t *Task) collect(ctx context.Context, in *job.View) (more bool, err error)
 			waiting[Due].bytes -= int64(g.size)
 		}
 	}
-	return waiting[Due].objects > 0, nil
+	return waiting[Due].objects > 0, failed
 }
 
-// due is the garbage that may go now, oldest first, at most what a pass takes. What stays is counted.
+// due is the garbage that may go now, oldest first, at most what a pass takes. What stays is counted. With an error, too,
+// what is returned may go: a root that cannot be read holds archives and nothing else.
 func (t *Task) due(ctx context.Context, in *job.View, waiting tally) ([]garbage, error) {
 	aged := false
 	in.State.EachGarbage(func(_ uint64, o state.Object) {
@@ -95,17 +94,14 @@ func (t *Task) due(ctx context.Context, in *job.View, waiting tally) ([]garbage,
 		return list, nil
 	}
 	replays, err := t.roots.replays(ctx, t.env.Store)
-	if err != nil {
-		return nil, err
-	}
 	for _, a := range archives {
-		if replays[archiveName{a.Session, int64(a.N)}] {
+		if err != nil || replays[archiveName{a.Session, int64(a.N)}] {
 			waiting.add(Replay, a.Object)
 		} else {
 			take(a.number, a.Object)
 		}
 	}
-	return list, nil
+	return list, err
 }
 
 // discard deletes a batch and has State forget it. When it fails in between, the next pass deletes what is gone already.

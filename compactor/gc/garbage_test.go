@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wadi/compactor/job"
+	"wadi/metadata/checkpoint"
 	"wadi/metadata/kv/faultkv"
 	"wadi/objstore"
 	"wadi/objstore/fault"
@@ -160,6 +161,37 @@ func TestArchiveRecordedLate(t *testing.T) {
 	w.record()
 	w.passes()
 	w.expect(false, key)
+}
+
+// A kept root that is damaged keeps archives, for nobody knows which it replays, and nothing else.
+func TestDamagedRoot(t *testing.T) {
+	w := newWorld(t)
+	x := w.open(7)
+	topic := w.topic("t")
+	x.write(w, topic, 0)
+	position := w.position
+	w.checkpoint(true)
+	archive, flush := w.archiveOf(position), x.flushed(w, topic)
+	w.deleteTopic(topic)
+	for range 3 {
+		w.checkpoint(true)
+	}
+	damaged := w.roots[0].key
+	if err := w.bucket.Delete(context.Background(), []string{damaged}); err != nil {
+		t.Fatal(err)
+	}
+	w.put(damaged, size)
+	w.later(grace)
+	if more, err := w.pass(); more || !errors.Is(err, checkpoint.ErrFormat) {
+		t.Errorf("more is %t, error %v", more, err)
+	}
+	w.expect(false, flush)
+	w.expect(true, archive)
+	for range 3 {
+		w.checkpoint(true)
+	}
+	w.passes()
+	w.expect(false, archive)
 }
 
 // What fails is done again: a request, the proposal behind it, with its effect or without.
