@@ -16,7 +16,8 @@ type Config struct {
 	MaxInline int64 // bytes out of entries that one object takes, at most
 
 	FanIn      int   // flushes and archives that are worth a merge
-	Debt       int   // runs of a tier in one partition that are worth a merge, in however few objects they lie
+	Crowd      int   // runs of one partition in flushes and archives that are worth a merge, in however few of those
+	Debt       int   // merged runs of a tier in one partition that are worth another merge
 	Small      int64 // bytes: shorter runs are of the lowest tier
 	Medium     int64 // bytes: shorter runs are of the second tier, others of the third
 	MaxSources int   // objects that one output is read from, at most, unless it is one partition's; one for each 64 KiB of memory
@@ -53,12 +54,12 @@ type Stats struct {
 }
 
 // Defaults write a record twice more, at most, where a lot is written: 64 flushes of 8 MiB become two objects, shared or of
-// one partition each; what is shared is written into objects of one partition when 256 MiB or 128 runs of it have come
-// together. Where little is written for long a record climbs one tier more.
+// one partition each; what is shared is written into objects of one partition when 32 MiB of it have come together. Where
+// little is written for long a record climbs one tier more.
 func Defaults() Config {
 	return Config{
 		MaxInput: 512 << 20, MaxOutput: 256 << 20, Own: 32 << 20, MaxRun: 8 << 20, MaxInline: 8 << 20,
-		FanIn: 64, Debt: 64, Small: 64 << 10, Medium: 4 << 20, MaxSources: 1024,
+		FanIn: 512, Crowd: 96, Debt: 48, Small: 64 << 10, Medium: 4 << 20, MaxSources: 1024,
 		Memory: 64 << 20, Parallel: 1,
 	}
 }
@@ -84,7 +85,7 @@ func (c Config) withDefaults() Config {
 	for _, f := range []struct {
 		value *int
 		or    int
-	}{{&c.FanIn, d.FanIn}, {&c.Debt, d.Debt}, {&c.Parallel, d.Parallel}} {
+	}{{&c.FanIn, d.FanIn}, {&c.Crowd, d.Crowd}, {&c.Debt, d.Debt}, {&c.Parallel, d.Parallel}} {
 		if *f.value == 0 {
 			*f.value = f.or
 		}

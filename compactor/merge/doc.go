@@ -9,18 +9,19 @@
 // manifest and leave State. What follows the last final run is its tail, up to the last stable offset and to the first
 // run whose bytes no archive holds yet. In a tail
 //
-//   - runs in flushes and archives are merged when 64 of those objects, or 512 MiB, have come together: all that there are,
-//     the oldest first, all partitions at once, each record once;
-//   - other runs are merged when there are too many of them: 64 side by side that are shorter than 64 KiB, 128 shorter than
-//     4 MiB, 192 of any length, or 256 MiB. What these runs are written into is of a higher tier, so that a record climbs
-//     each tier once, or is final;
+//   - runs in flushes and archives are merged when 512 of those objects or 512 MiB have come together, or 96 runs of one
+//     partition: all that there are, the oldest first, all partitions at once, each record once;
+//   - runs that were merged are merged again when there are too many of them: 48 side by side that are shorter than 64
+//     KiB, 96 shorter than 4 MiB, 144 of any length, so that a record climbs each tier once; or when a dozen or more of them
+//     come to 32 MiB, which becomes final;
 //   - runs in an object most of which nobody needs any more are written anew, so that it can go.
 //
 // A stretch of at least 32 MiB of one partition becomes an object of its own, together with whatever lies in front of
 // it in the tail: so nothing that cannot fold ever lies in front of what can. Smaller stretches share objects.
 //
-// So, once there is nothing to do, a partition has fewer than 192 runs behind the final ones, whatever the load was. Those
-// written since, those of open transactions and those in the journal (30 s) come on top; final ones fold.
+// So, once there is nothing to do, a partition has fewer than 3 x 48 + 96 = 240 runs behind the final ones, whatever the
+// load was; and as a dozen of a partition to which much is written are final soon, mostly far fewer. Those written since,
+// those of open transactions and those in the journal (30 s) come on top; final ones fold.
 //
 // # How
 //

@@ -165,7 +165,7 @@ func TestDamageIsLeftOut(t *testing.T) {
 		}
 	}
 	t.Run("archive", func(t *testing.T) {
-		r := newRig(t, Config{Debt: 8}, 2)
+		r := newRig(t, Config{Crowd: 8}, 2)
 		for i := range 20 {
 			r.write(true, plain(part{1, 0}, aBatch(1, 10, byte(i), 1)))
 		}

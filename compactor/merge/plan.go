@@ -92,7 +92,8 @@ type planner struct {
 	scope Scope
 
 	objects map[uint64]*object // those that were met
-	overdue struct{ merged, all bool }
+	overdue bool               // a partition has too many merged runs
+	crowd   int                // the most runs of a partition that were not merged yet
 
 	runs  []state.Run // scratch
 	items []item
@@ -120,11 +121,9 @@ func (m *planner) survey() {
 					x.object.position = max(x.object.position, x.position)
 				}
 			}
-			if !m.overdue.merged {
-				_, _, m.overdue.merged = m.c.overdue(list, false, m.c.Debt)
-			}
-			if !m.overdue.all {
-				_, _, m.overdue.all = m.c.overdue(list, true, m.c.Debt)
+			m.crowd = max(m.crowd, crowd(list))
+			if !m.overdue {
+				_, _, m.overdue = m.c.overdue(list, m.c.Debt)
 			}
 		})
 	})
@@ -138,16 +137,21 @@ type finder func(list []item) (from, to int, ok bool)
 func (m *planner) finder(why Reason) finder {
 	switch why {
 	case Runs:
-		if m.overdue.merged {
-			return func(list []item) (int, int, bool) { return m.c.overdue(list, false, (m.c.Debt+1)/2) }
+		if m.overdue {
+			return func(list []item) (int, int, bool) { return m.c.overdue(list, (m.c.Debt+1)/2) }
 		}
 	case Flushes:
 		if to, ok := m.window(); ok {
 			return func(list []item) (int, int, bool) { return oldest(list, to) }
 		}
 	case Debt:
-		if m.overdue.all {
-			return func(list []item) (int, int, bool) { return m.c.overdue(list, true, (m.c.Debt+1)/2) }
+		if m.crowd >= m.c.Crowd {
+			return func(list []item) (from, to int, ok bool) {
+				if 2*crowd(list) < m.c.Crowd {
+					return 0, 0, false
+				}
+				return oldest(list, math.MaxInt64)
+			}
 		}
 	case Thin:
 		if objects := m.thin(); len(objects) > 0 {
@@ -169,7 +173,11 @@ func (m *planner) window() (to int64, ok bool) {
 			bytes += o.bytes
 		}
 	}
-	if m.scope.Patient && bytes < m.c.MaxOutput && len(list) < m.c.MaxSources || len(list) < m.c.FanIn && bytes < m.c.MaxInput {
+	due := len(list) >= m.c.FanIn || bytes >= m.c.MaxInput || m.crowd >= m.c.Crowd && len(list) >= m.c.FanIn/8
+	if m.scope.Patient {
+		due = bytes >= m.c.MaxOutput || len(list) >= m.c.MaxSources
+	}
+	if !due || len(list) == 0 {
 		return 0, false
 	}
 	slices.SortFunc(list, func(a, b *object) int { return cmp.Compare(a.position, b.position) })

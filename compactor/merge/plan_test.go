@@ -22,7 +22,7 @@ func TestInlineRunsAreMerged(t *testing.T) {
 	}
 	l.archive()
 	l.settle(c)
-	if n := l.mostRuns(); n >= c.Debt {
+	if n := l.mostRuns(); n >= c.Crowd {
 		t.Errorf("%d runs", n)
 	}
 }
@@ -169,7 +169,7 @@ func TestPlansAreTaken(t *testing.T) {
 		l.settle(c)
 		l.check()
 		eachTail(l.s, c, Scope{}, func(tail int) {
-			if c.sensible() && tail >= tiers*c.Debt {
+			if c.sensible() && tail >= tiers*c.Debt+c.Crowd {
 				t.Fatalf("a tail of %d runs", tail)
 			}
 		})
@@ -179,7 +179,7 @@ func TestPlansAreTaken(t *testing.T) {
 // drawConfig draws bounds, some that make no sense.
 func drawConfig(t *rapid.T) Config {
 	c := Config{
-		FanIn: rapid.IntRange(2, 8).Draw(t, "fan in"), Debt: rapid.IntRange(2, 12).Draw(t, "debt"), MaxRun: rapid.Int64Range(20, 200).Draw(t, "run"),
+		FanIn: rapid.IntRange(2, 8).Draw(t, "fan in"), Debt: rapid.IntRange(2, 12).Draw(t, "debt"), Crowd: rapid.IntRange(2, 30).Draw(t, "crowd"), MaxRun: rapid.Int64Range(20, 200).Draw(t, "run"),
 		MaxInline: rapid.Int64Range(60, 500).Draw(t, "inline"), MaxSources: rapid.IntRange(1, 50).Draw(t, "sources"),
 	}
 	c.Medium = c.MaxRun / rapid.Int64Range(1, 3).Draw(t, "medium")

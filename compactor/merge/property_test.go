@@ -33,7 +33,7 @@ type history struct {
 func TestReadersSeeTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := Config{
-			FanIn: rapid.IntRange(2, 6).Draw(t, "fan in"), Debt: rapid.IntRange(8, 12).Draw(t, "debt"), MaxRun: rapid.Int64Range(400, 4000).Draw(t, "run"),
+			FanIn: rapid.IntRange(2, 6).Draw(t, "fan in"), Debt: rapid.IntRange(8, 12).Draw(t, "debt"), Crowd: rapid.IntRange(8, 20).Draw(t, "crowd"), MaxRun: rapid.Int64Range(400, 4000).Draw(t, "run"),
 			Gap: rapid.SampledFrom([]int64{-1, 100, 1 << 20}).Draw(t, "gap"), Parallel: rapid.SampledFrom([]int{1, 1, 3}).Draw(t, "parallel"),
 		}
 		c.Medium = c.MaxRun / 2
@@ -181,7 +181,7 @@ func (r *rig) checkNames() {
 // checkTails checks that no partition has too many runs left that may be merged.
 func (r *rig) checkTails(c Config) {
 	eachTail(r.s, c, Scope{Bad: r.task.bad.has}, func(tail int) {
-		if tail >= tiers*c.Debt {
+		if tail >= tiers*c.Debt+c.Crowd {
 			r.t.Fatalf("a tail of %d runs", tail)
 		}
 	})

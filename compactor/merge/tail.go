@@ -1,8 +1,6 @@
 package merge
 
 import (
-	"slices"
-
 	"wadi/metadata/state"
 )
 
@@ -104,15 +102,24 @@ func (m *planner) group(runs []state.Run) (n int, x origin, known bool) {
 	return n, x, o.known
 }
 
-// overdue finds a stretch with too many runs: threshold of a tier and those below it, or a front of so many bytes. With
-// all also those in flushes count.
-func (c *Config) overdue(list []item, all bool, debt int) (from, to int, ok bool) {
-	takes := func(x *item) bool { return all || x.kind != fresh }
+// overdue finds a stretch of merged runs of which there are too many: debt of the lowest tier, twice as many of the two
+// lowest, and so on; or a front that makes an object of its own.
+func (c *Config) overdue(list []item, debt int) (from, to int, ok bool) {
+	front, bytes := 0, int64(0)
+	for ; front < len(list) && list[front].kind != fresh; front++ {
+		bytes += int64(list[front].run.Length)
+		if bytes >= c.MaxOutput {
+			return 0, front + 1, true
+		}
+	}
+	if bytes >= c.Own && front >= max(debt/4, 2) {
+		return 0, front, true
+	}
 	for tier := range tiers {
 		least := debt * (tier + 1)
 		for k := 0; k < len(list); k++ {
 			from, bytes := k, int64(0)
-			for k < len(list) && takes(&list[k]) && c.tier(list[k].run.Length) <= tier {
+			for k < len(list) && list[k].kind != fresh && c.tier(list[k].run.Length) <= tier {
 				bytes += int64(list[k].run.Length)
 				k++
 			}
@@ -128,24 +135,24 @@ func (c *Config) overdue(list []item, all bool, debt int) (from, to int, ok bool
 			}
 		}
 	}
-	bytes := int64(0)
-	for k := range list {
-		if !takes(&list[k]) {
-			break
-		}
-		if bytes += int64(list[k].run.Length); bytes >= c.MaxOutput {
-			return 0, k + 1, true
-		}
-	}
 	return 0, 0, false
 }
 
-// lessens reports whether merging a stretch is a step forward: what was not merged yet is, or becomes final, or there will
-// be fewer runs. Any two that are written side by side are longer
-// than one may be.
+// lessens reports whether merging a stretch leaves fewer runs, or final ones. Any two runs that are written side by side
+// are longer than one may be.
 func (c *Config) lessens(list []item) bool {
 	bytes := bytesOf(list)
-	return bytes >= c.Own || int64(len(list)) > 2*bytes/c.MaxRun+1 || slices.ContainsFunc(list, func(x item) bool { return x.kind == fresh })
+	return bytes >= c.Own || int64(len(list)) > 2*bytes/c.MaxRun+1
+}
+
+// crowd is how many runs have not been merged yet.
+func crowd(list []item) (n int) {
+	for i := range list {
+		if list[i].kind != merged {
+			n++
+		}
+	}
+	return n
 }
 
 // oldest finds the first stretch of runs in flushes and archives up to a position, with the markers between and behind
