@@ -192,6 +192,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
 			OffsetMetadataMax: c.Kafka.Groups.OffsetMetadataMaxBytes,
 			MaxTxnTimeoutMs:   int32(c.Kafka.Txns.MaxTimeoutMs),
+			MergeDebt:         c.Compactor.Debt,
 			LogDir:            logDir(c.Store, id.Cluster),
 			Broker:            brokerConfigs(c, a.o.Endpoints),
 		},

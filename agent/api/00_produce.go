@@ -24,7 +24,7 @@ import (
 func (a *API) produce(ctx context.Context, req *server.Request) {
 	body := req.Body.(*kmsg.ProduceRequest)
 	body.Topics = slices.DeleteFunc(body.Topics, func(t kmsg.ProduceRequestTopic) bool { return len(t.Partitions) == 0 })
-	p := &producing{req: req, body: body, resp: newProduceResponse(body), onThrottle: a.d.OnThrottle}
+	p := &producing{req: req, body: body, resp: newProduceResponse(body), debt: a.d.Config.MergeDebt, onThrottle: a.d.OnThrottle}
 	call := &ProduceCall{
 		Conn: req.Conn.ID, Acks: body.Acks, Timeout: time.Duration(max(0, body.TimeoutMillis)) * time.Millisecond,
 		AllowZstd: req.Version >= 7, JoinsTxn: req.Version >= 12, Frame: req.Frame,
@@ -64,6 +64,7 @@ type producing struct {
 	err   error      // the first one, for acks=0
 	// throttle is how long the client is told to wait before its next request.
 	throttle   time.Duration
+	debt       int                 // Config.MergeDebt
 	onThrottle func(time.Duration) // Deps.OnThrottle
 	// several: the batches of transactions are not all of one producer id and epoch.
 	several bool
@@ -98,7 +99,7 @@ func newProduceResponse(body *kmsg.ProduceRequest) *kmsg.ProduceResponse {
 func (p *producing) resolve(s *state.State, barrier error, call *ProduceCall,
 	effective func(*state.Topic) *kafkaconfig.Effective) (missing bool) {
 	call.Parts, p.slots, p.err, p.several = call.Parts[:0], p.slots[:0], nil, false
-	p.throttle = throttle(s)
+	p.throttle = throttle(s, p.debt)
 	var parts seen[partitionRef]
 	var first batch.Batch // of a transaction
 	for i := range p.body.Topics {

@@ -85,6 +85,9 @@ func New(d Deps) *API {
 	if d.Config.MaxTxnTimeoutMs <= 0 {
 		d.Config.MaxTxnTimeoutMs = 900_000
 	}
+	if d.Config.MergeDebt <= 0 {
+		d.Config.MergeDebt = 20_000
+	}
 	d.Config.DefaultPartitions = max(1, d.Config.DefaultPartitions)
 	return &API{d: d, sessions: newFetchSessions(d.Config.FetchSessions)}
 }

@@ -187,6 +187,7 @@ type Config struct {
 	LogDir            string
 	OffsetMetadataMax int   // offset.metadata.max.bytes [4096]
 	MaxTxnTimeoutMs   int32 // transaction.max.timeout.ms [15 minutes]
+	MergeDebt         int   // objects that are not merged: above it producers are throttled [20,000]
 	// Broker holds what the agent's own configuration says of further broker configs, by Kafka's names.
 	Broker map[string]string
 }

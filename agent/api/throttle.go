@@ -9,9 +9,9 @@ import (
 // Producers are slowed down while the compactor is behind: the more, the longer they are told to wait after each request.
 // docs/operations.md names the limits.
 const (
-	// Objects of flushes that are not merged. 1,000 are some minutes of a busy cluster; readers of old data and the
-	// checkpoints that list all objects suffer from many more.
-	debtFrom, debtFull = 1000, 4000
+	// The wait is full at so many times Config.MergeDebt objects of flushes that are not merged. Readers of old data, and
+	// checkpoints, which list all objects, suffer from many of them.
+	debtFull = 5
 	// Runs in State. At the most they take 800 MB in every process.
 	runsFrom, runsFull = 12 << 20, 16 << 20
 	// maxThrottle is the longest wait: producers go on, and slower, however far the compactor is behind.
@@ -20,9 +20,9 @@ const (
 
 // throttle is how long a producer is to wait before its next request, by what waits for the compactor. It is in whole
 // milliseconds, as the protocol has it.
-func throttle(s *state.State) time.Duration {
+func throttle(s *state.State, from int) time.Duration {
 	debt, _ := s.Unmerged()
-	return max(share(debt, debtFrom, debtFull), share(s.RunCount(), runsFrom, runsFull)).Truncate(time.Millisecond)
+	return max(share(debt, from, debtFull*from), share(s.RunCount(), runsFrom, runsFull)).Truncate(time.Millisecond)
 }
 
 // share grows from 0 at from to maxThrottle at full, and stays there.

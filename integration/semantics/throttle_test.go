@@ -12,7 +12,7 @@ import (
 // out at once, and what the client sends next on that connection is not read before (KIP-219). Others are not held up. The
 // agent has no compactor, so that nothing is merged.
 func TestLine95Throttling(t *testing.T) {
-	n := newCluster(t).start(t, settings{"inline.max.bytes": "0", "flush.interval": "1ms", "flush.puts.per.second": "0"})
+	n := newCluster(t).start(t, settings{"inline.max.bytes": "0", "flush.interval": "1ms", "flush.puts.per.second": "0", "compactor.debt": "1000"})
 	first := dial(t, n)
 	to := create(first, "line95", 1)
 	one := plain("v")
@@ -21,12 +21,12 @@ func TestLine95Throttling(t *testing.T) {
 		require.Zero(t, resp.Topics[0].Partitions[0].ErrorCode)
 		return time.Duration(resp.ThrottleMillis) * time.Millisecond
 	}
-	// Each request makes an object. The first thousand cost nothing, then a third of a millisecond more for each.
-	for i := range 1003 {
+	// Each request makes an object. The first thousand cost nothing, then a quarter of a millisecond more for each.
+	for i := range 1004 {
 		require.Zero(t, send(first), "request %d", i)
 	}
 	var told time.Duration
-	for range 300 {
+	for range 400 {
 		told = send(dial(t, n)) // connections of their own: nobody has told them to wait
 	}
 	require.Equal(t, 100*time.Millisecond, told)

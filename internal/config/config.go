@@ -57,6 +57,7 @@ type Recover struct {
 type Compaction struct {
 	Interval time.Duration // between looks for work
 	Memory   Size          // of all tasks' buffers
+	Debt     int           // objects that are not merged: above it agents slow producers down
 	Grace    time.Duration // gc.grace: how long what nothing needs stays in the store
 }
 

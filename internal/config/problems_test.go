@@ -124,6 +124,7 @@ func TestBounds(t *testing.T) {
 		{"memory.cache", "0", "must lie between 16MiB and 1024GiB"},
 		{"compactor.interval", "99ms", "must lie between 100ms and 24h"},
 		{"compactor.memory", "63MiB", "must lie between 64MiB and 64GiB"},
+		{"compactor.debt", "999", "must lie between 1000 and 1000000"},
 		{"gc.grace", "721h", "must lie between 1s and 720h"},
 		{"recover.roots", "1", "must lie between 2 and 100"},
 		{"recover.hourly", "90m", "must be a multiple of"},
