@@ -62,7 +62,7 @@ func TestDefaults(t *testing.T) {
 		Flush:      Flush{Bytes: 8 << 20, Interval: 250 * time.Millisecond, PutsPerSecond: 8},
 		Inline:     Inline{MaxBytes: 16 << 10, Budget: 1 << 20},
 		Memory:     Memory{Ingest: 256 << 20, Cache: 512 << 20},
-		Compactor:  Compaction{Interval: 10 * time.Second, Memory: 256 << 20, Grace: 10 * time.Minute},
+		Compactor:  Compaction{Interval: 10 * time.Second, Memory: 256 << 20, Debt: 20_000, Grace: 10 * time.Minute},
 		Recover:    Recover{Roots: 3, Hourly: 24 * time.Hour},
 		Kafka:      Kafka{NumPartitions: 1, AutoCreateTopics: true, Groups: defaultGroups, Txns: defaultTxns},
 	}, l.Config)
