@@ -54,7 +54,7 @@ func (f *fetch) unfold(l *look, m *state.Manifest, part *api.FetchPart, p *plan,
 		l.left -= min(limit, m.Bytes)
 		l.runs++
 		if len(f.wants) < maxWants {
-			f.wants = append(f.wants, want{ref, volumeOf(l.state, m), part.Offset, room, limit})
+			f.wants = append(f.wants, want{ref, volumeOf(l.state, l.lookup, part.Partition), part.Offset, room, limit})
 		}
 		return nil
 	case errors.Is(old.err, objstore.ErrNotFound):

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"wadi/agent/api"
+	"wadi/metadata/manifest"
 	"wadi/metadata/state"
 	"wadi/objstore"
 	"wadi/objstore/fault"
@@ -224,30 +226,41 @@ func TestManifestReadErrors(t *testing.T) {
 	}
 }
 
-// A manifest that is not the one that State describes is not believed.
+// A manifest that says the same of another partition is not believed.
 func TestManifestOfAnother(t *testing.T) {
+	ctx := context.Background()
 	r := newFolded(t, 2, 20, 5, 2)
-	r.fold(t, 1, 1)
-	other, err := r.mem.Get(context.Background(), r.manifestKey(1), 0, -1)
+	key := r.manifestKey(0)
+	data, err := r.mem.Get(ctx, key, 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	x, err := manifest.Open(ctx, r.mem, key, uint64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := manifest.NewWriter(&out, x.Info().Topic, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = x.EachRun(ctx, func(y manifest.Run) error {
+		return w.Run(y.Base, y.Last, y.MaxTimestamp, y.Index, y.Offset, y.Length)
+	})
+	list, lerr := x.Objects(ctx)
+	err = errors.Join(err, lerr)
+	for _, o := range list {
+		err = errors.Join(err, w.Object(o))
+	}
+	_, cerr := w.Close()
+	err = errors.Join(err, cerr, r.mem.Delete(ctx, []string{key}), r.mem.Put(ctx, key, objstore.NewBody(out.Bytes())))
+	if err != nil || out.Len() != len(data) {
+		t.Fatal(err)
+	}
 	r.cold()
-	r.store.Script(fault.Fault{Op: fault.Get, Key: r.manifestKey(0), Times: -1, Do: fault.Hook(func(context.Context, fault.Call) error { return nil }, nil)})
-	key := r.manifestKey(0)
-	if err := r.mem.Delete(context.Background(), []string{key}); err != nil {
-		t.Fatal(err)
-	}
-	o := state.Object{}
-	r.v.Read(func(s *state.State) { o, _ = s.Object(s.TopicByNumber(1).Partition(0).Manifest.Object) })
-	if uint64(len(other)) < o.Size {
-		t.Skip("the other one is shorter")
-	}
-	if err := r.mem.Put(context.Background(), key, objstore.NewBody(other[:o.Size])); err != nil {
-		t.Fatal(err)
-	}
-	if c := r.fetch(nil, at{0, 3, 0}); !errors.Is(c.Parts[0].Err, api.ErrStoreUnavailable) {
-		t.Errorf("%v", c.Parts[0].Err)
+	c := r.fetch(nil, at{0, 3, 0}, at{1, 3, 0})
+	if err := c.Parts[0].Err; !errors.Is(err, api.ErrStoreUnavailable) || !strings.Contains(err.Error(), "it holds") || c.Parts[1].Err != nil {
+		t.Errorf("%v, %v", err, c.Parts[1].Err)
 	}
 }
 

@@ -27,7 +27,7 @@ func (l *Log) Locate(ctx context.Context, topic uint64, partition int32, offset 
 		}
 		x := t.Partition(partition)
 		if m := x.Manifest; m != nil && offset <= m.Last {
-			y := volumeOf(s, m)
+			y := volumeOf(s, t, partition)
 			v, offset = &y, max(offset, m.First)
 		}
 		for _, r := range x.RunsFrom(offset, limit, 1<<62, nil) {

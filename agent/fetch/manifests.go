@@ -64,14 +64,16 @@ func (p *piece) cost() int64 {
 // volume is a partition's manifest as State names it.
 type volume struct {
 	state.Manifest
-	object state.Object // that holds it
-	found  bool         // State has the object
+	topic     state.TopicID
+	partition int32
+	object    state.Object // that holds it
+	found     bool         // State has the object
 }
 
-// volumeOf is called under the view's read lock.
-func volumeOf(s *state.State, m *state.Manifest) volume {
-	v := volume{Manifest: *m}
-	v.object, v.found = s.Object(m.Object)
+// volumeOf is called under the view's read lock, for a partition that has a manifest.
+func volumeOf(s *state.State, t *state.Topic, partition int32) volume {
+	v := volume{Manifest: *t.Partition(partition).Manifest, topic: t.ID, partition: partition}
+	v.object, v.found = s.Object(v.Object)
 	return v
 }
 
@@ -122,8 +124,8 @@ func (m *manifests) reader(ctx context.Context, v *volume, cached bool) (*manife
 		if err != nil {
 			return nil, err
 		}
-		if i := r.Info(); i.Last != v.Last || i.First > v.First || i.Runs != v.Runs || i.Objects != v.Owned {
-			return nil, fmt.Errorf("%w: it holds %+v, the metadata says %+v", manifest.ErrCorrupt, i, v.Manifest)
+		if i := r.Info(); i.Topic != [16]byte(v.topic) || i.Partition != v.partition || i.Last != v.Last || i.First > v.First || i.Runs != v.Runs || i.Objects != v.Owned {
+			return nil, fmt.Errorf("%w: it holds %+v, the metadata says %+v of partition %d", manifest.ErrCorrupt, i, v.Manifest, v.partition)
 		}
 		return &piece{reader: r}, nil
 	})

@@ -16,7 +16,7 @@ import (
 // (Semantics line 47). A run's maximum leads to it, also where timestamps do not rise; to that of a run in a manifest the
 // maximum of its block.
 func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms, limit int64) (int64, int64, error) {
-	return l.search(ctx, topic, partition, func(s *state.State, x *state.Partition) search { return firstSince(s, x, ms, limit) })
+	return l.search(ctx, topic, partition, func(s *state.State, t *state.Topic) search { return firstSince(s, t, partition, ms, limit) })
 }
 
 // MaxTime implements api.Log: the record with the largest timestamp from the log start on, the first of them (KIP-734).
@@ -24,11 +24,12 @@ func (l *Log) TimeOffset(ctx context.Context, topic uint64, partition int32, ms,
 // one below the last stable offset.
 func (l *Log) MaxTime(ctx context.Context, topic uint64, partition int32, committed bool) (int64, int64, error) {
 	var end int64
-	offset, timestamp, err := l.search(ctx, topic, partition, func(s *state.State, x *state.Partition) search {
+	offset, timestamp, err := l.search(ctx, topic, partition, func(s *state.State, t *state.Topic) search {
+		x := t.Partition(partition)
 		if end = x.Next; committed {
 			end = x.LSO()
 		}
-		return newest(s, x)
+		return newest(s, t, partition)
 	})
 	if err == nil && offset >= end {
 		return -1, -1, nil
@@ -51,10 +52,11 @@ type search struct {
 
 // firstSince looks into the first run whose maximum is high enough. That of a run which begins below the log start may
 // be a record that is gone, so the next one counts too.
-func firstSince(s *state.State, x *state.Partition, ms, limit int64) search {
+func firstSince(s *state.State, t *state.Topic, partition int32, ms, limit int64) search {
+	x := t.Partition(partition)
 	q := search{from: x.LogStart, end: min(limit, x.Next), ms: ms}
 	if m := x.Manifest; m != nil && m.Last >= q.from && m.MaxTimestamp >= ms {
-		v := volumeOf(s, m)
+		v := volumeOf(s, t, partition)
 		q.volume = &v
 	}
 	if r, ok := x.RunAtTime(ms); ok && r.Base >= q.from {
@@ -75,10 +77,11 @@ func firstSince(s *state.State, x *state.Partition, ms, limit int64) search {
 
 // newest looks into the run with the largest maximum, and into one that the log start lies in: its maximum may be a
 // record that is gone.
-func newest(s *state.State, x *state.Partition) search {
+func newest(s *state.State, t *state.Topic, partition int32) search {
+	x := t.Partition(partition)
 	q := search{from: x.LogStart, end: x.Next, ms: math.MinInt64, best: true}
 	if m := x.Manifest; m != nil && m.Last >= q.from {
-		v := volumeOf(s, m)
+		v := volumeOf(s, t, partition)
 		q.volume = &v
 	}
 	var top state.Run
@@ -100,7 +103,7 @@ func newest(s *state.State, x *state.Partition) search {
 }
 
 func (l *Log) search(
-	ctx context.Context, topic uint64, partition int32, plan func(*state.State, *state.Partition) search,
+	ctx context.Context, topic uint64, partition int32, plan func(*state.State, *state.Topic) search,
 ) (offset, timestamp int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -120,7 +123,7 @@ func (l *Log) search(
 }
 
 func (l *Log) searchOnce(
-	ctx context.Context, topic uint64, partition int32, plan func(*state.State, *state.Partition) search,
+	ctx context.Context, topic uint64, partition int32, plan func(*state.State, *state.Topic) search,
 ) (offset, timestamp int64, err error) {
 	var q search
 	l.o.View.Read(func(s *state.State) {
@@ -129,7 +132,7 @@ func (l *Log) searchOnce(
 			err = api.ErrUnknownTopic
 			return
 		}
-		q = plan(s, t.Partition(partition))
+		q = plan(s, t)
 	})
 	if q.volume != nil {
 		err = q.unfold(ctx, l.src.manifests)

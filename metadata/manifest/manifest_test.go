@@ -320,6 +320,7 @@ func large() *content {
 func TestSizeAndRequests(t *testing.T) {
 	c := large()
 	data := c.write(t)
+	t.Logf("%d bytes, %.1f a run", len(data), float64(len(data))/float64(len(c.runs)))
 	if per := float64(len(data)) / float64(len(c.runs)); per > 20 || len(data) > 3<<20 {
 		t.Errorf("%d bytes, %.1f a run", len(data), per)
 	}
