@@ -57,7 +57,7 @@ func open(ctx context.Context, env *job.Env, c *Config, outputs []Output) *runs.
 func build(
 	ctx context.Context, env *job.Env, c *Config, in *runs.Reader, first int, name job.Name, o *Output, nowMs int64,
 ) (*pb.Command, []Unread, Stats, error) {
-	b := builder{c: c, o: o, cmd: &pb.ReplaceRuns{N: name.N}, end: first}
+	b := builder{c: c, o: o, cmd: &pb.ReplaceRuns{N: name.N}, end: first, cuts: maxOutputCuts}
 	for i := range o.Ranges {
 		b.end += len(o.Ranges[i].Runs)
 		b.ends = append(b.ends, b.end)
@@ -99,16 +99,16 @@ type builder struct {
 	ends   []int // per range: where its runs end in the reader
 	end    int   // where the last one's do
 	cmd    *pb.ReplaceRuns
+	cuts   int // by time that are left
 	unread []Unread
 	stats  Stats
 
 	// Of the range that is written.
-	began  bool
-	first  int64 // offset that the open run begins at
-	runAt  uint64
-	length int64 // of the open run
-	newest int64 // max timestamp in it
-	kept   columns
+	began bool
+	cut   cutter
+	first int64  // offset that the open run begins at
+	runAt uint64 // in the object
+	kept  columns
 }
 
 // columns is how long the command's columns were before a range.
@@ -169,7 +169,7 @@ func asUnreadable(err error) (*runs.Unreadable, error) {
 
 func (b *builder) openRange() {
 	b.kept = columns{len(b.cmd.Topics), len(b.cmd.RunCounts)}
-	b.began, b.length = false, 0
+	b.began = false
 }
 
 // append writes a batch. What is left out later stays in the object as a section of whole batches that nobody refers to.
@@ -179,26 +179,25 @@ func (b *builder) append(w *segment.Writer, r *Range, x batch.Batch) error {
 		if _, err := w.Begin(t.ID, int32(r.Partition), x.BaseOffset()); err != nil {
 			return err
 		}
-		b.began, b.first = true, r.Runs[0].Base
-	} else if b.length > 0 && b.length+int64(len(x)) > b.c.MaxRun {
-		b.closeRun(x.BaseOffset())
+		b.began, b.first, b.runAt, b.cut = true, r.Runs[0].Base, uint64(w.Size()), r.shape.cutter(b.cuts)
 	}
-	if b.length == 0 {
-		b.runAt, b.newest = uint64(w.Size()), x.MaxTimestamp()
+	open := b.cut
+	if b.cut.next(int64(len(x)), x.MaxTimestamp()) && open.length > 0 {
+		b.cuts -= open.cuts - b.cut.cuts
+		b.closeRun(open, x.BaseOffset())
+		b.runAt = uint64(w.Size())
 	}
-	b.length += int64(len(x))
-	b.newest = max(b.newest, x.MaxTimestamp())
 	return w.AppendBatch(x)
 }
 
 // closeRun ends a run in front of the offset that the next one begins at.
-func (b *builder) closeRun(next int64) {
+func (b *builder) closeRun(open cutter, next int64) {
 	k := b.cmd
 	k.RunCounts = append(k.RunCounts, uint64(next-b.first))
-	k.MaxTimestamps = append(k.MaxTimestamps, b.newest)
+	k.MaxTimestamps = append(k.MaxTimestamps, open.newest)
 	k.Offsets = append(k.Offsets, b.runAt)
-	k.Lengths = append(k.Lengths, uint32(b.length))
-	b.first, b.length = next, 0
+	k.Lengths = append(k.Lengths, uint32(open.length))
+	b.first = next
 }
 
 func (b *builder) closeRange(at int) {
@@ -207,7 +206,7 @@ func (b *builder) closeRange(at int) {
 	}
 	r, k := &b.o.Ranges[at], b.cmd
 	last := r.Runs[len(r.Runs)-1].Last
-	b.closeRun(last + 1)
+	b.closeRun(b.cut, last+1)
 	k.Topics, k.Partitions, k.Versions = append(k.Topics, r.Topic), append(k.Partitions, r.Partition), append(k.Versions, r.Version)
 	k.Bases, k.Lasts = append(k.Bases, r.Runs[0].Base), append(k.Lasts, last)
 	k.Runs = append(k.Runs, uint32(len(k.RunCounts)-b.kept.runs))

@@ -117,6 +117,8 @@ type Scope struct {
 	Mine     func(topic uint64, partition uint32) bool
 	Compacts func(t *state.Topic) bool // what compaction wrote of such a topic is left to it
 	Bad      func(topic uint64, partition uint32, r state.Run) bool
+	// Shape hints at how much time, in ms, and how many bytes a run of a topic may reach over; 0 = any.
+	Shape func(t *state.Topic) (span, bytes int64)
 	// Patient: flushes were merged just now, and wait until there is as much of them as makes a large object.
 	Patient bool
 }

@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
@@ -22,7 +24,9 @@ type log struct {
 	position int64
 	produced int64
 	merged   int64
-	replaced int // runs
+	scope    Scope
+	ms       int64 // timestamp of what is written
+	replaced int   // runs
 }
 
 func newLog(t rapid.TB, partitions ...uint32) *log {
@@ -66,6 +70,7 @@ func (l *log) write(inline bool, n uint32, parts ...part) {
 		k.Batches, k.Records, k.Bytes, k.MaxTimestamps = append(k.Batches, 1), append(k.Records, 3), append(k.Bytes, n), append(k.MaxTimestamps, 0)
 		at += uint64(n)
 	}
+	k.MaxTimestamps[0] = l.ms // the others are differences
 	var data []byte
 	l.produced += int64(at)
 	if inline {
@@ -95,22 +100,25 @@ func (l *log) carry(c Config, p Plan) {
 			first, last := r.Runs[0], r.Runs[len(r.Runs)-1]
 			k.Topics, k.Partitions, k.Versions = append(k.Topics, r.Topic), append(k.Partitions, r.Partition), append(k.Versions, r.Version)
 			k.Bases, k.Lasts, k.Runs = append(k.Bases, first.Base), append(k.Lasts, last.Last), append(k.Runs, 0)
-			open := int64(-1)
+			cut := r.shape.cutter(maxCuts)
 			for _, x := range r.Runs {
-				at := len(k.RunCounts) - 1
-				if open < 0 || open+int64(x.Length) > c.MaxRun {
+				if cut.next(int64(x.Length), x.MaxTimestamp) {
 					k.Runs[len(k.Runs)-1]++
 					k.RunCounts, k.MaxTimestamps = append(k.RunCounts, 0), append(k.MaxTimestamps, 0)
 					k.Offsets, k.Lengths = append(k.Offsets, k.Size), append(k.Lengths, 0)
-					open = 0
-					at++
 				}
-				open += int64(x.Length)
+				at := len(k.RunCounts) - 1
 				k.RunCounts[at] += uint64(x.Last - x.Base + 1)
+				k.MaxTimestamps[at] = cut.newest
 				k.Lengths[at] += x.Length
 				k.Size += uint64(x.Length)
 			}
 			l.replaced += len(r.Runs)
+		}
+		for i, ms := range slices.Backward(k.MaxTimestamps) {
+			if i > 0 {
+				k.MaxTimestamps[i] = ms - k.MaxTimestamps[i-1]
+			}
 		}
 		if n := proto.Size(k); n > journal.Target {
 			l.t.Fatalf("a command of %d bytes", n)
@@ -131,7 +139,7 @@ func (l *log) carry(c Config, p Plan) {
 func (l *log) settle(c Config) (plans int) {
 	l.t.Helper()
 	for ; ; plans++ {
-		p, ok := Make(l.s.Freeze(), c, Scope{})
+		p, ok := Make(l.s.Freeze(), c, l.scope)
 		if !ok {
 			return plans
 		}
@@ -153,7 +161,7 @@ func (l *log) check() {
 // eachTail tells how many runs lie side by side that may be merged, partition by partition.
 func eachTail(s *state.State, c Config, scope Scope, visit func(runs int)) {
 	m := planner{c: c, s: s, scope: scope, objects: map[uint64]*object{}}
-	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
+	m.each(func(t *state.Topic, _ shape, i uint32, p *state.Partition) {
 		m.stretches(t, i, p, func(list []item) { visit(len(list)) })
 	})
 }

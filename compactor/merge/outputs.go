@@ -16,17 +16,17 @@ const maxPlanRuns = 100_000
 func (m *planner) outputs(find finder) []Output {
 	var own, shared []candidate
 	left, total, runs := m.c.MaxInput, int64(0), maxPlanRuns
-	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
+	m.each(func(t *state.Topic, sh shape, i uint32, p *state.Partition) {
 		done := left <= 0 || runs <= 0
 		m.stretches(t, i, p, func(list []item) {
 			if done {
 				return
 			}
-			list, isOwn := m.take(list, find)
+			list, isOwn := m.take(sh, list, find)
 			if done = len(list) > 0; !done {
 				return
 			}
-			x := candidate{Range: Range{Topic: t.Number, Partition: i, Version: p.Version}, bytes: bytesOf(list)}
+			x := candidate{Range: Range{Topic: t.Number, Partition: i, Version: p.Version, shape: sh}, bytes: bytesOf(list)}
 			x.Runs = make([]state.Run, len(list))
 			for k := range list {
 				x.Runs[k] = list[k].run
@@ -50,8 +50,8 @@ func (m *planner) outputs(find finder) []Output {
 
 // take is what to merge of a stretch: what find says, within bounds, or, when that makes an object of its own, all from
 // the front on.
-func (m *planner) take(list []item, find finder) (taken []item, own bool) {
-	from, to, ok := find(list)
+func (m *planner) take(sh shape, list []item, find finder) (taken []item, own bool) {
+	from, to, ok := find(sh, list)
 	if !ok {
 		return nil, false
 	}

@@ -46,6 +46,8 @@ type Range struct {
 	Partition uint32
 	Version   uint64 // State's structure version when the plan was made
 	Runs      []state.Run
+
+	shape shape
 }
 
 // Bytes is the size of the range's runs.
@@ -99,11 +101,12 @@ type planner struct {
 	items []item
 }
 
-func (m *planner) each(visit func(t *state.Topic, i uint32, p *state.Partition)) {
+func (m *planner) each(visit func(t *state.Topic, sh shape, i uint32, p *state.Partition)) {
 	m.s.EachTopic(func(t *state.Topic) {
+		sh := m.shape(t)
 		for i := range t.Partitions() {
 			if p := t.Partition(int32(i)); p.Runs() > 0 && (m.scope.Mine == nil || m.scope.Mine(t.Number, uint32(i))) {
-				visit(t, uint32(i), p)
+				visit(t, sh, uint32(i), p)
 			}
 		}
 	})
@@ -112,7 +115,7 @@ func (m *planner) each(visit func(t *state.Topic, i uint32, p *state.Partition))
 // survey finds out what there is.
 func (m *planner) survey() {
 	m.objects = map[uint64]*object{}
-	m.each(func(t *state.Topic, i uint32, p *state.Partition) {
+	m.each(func(t *state.Topic, sh shape, i uint32, p *state.Partition) {
 		m.stretches(t, i, p, func(list []item) {
 			for k := range list {
 				if x := &list[k]; x.object != nil {
@@ -123,14 +126,14 @@ func (m *planner) survey() {
 			}
 			m.crowd = max(m.crowd, crowd(list))
 			if !m.overdue {
-				_, _, m.overdue = m.c.overdue(list, m.c.Debt)
+				_, _, m.overdue = m.c.overdue(sh, list, m.c.Debt)
 			}
 		})
 	})
 }
 
 // finder finds the stretch of a list that is to be merged.
-type finder func(list []item) (from, to int, ok bool)
+type finder func(sh shape, list []item) (from, to int, ok bool)
 
 // finder returns nil when there is nothing to merge for that reason. Where one partition is overdue those join that are
 // half way there: their runs lie side by side in the same objects.
@@ -138,15 +141,15 @@ func (m *planner) finder(why Reason) finder {
 	switch why {
 	case Runs:
 		if m.overdue {
-			return func(list []item) (int, int, bool) { return m.c.overdue(list, (m.c.Debt+1)/2) }
+			return func(sh shape, list []item) (int, int, bool) { return m.c.overdue(sh, list, (m.c.Debt+1)/2) }
 		}
 	case Flushes:
 		if to, ok := m.window(); ok {
-			return func(list []item) (int, int, bool) { return oldest(list, to) }
+			return func(_ shape, list []item) (int, int, bool) { return oldest(list, to) }
 		}
 	case Debt:
 		if m.crowd >= m.c.Crowd {
-			return func(list []item) (from, to int, ok bool) {
+			return func(_ shape, list []item) (from, to int, ok bool) {
 				if 2*crowd(list) < m.c.Crowd {
 					return 0, 0, false
 				}
@@ -155,7 +158,7 @@ func (m *planner) finder(why Reason) finder {
 		}
 	case Thin:
 		if objects := m.thin(); len(objects) > 0 {
-			return func(list []item) (int, int, bool) { return thin(list, objects) }
+			return func(_ shape, list []item) (int, int, bool) { return thin(list, objects) }
 		}
 	}
 	return nil

@@ -127,6 +127,67 @@ func TestThinObjectsGo(t *testing.T) {
 	})
 }
 
+// Runs end with the time that is deleted together: of a month of a topic that keeps a week a day is deleted at a time, and
+// what is of other days is not written again as the newest grows.
+func TestRunsEndWithTheirTime(t *testing.T) {
+	const minute, day = int64(60_000), int64(86_400_000)
+	l, c := newLog(t, 5), Config{}.withDefaults()
+	l.scope.Shape = func(*state.Topic) (int64, int64) { return day, 1 << 30 }
+	most := 0
+	for l.ms = 0; l.ms < 15*day; l.ms += minute {
+		l.write(false, 300, all(1, 5)...)
+		if l.ms%(10*minute) == 0 {
+			l.settle(c)
+			most = max(most, l.mostRuns())
+		}
+		if l.ms%day == 0 && l.ms > 7*day {
+			var runs []state.Run
+			l.s.TopicByNumber(1).Partition(0).EachRun(func(r state.Run) { runs = append(runs, r) })
+			days := map[int64]bool{}
+			for i, r := range runs {
+				days[r.MaxTimestamp/day] = true
+				if from := r.Base / 3 * minute; from/day != r.MaxTimestamp/day {
+					t.Fatalf("run %d from %d to %d", i, from, r.MaxTimestamp)
+				}
+			}
+			if len(days) < 7 {
+				t.Fatalf("runs of %d days", len(days))
+			}
+			trim := &pb.TrimPartitions{}
+			for i, p := range all(1, 5) {
+				from, ok := l.s.TopicByNumber(1).Partition(int32(i)).RunAtTime(l.ms - 7*day)
+				if !ok {
+					t.Fatal("everything is due")
+				}
+				trim.Topics, trim.Partitions, trim.Offsets = append(trim.Topics, 1), append(trim.Partitions, p.partition), append(trim.Offsets, from.Base)
+			}
+			l.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_TrimPartitions{TrimPartitions: trim}}, &pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 1000}}})
+		}
+	}
+	l.check()
+	amplification := float64(l.merged) / float64(l.produced)
+	t.Logf("%.2f bytes merged for each, %d runs", amplification, most)
+	if amplification > 4 || most > 3*c.Debt+2*c.Crowd {
+		t.Errorf("%.2f bytes merged for each, %d runs", amplification, most)
+	}
+}
+
+// Timestamps of which each is of another day are no reason to keep a run for each.
+func TestTimesThatLeap(t *testing.T) {
+	r := newRig(t, Config{FanIn: 8, Debt: 48}, 1)
+	r.configs.RetentionMs, r.configs.SegmentMs = 3200, 100
+	for i := range 3000 {
+		r.write(false, plain(part{1, 0}, aBatch(1, 10, byte(i), int64(i)*1_000_000), aBatch(1, 10, byte(i), int64(i)*1_000_000+500_000)))
+		if i%100 == 99 {
+			r.settle()
+			if n := r.s.RunCount(); n > 3*48+96 {
+				t.Fatalf("%d runs of %d batches", n, 2*i)
+			}
+		}
+	}
+	r.check()
+}
+
 // Whatever was written, in whatever order, plans are such that State takes them, they come to an end, nothing at or
 // above the last stable offset is touched, and what is left is below the limits.
 func TestPlansAreTaken(t *testing.T) {

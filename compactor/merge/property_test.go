@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -43,6 +44,10 @@ func TestReadersSeeTheSame(t *testing.T) {
 		c.MaxInput = 2 * c.MaxOutput
 		c.MaxInline = c.MaxRun
 		h := &history{rig: newRig(t, c, 2, 3), t: t, sequence: map[part]int32{}}
+		h.configs = &kafkaconfig.Effective{
+			Delete: true, RetentionMs: rapid.SampledFrom([]int64{-1, 1, 8000, 80_000}).Draw(t, "retention"), SegmentMs: 1 << 40,
+			SegmentBytes: rapid.SampledFrom([]int64{1, 1 << 30}).Draw(t, "segment"),
+		}
 		h.producer = h.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_InitProducer{InitProducer: &pb.InitProducer{TransactionalId: "t", TimeoutMs: 1}}})[0]
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			h.step()

@@ -14,6 +14,7 @@ import (
 	"wadi/compactor/job"
 	"wadi/integration/rawbatch"
 	"wadi/internal/batch"
+	"wadi/internal/kafkaconfig"
 	"wadi/internal/layout"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
@@ -39,6 +40,7 @@ type rig struct {
 	task     *Task
 	want     map[part][]batch.Batch
 	stats    Stats // of all outputs
+	configs  *kafkaconfig.Effective
 
 	lose    func() fate // of the next proposal
 	damaged map[string]bool
@@ -59,6 +61,7 @@ var keys = layout.NewObjects("c", 1)
 func newRig(t rapid.TB, c Config, partitions ...uint32) *rig {
 	r := &rig{t: t, s: state.New(), position: 10, entries: map[int64][]byte{}, mem: mem.New(), want: map[part][]batch.Batch{}, lose: func() fate { return answered }}
 	r.store = fault.New(r.mem, fault.WithTranscript(1<<20))
+	r.configs = &kafkaconfig.Effective{Delete: true, RetentionMs: -1}
 	p := &proposer{r: r}
 	r.env = &job.Env{
 		Session: p, Store: r.store, Archives: r, Objects: keys, Log: slog.New(slog.DiscardHandler),
@@ -218,7 +221,7 @@ func (r *rig) endTxn(id int64, epoch int32, commit bool) state.Result {
 
 // pass runs one pass of the task.
 func (r *rig) pass(ctx context.Context) (bool, error) {
-	return r.task.Pass(ctx, &job.View{State: r.s.Freeze(), Now: 5000})
+	return r.task.Pass(ctx, &job.View{State: r.s.Freeze(), Now: 5000, Configs: func(*state.Topic) *kafkaconfig.Effective { return r.configs }})
 }
 
 // settle runs passes until there is nothing to do, in two turns.

@@ -104,7 +104,7 @@ func (m *planner) group(runs []state.Run) (n int, x origin, known bool) {
 
 // overdue finds a stretch of merged runs of which there are too many: debt of the lowest tier, twice as many of the two
 // lowest, and so on; or a front that makes an object of its own.
-func (c *Config) overdue(list []item, debt int) (from, to int, ok bool) {
+func (c *Config) overdue(sh shape, list []item, debt int) (from, to int, ok bool) {
 	front, bytes := 0, int64(0)
 	for ; front < len(list) && list[front].kind != fresh; front++ {
 		bytes += int64(list[front].run.Length)
@@ -126,23 +126,20 @@ func (c *Config) overdue(list []item, debt int) (from, to int, ok bool) {
 			if k-from < least {
 				continue
 			}
-			// A run that is more than all behind it would be written over and over.
-			for keep := max(least/2, 2); k-from > keep && 2*int64(list[from].run.Length) > bytes; from++ {
-				bytes -= int64(list[from].run.Length)
+			// A run that is more than all behind it, or stays one by itself, would be written over and over.
+			for keep := max(least/2, 2); k-from > keep; from++ {
+				n := int64(list[from].run.Length)
+				if 2*n <= bytes && !sh.apart(&list[from], &list[from+1]) {
+					break
+				}
+				bytes -= n
 			}
-			if c.lessens(list[from:k]) {
+			if bytes >= c.Own || sh.lessens(list[from:k]) {
 				return from, k, true
 			}
 		}
 	}
 	return 0, 0, false
-}
-
-// lessens reports whether merging a stretch leaves fewer runs, or final ones. Any two runs that are written side by side
-// are longer than one may be.
-func (c *Config) lessens(list []item) bool {
-	bytes := bytesOf(list)
-	return bytes >= c.Own || int64(len(list)) > 2*bytes/c.MaxRun+1
 }
 
 // crowd is how many runs have not been merged yet.

@@ -67,6 +67,10 @@ func (t *Task) scope(in *job.View) Scope {
 	s := Scope{Mine: in.Mine, Patient: t.patient}
 	if in.Configs != nil {
 		s.Compacts = func(x *state.Topic) bool { return in.Configs(x).Compact }
+		s.Shape = func(x *state.Topic) (span, bytes int64) {
+			e := in.Configs(x)
+			return e.SpanMs(), e.SegmentBytes
+		}
 	}
 	if len(t.bad) > 0 {
 		s.Bad = t.bad.has
