@@ -99,17 +99,47 @@ func (s names) merged() func(layout.Session) bool {
 // bytes is about what the set takes.
 func (s names) bytes() int { return len(s) * rowBytes }
 
-// sorted visits the names in order. The set must not change meanwhile, but for the name that is visited.
-func (s names) sorted(visit func(name)) {
-	rows := slices.SortedFunc(maps.Keys(s), func(a, b row) int {
+// rows are where the set's names are, in order.
+func (s names) rows() []row {
+	return slices.SortedFunc(maps.Keys(s), func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.session, b.session), cmp.Compare(a.n, b.n))
 	})
-	for _, r := range rows {
-		b := *s[r]
-		for i, word := range b {
-			for ; word != 0; word &= word - 1 {
-				visit(name{r.kind, r.session, r.n*rowBits + uint64(i*64+bits.TrailingZeros64(word))})
+}
+
+// sorted visits the names in order. The set must not change meanwhile, but for the name that is visited.
+func (s names) sorted(visit func(name)) {
+	for _, r := range s.rows() {
+		s.row(r, func(x name) bool { visit(x); return true })
+	}
+}
+
+// row visits the names of a row in order, until visit returns false. It may be gone, and may change meanwhile.
+func (s names) row(r row, visit func(name) bool) {
+	b := s[r]
+	if b == nil {
+		return
+	}
+	for i, word := range *b {
+		for ; word != 0; word &= word - 1 {
+			if !visit(name{r.kind, r.session, r.n*rowBits + uint64(i*64+bits.TrailingZeros64(word))}) {
+				return
 			}
 		}
 	}
+}
+
+// first are up to limit names, of those rows in their order.
+func (s names) first(rows []row, limit int) (list []name) {
+	for _, r := range rows {
+		s.row(r, func(x name) bool {
+			if len(list) < limit {
+				list = append(list, x)
+			}
+			return len(list) < limit
+		})
+		if len(list) == limit {
+			break
+		}
+	}
+	return list
 }

@@ -35,7 +35,7 @@ type sweep struct {
 	settle  int64                   // State is newer than the listing from this position on
 	owners  []manifestObject        // to be read
 	missing string                  // the manifest that was not there when it was to be read
-	left    []name                  // orphans to be deleted
+	left    []row                   // what is found there is orphans, to be deleted
 	unknown int                     // objects of sessions that State does not know
 
 	// Between sweeps.
@@ -119,10 +119,20 @@ func (w *sweep) spare() {
 	})
 }
 
-// condemn moves what is left to the list of what goes.
-func (w *sweep) condemn() {
-	w.found.sorted(func(x name) { w.left = append(w.left, x) })
-	w.found, w.phase = names{}, deleting
+// condemn says that what is left is orphans.
+func (w *sweep) condemn() { w.left, w.phase = w.found.rows(), deleting }
+
+// condemned are the next orphans to be deleted.
+func (w *sweep) condemned(limit int) []name { return w.found.first(w.left, limit) }
+
+// buried takes out what is deleted.
+func (w *sweep) buried(list []name) {
+	for _, x := range list {
+		w.found.remove(x)
+	}
+	for len(w.left) > 0 && w.found[w.left[0]] == nil {
+		w.left = w.left[1:]
+	}
 }
 
 // onward follows when all orphans found are deleted.

@@ -318,8 +318,14 @@ func TestNames(t *testing.T) {
 		if len(list) != len(twin) || slices.ContainsFunc(list, func(x name) bool { return !twin[x] }) {
 			t.Fatalf("%v, want %v", list, twin)
 		}
-		for x := range twin {
-			s.remove(x)
+		for rows, n := s.rows(), rapid.IntRange(1, 9).Draw(t, "at a time"); len(list) > 0; list = list[min(n, len(list)):] {
+			batch := s.first(rows, n)
+			if !slices.Equal(batch, list[:min(n, len(list))]) {
+				t.Fatalf("the first %d are %v of %v", n, batch, list)
+			}
+			for _, x := range batch {
+				s.remove(x)
+			}
 		}
 		if len(s) != 0 {
 			t.Fatalf("%d rows of nothing", len(s))

@@ -137,16 +137,17 @@ func (t *Task) bury(ctx context.Context) error {
 	w := &t.sweep
 	began := t.c.Elapsed()
 	for len(w.left) > 0 && t.c.Elapsed()-began < passTime {
-		keys := make([]string, min(len(w.left), t.pace.keys))
-		for i := range keys {
-			keys[i] = w.left[i].key(t.env.Objects)
+		batch := w.condemned(t.pace.keys)
+		keys := make([]string, len(batch))
+		for i, x := range batch {
+			keys[i] = x.key(t.env.Objects)
 		}
 		if err := t.remove(ctx, keys); err != nil {
 			return fmt.Errorf("delete orphans: %w", err)
 		}
+		w.buried(batch)
 		t.c.Observe.Orphans(len(keys))
 		t.env.Log.Info("orphans deleted", "objects", len(keys), "first", keys[0])
-		w.left = w.left[len(keys):]
 	}
 	if len(w.left) == 0 {
 		w.onward()
