@@ -32,12 +32,12 @@ func TestDevMerges(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := client(t, address, kgo.ProducerLinger(0))
-	const records = 100
+	const records = 130
 	for i := range records {
 		require.NoError(t, c.ProduceSync(ctx, kgo.StringRecord(fmt.Sprint(i))).FirstErr())
 	}
 	metric := func(prefix string) float64 { return cluster.Metric(operations, prefix) }
-	for metric(`wadi_compactor_changes_total{outcome="applied",task="merge"}`) == 0 || metric("wadi_unmerged_objects ") >= 70 {
+	for metric(`wadi_compactor_changes_total{outcome="applied",task="merge"}`) == 0 || metric("wadi_unmerged_objects ") >= 96 {
 		require.NoError(t, ctx.Err(), "not merged: %v objects wait", metric("wadi_unmerged_objects "))
 		time.Sleep(50 * time.Millisecond)
 	}
