@@ -47,8 +47,8 @@ type Options struct {
 	Metrics   *metrics.Set
 	// Checkpoint says when a checkpoint is due and what it keeps; the zero value means what Config says.
 	Checkpoint checkpoint.Limits
-	// Companion, unless nil, makes what works beside the agent in its process and its session, a compactor for example,
-	// out of what the agent has anyway. It ends before the session does.
+	// Companion, unless nil, makes what works beside the agent in its process and its session, the compactor, out of what
+	// the agent has anyway. It ends before the session does. Without one the agent does not register that role.
 	Companion func(*member.Member) func(context.Context) error
 	// Steady says how calls of Store are repeated, hedged and limited; the zero value only repeats them. What happens is
 	// observed in Metrics.
@@ -246,6 +246,9 @@ func (a *Agent) info() *pb.SessionInfo {
 		Http: a.o.Config.HTTP,
 	}
 	for _, r := range a.o.Config.Roles {
+		if r == config.Compactor && a.o.Companion == nil {
+			continue // others would leave it a share of the work that nobody does
+		}
 		info.Roles = append(info.Roles, string(r))
 	}
 	for _, e := range a.o.Endpoints {
