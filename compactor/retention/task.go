@@ -37,6 +37,7 @@ type Task struct {
 	config Config
 	notes  notes
 	after  part // where the last look was
+	blind  bool // there was no clock in the pass before
 }
 
 // New makes the task. Fields of the config that are not set get their defaults.
@@ -57,6 +58,7 @@ func (t *Task) Name() string { return "retention" }
 // Pass implements job.Task. A manifest that is lost or damaged is logged and left alone for a while: what others hold must
 // not wait for it. Any other error of the store ends the pass once what is known is proposed.
 func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
+	t.tell(in)
 	t.notes.begin()
 	w := plan(in, &t.notes, t.after, t.config.Looks)
 	t.notes.end()
@@ -70,6 +72,17 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 		return false, err
 	}
 	return w.more || cut || trimmed, nil
+}
+
+// tell says when there is no clock to go by, and when there is one again.
+func (t *Task) tell(in *job.View) {
+	switch blind := in.Clock != nil; {
+	case blind && !t.blind:
+		t.env.Log.Warn("nothing is deleted by age: there is no clock to go by", "reason", in.Clock)
+	case t.blind && !blind:
+		t.env.Log.Info("records are deleted by age again")
+	}
+	t.blind = in.Clock != nil
 }
 
 // look reads manifests and adds the trims that follow.

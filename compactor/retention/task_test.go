@@ -2,6 +2,8 @@ package retention
 
 import (
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"wadi/internal/kafkaconfig"
@@ -18,12 +20,21 @@ func TestClock(t *testing.T) {
 	r := newRig(t, 1)
 	r.append(1, 0, 1, 10, r.now-500, false)
 	r.set(1, func(e *kafkaconfig.Effective) { e.RetentionMs = 100 })
+	var log strings.Builder
+	r.env.Log = slog.New(slog.NewTextHandler(&log, nil))
 	r.clock = errNoClock
-	r.settle()
+	for range 3 {
+		r.settle()
+	}
 	r.startsAt(1, 0, 0)
 	r.clock = nil
 	r.settle()
 	r.startsAt(1, 0, 1)
+	for said, times := range map[string]int{"nothing is deleted by age": 1, errNoClock.Error(): 1, "deleted by age again": 1} {
+		if n := strings.Count(log.String(), said); n != times {
+			t.Errorf("%q is said %d times:\n%s", said, n, log.String())
+		}
+	}
 }
 
 // What was written by an open transaction, and what lies behind it, stays; DeleteRecords is not bound by that.

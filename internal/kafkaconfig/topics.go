@@ -22,12 +22,12 @@ const (
 )
 
 const (
-	forever     = "9223372036854775807"
-	noFiles     = "No effect: Wadi keeps records in objects, not in log files."
-	noReplicas  = "No effect: there are no follower replicas."
-	noTiers     = "No effect: all records are in the object store."
-	noCompactor = "Kept and shown; no effect yet."
-	flushed     = "No effect: what is acknowledged is durable."
+	forever    = "9223372036854775807"
+	noFiles    = "No effect: Wadi keeps records in objects, not in log files."
+	noReplicas = "No effect: there are no follower replicas."
+	noTiers    = "No effect: all records are in the object store."
+	notYet     = "Kept and shown; no effect yet."
+	flushed    = "No effect: what is acknowledged is durable."
 )
 
 // Topics are the topic configs.
@@ -48,10 +48,12 @@ var Topics = newCatalogue("topic config name", slices.Concat(
 		{"file.delete.delay.ms", Long, "60000", atLeast(0), ClusterWide, "Time between marking a file as deleted and removing it."},
 		{"index.interval.bytes", Int, "4096", atLeast(0), ClusterWide, "Bytes between two entries of an index."},
 		{"preallocate", Boolean, "false", nil, ClusterWide, "Whether files get their full size at once."},
-		{SegmentBytes, Int, "1073741824", atLeast(1 << 20), ClusterWide, "Size at which a segment is closed."},
+		{SegmentBytes, Int, "1073741824", atLeast(1 << 20), ClusterWide,
+			"!Bytes that are deleted together at most, where that is less than 8 MiB, and from which records may be compacted without a further write."},
 		{"segment.index.bytes", Int, "10485760", atLeast(4), ClusterWide, "Largest index."},
 		{"segment.jitter.ms", Long, "0", atLeast(0), ClusterWide, "By how much the closing of segments is spread."},
-		{SegmentMs, Long, "604800000", atLeast(1), ClusterWide, "Age at which a segment is closed."},
+		{SegmentMs, Long, "604800000", atLeast(1), ClusterWide,
+			"!Over how much time records are spread that are deleted together, within bounds, and age from which they may be compacted without a further write."},
 	})),
 	withBroker(table(flushed, []row{
 		{"flush.messages", Long, forever, atLeast(1), ClusterWide, "Records after which a log is forced to disk."},
@@ -59,16 +61,16 @@ var Topics = newCatalogue("topic config name", slices.Concat(
 		{"min.insync.replicas", Int, "1", atLeast(1), ClusterWide, "Copies that must have a record before it is acknowledged with acks=all."},
 		{"unclean.leader.election.enable", Boolean, "false", nil, ClusterWide, "Whether a replica that lacks records may become leader."},
 	})),
-	withBroker(table(noCompactor, []row{
-		{RetentionBytes, Long, "-1", nil, ClusterWide, "Bytes per partition from which old records are deleted; -1 keeps all."},
-		{RetentionMs, Long, "604800000", atLeast(-1), ClusterWide, "Age in milliseconds from which records are deleted; -1 keeps all."},
+	withBroker(table(notYet, []row{
+		{RetentionBytes, Long, "-1", nil, ClusterWide, "!Bytes per partition from which old records are deleted; -1 keeps all."},
+		{RetentionMs, Long, "604800000", atLeast(-1), ClusterWide, "!Age in milliseconds from which records are deleted; -1 keeps all."},
 		{"compression.gzip.level", Int, "-1", gzipLevel, ClusterWide, "Level when batches are compressed again with gzip."},
 		{"compression.lz4.level", Int, "9", between(1, 17), ClusterWide, "Level when batches are compressed again with lz4."},
 		{"compression.zstd.level", Int, "3", between(-131072, 22), ClusterWide, "Level when batches are compressed again with zstd."},
-		{DeleteRetentionMs, Long, "86400000", atLeast(0), ClusterWide, "How long tombstones of compacted topics are kept."},
-		{MaxCompactionLagMs, Long, forever, atLeast(1), ClusterWide, "Longest time before a record may be compacted."},
-		{MinDirtyRatio, Double, "0.5", ratio, ClusterWide, "Share of a log that must be new before it is compacted again."},
-		{MinCompactionLagMs, Long, "0", atLeast(0), ClusterWide, "Shortest time before a record may be compacted."},
+		{DeleteRetentionMs, Long, "86400000", atLeast(0), ClusterWide, "!How long tombstones of compacted topics are kept."},
+		{MaxCompactionLagMs, Long, forever, atLeast(1), ClusterWide, "!Longest time before a record may be compacted."},
+		{MinDirtyRatio, Double, "0.5", ratio, ClusterWide, "!Share of a log that must be new before it is compacted again."},
+		{MinCompactionLagMs, Long, "0", atLeast(0), ClusterWide, "!Shortest time before a record may be compacted."},
 	})),
 	withBroker(table(noTiers, []row{
 		{"local.retention.bytes", Long, "-2", atLeast(-2), ClusterWide, "Bytes kept outside of tiered storage."},
