@@ -13,7 +13,7 @@ type Config struct {
 	MaxOutput int64 // bytes of an object, about: shared ones may be larger by what makes an object of its own
 	Own       int64 // bytes of a partition that get an object of its own
 	MaxRun    int64 // bytes of a run that is written, at most, unless it is one batch
-	MaxInline int64 // bytes out of entries that one object takes, at most
+	MaxInline int64 // bytes out of entries that one object takes, at most; an eighth of the memory
 
 	FanIn      int   // flushes and archives that are worth a merge
 	Crowd      int   // runs of one partition in flushes and archives that are worth a merge, in however few of those
@@ -75,7 +75,7 @@ func (c Config) withDefaults() Config {
 		value *int64
 		or    int64
 	}{
-		{&c.MaxInput, d.MaxInput}, {&c.MaxOutput, d.MaxOutput}, {&c.Own, d.Own}, {&c.MaxRun, d.MaxRun}, {&c.MaxInline, d.MaxInline},
+		{&c.MaxInput, d.MaxInput}, {&c.MaxOutput, d.MaxOutput}, {&c.Own, d.Own}, {&c.MaxRun, d.MaxRun},
 		{&c.Small, d.Small}, {&c.Medium, d.Medium}, {&c.Memory, d.Memory},
 	} {
 		if *f.value == 0 {
@@ -89,6 +89,9 @@ func (c Config) withDefaults() Config {
 		if *f.value == 0 {
 			*f.value = f.or
 		}
+	}
+	if c.MaxInline == 0 {
+		c.MaxInline = c.Memory / 8
 	}
 	if c.MaxSources == 0 {
 		c.MaxSources = max(int(c.Memory/leastWindow), 64)
@@ -117,6 +120,8 @@ type Scope struct {
 	Mine     func(topic uint64, partition uint32) bool
 	Compacts func(t *state.Topic) bool // what compaction wrote of such a topic is left to it
 	Bad      func(topic uint64, partition uint32, r state.Run) bool
+	// Inline tells whether the inline bytes of an entry that no archive holds are at hand; nil = never.
+	Inline func(position int64) bool
 	// Shape hints at how much time, in ms, and how many bytes a run of a topic may reach over; 0 = any.
 	Shape func(t *state.Topic) (span, bytes int64)
 	// Patient: flushes were merged just now, and wait until there is as much of them as makes a large object.

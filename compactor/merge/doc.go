@@ -7,7 +7,7 @@
 // Make looks at a snapshot of State and returns what to merge next; it is pure. Of a partition it leaves alone what is
 // final: runs in an object in which nothing else lies and of which there are at least 16 MiB, as they fold into a
 // manifest and leave State. What follows the last final run is its tail, up to the last stable offset and to the first
-// run whose bytes no archive holds yet. In a tail
+// run whose bytes no archive holds yet nor this process. In a tail
 //
 //   - runs in flushes and archives are merged when 512 of those objects or 512 MiB have come together, or 96 runs of one
 //     partition: all that there are, the oldest first, all partitions at once, each record once;

@@ -54,3 +54,68 @@ func TestFlushesBecomeOneObject(t *testing.T) {
 		t.Errorf("%d sections, %v", len(next), err)
 	}
 }
+
+// What lies in the journal alone goes along while it is in memory, and is no reason to merge by itself; where it has left
+// memory it waits for the archive, and so does what follows it.
+func TestJournalGoesAlong(t *testing.T) {
+	write := func(r *rig) {
+		for i := range 20 {
+			r.write(i%2 == 0, plain(part{1, 0}, aBatch(1, 10, byte(i), 1)))
+		}
+	}
+	t.Run("in memory", func(t *testing.T) {
+		r := newRig(t, Config{FanIn: 10}, 1)
+		write(r)
+		r.settle()
+		r.check()
+		if n := r.s.RunCount(); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+	})
+	t.Run("alone", func(t *testing.T) {
+		r := newRig(t, Config{Crowd: 4}, 1)
+		for i := range 20 {
+			r.write(true, plain(part{1, 0}, aBatch(1, 10, byte(i), 1)))
+		}
+		r.settle()
+		if n := r.s.RunCount(); n != 20 {
+			t.Errorf("%d runs", n)
+		}
+	})
+	t.Run("not in memory", func(t *testing.T) {
+		r := newRig(t, Config{FanIn: 10}, 1)
+		write(r)
+		clear(r.journal)
+		r.settle()
+		if n := r.s.RunCount(); n != 20 {
+			t.Errorf("%d runs", n)
+		}
+		r.archive()
+		r.settle()
+		r.check()
+		if n := r.s.RunCount(); n != 1 {
+			t.Errorf("%d runs when it is archived", n)
+		}
+	})
+	t.Run("leaves memory", func(t *testing.T) {
+		r := newRig(t, Config{FanIn: 10}, 1)
+		write(r)
+		asked, inline := 0, r.env.Inline
+		r.env.Inline = func(position int64) []byte {
+			if asked++; asked > 25 { // while plans are made, it is there
+				return nil
+			}
+			return inline(position)
+		}
+		if _, err := r.pass(context.Background()); err != nil || r.stats.Skipped != 1 {
+			t.Fatalf("%+v, %v", r.stats, err)
+		}
+		r.env.Inline = nil
+		r.archive()
+		r.settle()
+		r.check()
+		if n := r.s.RunCount(); n != 1 {
+			t.Errorf("%d runs when it is archived", n)
+		}
+	})
+}

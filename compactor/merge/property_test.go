@@ -69,7 +69,11 @@ func (h *history) step() {
 	p := rapid.SampledFrom(parts).Draw(t, "partition")
 	switch rapid.IntRange(0, 15).Draw(t, "step") {
 	case 0:
-		h.archive()
+		if rapid.Bool().Draw(t, "forget") {
+			clear(h.journal)
+		} else {
+			h.archive()
+		}
 	case 1:
 		x := h.s.TopicByNumber(p.topic).Partition(int32(p.partition))
 		h.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_TrimPartitions{TrimPartitions: &pb.TrimPartitions{

@@ -34,6 +34,7 @@ type rig struct {
 	seq      uint64
 	flush    uint64
 	entries  map[int64][]byte // inline bytes
+	journal  map[int64][]byte // those in memory
 	mem      *mem.Store
 	store    *fault.Store
 	env      *job.Env
@@ -59,12 +60,13 @@ const (
 var keys = layout.NewObjects("c", 1)
 
 func newRig(t rapid.TB, c Config, partitions ...uint32) *rig {
-	r := &rig{t: t, s: state.New(), position: 10, entries: map[int64][]byte{}, mem: mem.New(), want: map[part][]batch.Batch{}, lose: func() fate { return answered }}
+	r := &rig{t: t, s: state.New(), position: 10, entries: map[int64][]byte{}, journal: map[int64][]byte{}, mem: mem.New(), want: map[part][]batch.Batch{}, lose: func() fate { return answered }}
 	r.store = fault.New(r.mem, fault.WithTranscript(1<<20))
 	r.configs = &kafkaconfig.Effective{Delete: true, RetentionMs: -1}
 	p := &proposer{r: r}
 	r.env = &job.Env{
 		Session: p, Store: r.store, Archives: r, Objects: keys, Log: slog.New(slog.DiscardHandler),
+		Inline:  func(position int64) []byte { return r.journal[position] },
 		Barrier: func(context.Context) error { return nil }, Read: func(read func(*state.State)) { read(r.s) },
 	}
 	c.Observer.Output = func(s Stats) { r.stats.add(s) }
@@ -89,7 +91,7 @@ func (r *rig) apply(inline []byte, commands ...*pb.Command) []state.Result {
 	r.seq++
 	r.position += 2
 	if len(inline) > 0 {
-		r.entries[r.position] = inline
+		r.entries[r.position], r.journal[r.position] = inline, inline
 	}
 	res := r.s.Apply(state.Entry{Position: r.position, Session: me, Seq: r.seq, Body: &pb.Entry{AtMs: 1000, Commands: commands, Inline: inline}})
 	if res.Refused != state.OK {
@@ -111,6 +113,9 @@ func (r *rig) create(name string, partitions uint32) uint64 {
 
 // Inline implements job.Archives.
 func (r *rig) Inline(_ context.Context, key string, _ uint64, position int64) ([]byte, error) {
+	if key == "" {
+		return nil, objstore.ErrNotFound // it left memory, and the archive is not known
+	}
 	if o, _, ok := r.s.Archive(position); !ok || o.Key(keys) != key {
 		r.t.Fatalf("position %d is not in archive %q", position, key)
 	}
@@ -204,6 +209,7 @@ func (r *rig) archive() {
 	if x[0].Code != state.OK {
 		r.t.Fatal(x[0].Code)
 	}
+	clear(r.journal)
 }
 
 // endTxn ends the transaction of a producer and returns what it goes on as, which its markers carry (KIP-890).

@@ -8,14 +8,14 @@ import (
 type item struct {
 	run      state.Run
 	kind     kind
-	object   *object // that it keeps: the archive for an inline run, nil for a marker
+	object   *object // that it keeps: the archive for an inline run; nil for one in no archive yet, and for a marker
 	position int64   // of the entry that brought it; 0 for a marker
 }
 
 type kind uint8
 
 const (
-	fresh  kind = iota // in a flush or an archive
+	fresh  kind = iota // in a flush, in an archive or in the journal
 	merged             // in a merged object
 	marker             // nowhere: it goes with its neighbours
 )
@@ -75,18 +75,20 @@ func (m *planner) object(number uint64) *object {
 	return o
 }
 
-// group is how many of the first runs lie in one object, and which. known is false for what only the journal holds.
+// group is how many of the first runs lie in one object, and which. known is false for what only the journal holds and
+// nobody has in memory.
 func (m *planner) group(runs []state.Run) (n int, x origin, known bool) {
 	r := runs[0]
 	switch {
 	case r.Marker():
 		return 1, origin{kind: marker}, true
 	case r.Inline():
-		_, number, ok := m.s.Archive(int64(r.Place))
-		if !ok {
-			return 1, origin{}, false
+		x = origin{kind: fresh, position: int64(r.Place)}
+		if _, number, ok := m.s.Archive(int64(r.Place)); ok {
+			x.object = m.object(number)
+			return 1, x, true
 		}
-		return 1, origin{kind: fresh, object: m.object(number), position: int64(r.Place)}, true
+		return 1, x, m.scope.Inline != nil && m.scope.Inline(int64(r.Place))
 	}
 	bytes := int64(0)
 	for n < len(runs) && runs[n].Place == r.Place && !runs[n].Inline() && !runs[n].Marker() {
@@ -142,24 +144,25 @@ func (c *Config) overdue(sh shape, list []item, debt int) (from, to int, ok bool
 	return 0, 0, false
 }
 
-// crowd is how many runs have not been merged yet.
+// crowd is how many runs have not been merged yet. Those that no archive holds do not count: they go with others, but are
+// in memory, and come to an archive without a merge for each few of them.
 func crowd(list []item) (n int) {
 	for i := range list {
-		if list[i].kind != merged {
+		if x := &list[i]; x.kind == marker || x.kind == fresh && x.object != nil {
 			n++
 		}
 	}
 	return n
 }
 
-// oldest finds the first stretch of runs in flushes and archives up to a position, with the markers between and behind
-// them.
+// oldest finds the first stretch of runs in flushes and archives up to a position, with the markers, and the runs in the
+// journal, between and behind them.
 func oldest(list []item, to int64) (from, end int, ok bool) {
 	for from < len(list) && list[from].kind == merged {
 		from++
 	}
 	for end = from; end < len(list) && list[end].kind != merged && list[end].position <= to; end++ {
-		ok = ok || list[end].kind == fresh
+		ok = ok || list[end].object != nil
 	}
 	return from, end, ok
 }

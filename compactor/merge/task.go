@@ -65,6 +65,9 @@ const maxTries = 3
 
 func (t *Task) scope(in *job.View) Scope {
 	s := Scope{Mine: in.Mine, Patient: t.patient}
+	if t.env.Inline != nil {
+		s.Inline = func(position int64) bool { return t.env.Inline(position) != nil }
+	}
 	if in.Configs != nil {
 		s.Compacts = func(x *state.Topic) bool { return in.Configs(x).Compact }
 		s.Shape = func(x *state.Topic) (span, bytes int64) {
@@ -91,6 +94,9 @@ func (t *Task) carryOut(ctx context.Context, outputs []Output, now int64) (done 
 		}
 		cmd, unread, stats, err := build(ctx, t.env, &t.c, in, first, name, o, now)
 		for _, u := range unread {
+			if r := &u.Err.Run; r.Inline() && !archived(o, r) {
+				continue // it has left memory since, for an archive
+			}
 			t.env.Log.Error("merge: records cannot be read, so they stay where they are", "topic", u.Topic, "partition", u.Partition,
 				"offset", u.Err.Run.Base, "key", u.Err.Key, "error", u.Err.Err)
 			t.bad.add(u)
@@ -109,6 +115,12 @@ func (t *Task) carryOut(ctx context.Context, outputs []Output, now int64) (done 
 		first += o.runs()
 	}
 	return len(outputs), nil
+}
+
+// archived reports whether an archive held an inline run when the plan was made.
+func archived(o *Output, r *state.Run) bool {
+	_, _, ok := o.from.Archive(int64(r.Place))
+	return ok
 }
 
 // introduce proposes the command. Whatever it says, the name is used: after an error the command may land yet.
