@@ -26,7 +26,8 @@
 // A pass holds the map of keys (half of Config.Memory, at most), the window of the reader of runs, one batch as it is and
 // decompressed (128 MiB at the most, mostly far less), and the parts of one object under way (16 MiB). A dirty section with
 // more keys than the map takes is compacted in several passes, run by run; a single run that has more is cut into smaller
-// runs first. A pass ends after about Config.MaxInput bytes, but never within a partition.
+// runs first, and a single batch that has more gets a larger map, of some 30 bytes per record. A pass ends after about
+// Config.MaxInput bytes, but never within a partition.
 //
 // # Several objects
 //

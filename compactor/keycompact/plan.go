@@ -69,19 +69,22 @@ func judge(p *state.Partition, c *kafkaconfig.Effective, in *job.View, readable 
 func dirty(p *state.Partition) int64 { return max(p.CompactedTo, p.LogStart) }
 
 // begins tells which of a partition's runs a compaction begins with: the one that holds the log start. What a manifest
-// holds is not compacted. A transaction that was aborted with records there stays on State's list, and its marker where it
-// is: then the compaction begins behind that marker.
+// holds is not compacted. A transaction that was aborted with records in front of the run that the compaction begins with
+// stays on State's list, and its marker where it is: so no such marker lies in that run or behind it.
 func begins(p *state.Partition) func(state.Run) bool {
 	if p.Manifest == nil {
 		return func(r state.Run) bool { return r.Last >= p.LogStart }
 	}
 	from := p.Manifest.Last + 1
-	p.EachAborted(func(a state.AbortedTxn) {
-		if a.First <= p.Manifest.Last {
+	return func(r state.Run) bool {
+		if r.Base < from {
+			return false
+		}
+		for _, a := range p.Aborted(r.Base, r.Base-1, nil) { // those that began before the run and end in it or behind
 			from = max(from, a.Last+1)
 		}
-	})
-	return func(r state.Run) bool { return r.Base >= from }
+		return r.Base >= from
+	}
 }
 
 // cleanable is the range of offsets, first included and end not, that may be compacted: whole runs below the last stable
