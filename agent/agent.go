@@ -161,7 +161,8 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		p.companion = a.o.Companion(p.member)
 	}
 	p.log = fetch.New(fetch.Options{
-		View: p.view, Store: a.o.Store, Archives: p.archives, Objects: func() layout.Objects { return p.objects },
+		OnMissing: func(string) { m.ObjectsMissing.Inc() },
+		View:      p.view, Store: a.o.Store, Archives: p.archives, Objects: func() layout.Objects { return p.objects },
 		CacheBytes: int64(c.Memory.Cache), Log: a.o.Log, MaxLag: c.SessionTTL,
 	})
 	p.ingest = ingest.New(ingest.Options{

@@ -19,7 +19,10 @@ const parallel = 4
 func tasks(env *job.Env, o Options) []task {
 	m := o.Metrics
 	return []task{
-		{merge.New(env, merge.Config{Memory: o.Memory, Parallel: parallel}), allShards},
+		{merge.New(env, merge.Config{
+			Memory: o.Memory, Parallel: parallel,
+			Observer: merge.Observer{Output: func(s merge.Stats) { m.RangesUnreadable.Add(float64(s.Skipped)) }},
+		}), allShards},
 		{keycompact.New(env, keycompact.Config{Memory: o.Memory, Parallel: parallel}), allShards},
 		{fold.New(env, fold.DefaultConfig()), allShards},
 		{retention.New(env, retention.DefaultConfig()), allShards},

@@ -57,6 +57,8 @@ type Set struct {
 	CompactorChanges  *prometheus.CounterVec   // by task and outcome: changes of the state, per partition or object
 	CompactorRunsGone prometheus.Counter       // runs that others, larger ones, took the place of
 	GarbageWaits      *prometheus.GaugeVec     // by reason: garbage that is not deleted yet, of the process that collects it
+	ObjectsMissing    prometheus.Counter // reads that failed as the store lacks what State names
+	RangesUnreadable  prometheus.Counter // left out of merges
 	OrphansDeleted    prometheus.Counter
 	ObjectsUnknown    prometheus.Gauge
 	UploadsAbandoned  prometheus.Counter
@@ -231,6 +233,14 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_gc_waiting_objects",
 			Help: "Garbage that is not deleted yet, by reason (grace, checkpoint, root, replay, due); in the process that collects it.",
 		}, []string{"reason"}),
+		ObjectsMissing: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_objects_missing_total",
+			Help: "Reads of clients that failed because an object that the metadata names is not in the store. Any is an alarm: records are lost.",
+		}),
+		RangesUnreadable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wadi_compactor_unreadable_ranges_total",
+			Help: "Stretches of partitions that merges left out because an object is missing or damaged. Any is an alarm.",
+		}),
 		OrphansDeleted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wadi_gc_orphans_deleted_total",
 			Help: "Objects that no command ever named and that were deleted.",
@@ -271,7 +281,7 @@ func New(reg Registerer) (*Set, error) {
 		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Transactions, s.TransactionOldest, s.TransactionsEnded,
 		s.Unmerged, s.UnmergedBytes, s.Garbage, s.GarbageBytes, s.CompactorShards, s.CompactorPasses, s.CompactorFailures,
 		s.CompactorRead, s.CompactorWritten, s.CompactorDeleted, s.CompactorChanges, s.CompactorRunsGone,
-		s.GarbageWaits, s.OrphansDeleted, s.ObjectsUnknown, s.UploadsAbandoned, s.SessionsForgotten, s.ThrottledSeconds,
+		s.ObjectsMissing, s.RangesUnreadable, s.GarbageWaits, s.OrphansDeleted, s.ObjectsUnknown, s.UploadsAbandoned, s.SessionsForgotten, s.ThrottledSeconds,
 		s.Connections, s.ConnectionsRefused, s.RequestPanics,
 	} {
 		if err := reg.Register(c); err != nil {
