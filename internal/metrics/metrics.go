@@ -57,8 +57,8 @@ type Set struct {
 	CompactorChanges  *prometheus.CounterVec   // by task and outcome: changes of the state, per partition or object
 	CompactorRunsGone prometheus.Counter       // runs that others, larger ones, took the place of
 	GarbageWaits      *prometheus.GaugeVec     // by reason: garbage that is not deleted yet, of the process that collects it
-	ObjectsMissing    prometheus.Counter // reads that failed as the store lacks what State names
-	RangesUnreadable  prometheus.Counter // left out of merges
+	ObjectsMissing    prometheus.Counter       // reads that failed as the store lacks what State names
+	RangesUnreadable  prometheus.Counter       // left out of merges
 	OrphansDeleted    prometheus.Counter
 	ObjectsUnknown    prometheus.Gauge
 	UploadsAbandoned  prometheus.Counter

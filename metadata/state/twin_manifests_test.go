@@ -23,8 +23,8 @@ type twinManifest struct {
 type twinOwned struct {
 	Object
 	number uint64 // that it had in the table
-	last  int64
-	bytes uint64
+	last   int64
+	bytes  uint64
 }
 
 func (w *twin) foldRuns(k *pb.FoldRuns) Result {

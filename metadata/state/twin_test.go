@@ -22,7 +22,7 @@ type twin struct {
 	marks     []int64
 	archived  int64
 	archives  []twinArchive
-	appended  uint64 // bytes
+	appended  uint64                   // bytes
 	loose     map[uint64]*twinManifest // those that no partition has any more
 	configs   twinConfigs
 	groups    twinGroups
