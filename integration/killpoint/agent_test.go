@@ -40,6 +40,8 @@ type plan struct {
 	Store   string // URL; "" = files under Dir
 	Inline  int    // inline.max.bytes
 	Hedge   bool   // the first PUT of every flush brings no answer; see hangFirst
+	Compact bool   // with a compactor
+	Flaky   int    // every so many calls of the compactor fail, or lose their answer; 0 = none
 
 	Step  step // "" = live until SIGTERM
 	After bool
@@ -132,11 +134,15 @@ func runAgent(p plan) (err error) {
 		store, calls = hangFirst(store), hedgeAll
 	}
 	k := &killer{plan: p}
-	a, err := agent.New(agent.Options{
+	o := agent.Options{
 		Config: c, Endpoints: []listen.Endpoint{endpoint}, Log: log, Metrics: set, Checkpoint: limits, Steady: calls,
 		KV:    killKV{metadata, k, layout.NewEtcd(p.Cluster)},
 		Store: killStore{store, k, layout.NewObjects(p.Cluster, 1), p.Cluster},
-	})
+	}
+	if p.Compact {
+		o.Companion = compacts
+	}
+	a, err := agent.New(o)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package killpoint
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -21,6 +22,9 @@ type killer struct {
 // around makes a call that is part of steps. A kill after a call comes only when it succeeded: that is the moment at
 // which what it did is there and its answer is not.
 func (k *killer) around(steps []step, call func() error) error {
+	if k.plan.Flaky > 0 && slices.ContainsFunc(steps, step.compacts) {
+		return k.flaky(steps, call)
+	}
 	if k.plan.Step == "" || !slices.Contains(steps, k.plan.Step) {
 		return call()
 	}
@@ -31,6 +35,24 @@ func (k *killer) around(steps []step, call func() error) error {
 	err := call()
 	if k.plan.After && err == nil && n >= int64(k.plan.Nth) {
 		die()
+	}
+	return err
+}
+
+// errFlaky is what a call has that failed, or whose answer was lost: its caller cannot tell which.
+var errFlaky = fmt.Errorf("%w: no answer", kv.ErrUnavailable)
+
+// flaky lets every so many calls fail, and as many others lose their answers.
+func (k *killer) flaky(steps []step, call func() error) error {
+	n := k.seen.Add(1) % int64(2*k.plan.Flaky+1) // odd: calls come in pairs
+	if n == 0 {
+		fmt.Fprintln(os.Stderr, "failed", steps[0])
+		return errFlaky
+	}
+	err := call()
+	if err == nil && n == int64(k.plan.Flaky) {
+		fmt.Fprintln(os.Stderr, "lost", steps[0])
+		err = errFlaky
 	}
 	return err
 }
@@ -92,5 +114,5 @@ func (x killStore) Put(ctx context.Context, key string, body objstore.Body) erro
 }
 
 func (x killStore) Delete(ctx context.Context, keys []string) error {
-	return x.k.around([]step{clean}, func() error { return x.Store.Delete(ctx, keys) })
+	return x.k.around(stepsOfDelete(x.keys, keys), func() error { return x.Store.Delete(ctx, keys) })
 }

@@ -29,6 +29,7 @@ type matrix struct {
 	base  plan
 	steps []step
 	sizes func(*rand.Rand) int
+	grace time.Duration // of orphans, 0 = fsck's own
 	fired map[string]int
 }
 
@@ -163,7 +164,7 @@ func (m *matrix) fsck(t *testing.T) map[fsck.Kind]int {
 	store, err := open.Open(t.Context(), m.base.storeURL(), open.Options{ReadOnly: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, objstore.Close(store)) }()
-	r, err := fsck.Run(t.Context(), fsck.Options{KV: metadata, Store: store, Cluster: m.base.Cluster})
+	r, err := fsck.Run(t.Context(), fsck.Options{KV: metadata, Store: store, Cluster: m.base.Cluster, Grace: m.grace})
 	require.NoError(t, err)
 	for _, f := range r.Findings {
 		t.Error(f)

@@ -1,6 +1,7 @@
 package killpoint
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -43,6 +44,20 @@ const (
 	clean      step = "clean"
 )
 
+// The compactor's work.
+const (
+	putMerged     step = "put-merged" // of a merge, or of a compaction
+	replaceRuns   step = "replace-runs"
+	compactRuns   step = "compact-runs"
+	putManifest   step = "put-manifest"
+	foldRuns      step = "fold-runs"
+	trimLogs      step = "trim-logs"
+	releaseOwned  step = "release-objects"
+	collect       step = "collect"
+	forgetObjects step = "forget-objects"
+	forgetSession step = "forget-sessions"
+)
+
 // A cluster's first moments.
 const (
 	decide      step = "bootstrap-key"
@@ -55,12 +70,20 @@ var (
 	checkpointSteps = []step{
 		acquireJob, mark, digest, putArchive, putBase, putRoot, pointer, archived, trim, compact, clean,
 	}
+	compactorSteps = []step{
+		putMerged, replaceRuns, compactRuns, putManifest, foldRuns, trimLogs, releaseOwned, collect, forgetObjects, forgetSession,
+	}
 	bootstrapSteps = []step{decide, clusterFile, initCluster}
 )
+
+// compacts reports whether a step is the compactor's.
+func (s step) compacts() bool { return slices.Contains(compactorSteps, s) }
 
 // often reports whether a step comes again and again while an agent lives, so that any of its calls can be the one.
 func (s step) often() bool {
 	switch s {
+	case putMerged, replaceRuns, compactRuns, putManifest, foldRuns, trimLogs, collect, forgetObjects:
+		return true
 	case putSegment, putHedge, appendObject, appendHedge, appendInline, mark, digest, putArchive, putRoot, pointer, archived, trim:
 		return true
 	}
@@ -120,6 +143,22 @@ func stepsOfEntry(value []byte) []step {
 			steps = append(steps, mark)
 		case *pb.Command_Archived:
 			steps = append(steps, archived)
+		case *pb.Command_ReplaceRuns:
+			if len(k.ReplaceRuns.Compacted) > 0 {
+				steps = append(steps, compactRuns)
+			} else {
+				steps = append(steps, replaceRuns)
+			}
+		case *pb.Command_FoldRuns:
+			steps = append(steps, foldRuns)
+		case *pb.Command_TrimPartitions:
+			steps = append(steps, trimLogs)
+		case *pb.Command_ReleaseObjects:
+			steps = append(steps, releaseOwned)
+		case *pb.Command_ForgetObjects:
+			steps = append(steps, forgetObjects)
+		case *pb.Command_ForgetSessions:
+			steps = append(steps, forgetSession)
 		}
 	}
 	return steps
@@ -136,10 +175,30 @@ func stepsOfPut(keys layout.Objects, cluster, key string) []step {
 		}
 		return []step{putSegment}
 	}
+	if _, err := keys.ParseMerged(key); err == nil {
+		return []step{putMerged}
+	}
+	if _, err := keys.ParseManifest(key); err == nil {
+		return []step{putManifest}
+	}
 	if k, err := keys.ParseCheckpoint(key); err == nil {
 		return []step{map[layout.CheckpointKind]step{
 			layout.Archive: putArchive, layout.Base: putBase, layout.Root: putRoot,
 		}[k.Kind]}
 	}
 	return nil
+}
+
+// stepsOfDelete tells what a checkpoint's cleaning deletes from what the compactor collects.
+func stepsOfDelete(objects layout.Objects, keys []string) (steps []step) {
+	for _, key := range keys {
+		s := collect
+		if _, err := objects.ParseCheckpoint(key); err == nil {
+			s = clean
+		}
+		if !slices.Contains(steps, s) {
+			steps = append(steps, s)
+		}
+	}
+	return steps
 }

@@ -1,0 +1,107 @@
+package killpoint
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"wadi/integration/binary"
+	"wadi/integration/etcd"
+	"wadi/metadata/fsck"
+)
+
+// begin starts an agent with a compactor, and everything that is written to it: topics to which all happens.
+func (m *matrix) begin(t *testing.T) (l *load, table, short *side) {
+	t.Helper()
+	m.fired = map[string]int{}
+	m.base.Port, m.base.Dir = uint16(binary.FreePort(t)), t.TempDir()
+	first := m.start(t, m.base)
+	l = startLoad(t, fmt.Sprintf("127.0.0.1:%d", m.base.Port), m.sizes)
+	l.begun(t)
+	table, short = l.sides(t)
+	l.churn(t)
+	first.Kill()
+	return l, table, short
+}
+
+// settle ends the load, waits until nothing is left that nobody needs, reads everything back and checks it.
+func (m *matrix) settle(t *testing.T, l *load, table, short *side) {
+	t.Helper()
+	m.base.Step, m.base.Flaky = "", 0
+	last := m.start(t, m.base)
+	l.stop(t)
+	short.retained(t, l.client(t))
+	left := map[fsck.Kind]int{}
+	for until := time.Now().Add(patience); ; time.Sleep(300 * time.Millisecond) {
+		if left = m.fsck(t); t.Failed() || left[fsck.Garbage]+left[fsck.OrphanClosed]+left[fsck.OrphanLive] == 0 {
+			break
+		}
+		require.True(t, time.Now().Before(until), "what nothing needs stays: %v", left)
+	}
+	l.verify(t)
+	table.compacted(t, l.client(t))
+	require.NoError(t, last.Stop(), last.Output())
+	m.grace = 5 * time.Second
+	left = m.fsck(t)
+	t.Logf("leftovers: %v; %d records, %d topics came and went; kills: %s", left, l.mu.sent, l.mu.churned, m.kills())
+}
+
+// The compactor is killed before or after each of its calls: nothing that lives is lost, and what nothing needs goes. The
+// test command kills at every call on one side, which chance picks; -kills 2 and more on both.
+func TestCompactor(t *testing.T) {
+	t.Parallel()
+	m := &matrix{
+		base:  plan{Cluster: "compactor", Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10, Compact: true},
+		sizes: mixed,
+	}
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 1))
+	t.Logf("seed %d", seed)
+	l, table, short := m.begin(t)
+	for range *kills {
+		for _, i := range random.Perm(len(compactorSteps)) {
+			sides := []bool{false, true}
+			if *kills == 1 {
+				sides = sides[random.IntN(2):][:1]
+			}
+			for _, after := range sides {
+				p := m.base
+				p.Step, p.After, p.Nth = compactorSteps[i], after, 1
+				if p.Step.often() {
+					p.Nth += random.IntN(4)
+				}
+				m.kill(t, p)
+			}
+		}
+	}
+	m.settle(t, l, table, short)
+}
+
+// Calls of the compactor fail, or lose their answers, one after the other, and the process lives on.
+func TestFlakyCompactor(t *testing.T) {
+	t.Parallel()
+	m := &matrix{
+		base:  plan{Cluster: "flaky", Etcd: etcd.Start(t, etcd.Options{}).Endpoint(), Inline: 4 << 10, Compact: true},
+		sizes: mixed,
+	}
+	l, table, short := m.begin(t)
+	for _, every := range []int{3, 2} {
+		m.base.Flaky = every
+		agent := m.start(t, m.base)
+		until := time.Now().Add(time.Duration(3**kills) * time.Second)
+		require.Eventually(t, func() bool {
+			for _, line := range strings.Split(agent.Output(), "\n") {
+				if how, what, _ := strings.Cut(line, " "); how == "failed" || how == "lost" {
+					m.fired[what+" "+how]++ // a line may be counted more than once: what counts is that it was there
+				}
+			}
+			return m.fired["collect failed"] > 0 && m.fired["collect lost"] > 0 && time.Now().After(until)
+		}, patience, 20*time.Millisecond, "no call that deletes objects failed, or none lost its answer")
+		agent.Kill()
+	}
+	m.settle(t, l, table, short)
+}
