@@ -40,6 +40,10 @@ type openRange struct {
 	at     int64 // position of the run in the object
 	newest int64 // its max timestamp
 	runs   uint32
+
+	// As the command was before the range: its runs, and what its timestamps count from.
+	before      int
+	newestSoFar int64
 }
 
 // newOutput takes the next name.
@@ -60,7 +64,19 @@ func newOutput(ctx context.Context, env *job.Env, cfg Config, clusterID string, 
 }
 
 // begin starts the range of a section whose first offset is base.
-func (o *output) begin(s *section, base int64) { o.open = openRange{of: s, base: base, last: base - 1} }
+func (o *output) begin(s *section, base int64) {
+	o.open = openRange{of: s, base: base, last: base - 1, before: len(o.cmd.RunCounts), newestSoFar: o.newest}
+}
+
+// drop gives the open range up, if there is one. What was written of it stays in the object, and nobody refers to it.
+func (o *output) drop() {
+	if o.open.of == nil {
+		return
+	}
+	c, n := o.cmd, o.open.before
+	c.RunCounts, c.MaxTimestamps, c.Offsets, c.Lengths = c.RunCounts[:n], c.MaxTimestamps[:n], c.Offsets[:n], c.Lengths[:n]
+	o.newest, o.open = o.open.newestSoFar, openRange{}
+}
 
 // empty reports whether nothing of the open range was written.
 func (o *output) empty() bool { return o.open.runs == 0 && o.open.last < o.open.base }

@@ -89,3 +89,53 @@ func TestSmallPartitionsShareObjects(t *testing.T) {
 		require.Len(t, r.committed(i, 0), 1)
 	}
 }
+
+// Many partitions that cannot be read, as an object that they share is lost, or damaged in the middle, do not keep others
+// from being compacted, whether that shows as their keys are read or as they are written.
+func TestManyUnreadablePartitions(t *testing.T) {
+	for name, clean := range map[string]bool{"what is dirty": false, "what was compacted before": true} {
+		t.Run(name, func(t *testing.T) {
+			const bad, all = 150, 160
+			r := newRig(t, all, Config{})
+			write := func() {
+				for i := range int32(all) {
+					r.write(nil, i, batch.None, i >= bad, kv{"a", "1"}, kv{"a", "2"})
+				}
+				r.old()
+			}
+			write()
+			if clean {
+				r.settle()
+				write()
+			}
+			for i := range int32(bad) {
+				x := r.part(i).RunsFrom(0, 1, 1, nil)[0]
+				o, _ := r.s.Object(x.Place)
+				if clean && i > 0 {
+					break // all lie in one object, in which the last ones are fine
+				}
+				data, err := r.mem.Get(t.Context(), o.Key(objects), 0, -1)
+				require.NoError(t, err)
+				require.NoError(t, r.mem.Delete(t.Context(), []string{o.Key(objects)}))
+				if clean {
+					end := int(r.part(bad).RunsFrom(0, 1, 1, nil)[0].Offset)
+					clear(data[r.part(0).RunsFrom(0, 1, 1, nil)[0].Offset:end])
+					require.NoError(t, r.mem.Put(t.Context(), o.Key(objects), objstore.NewBody(data)))
+				}
+			}
+			_, err := r.pass()
+			require.ErrorIs(t, err, errUnreadable)
+			for i := range int32(all) {
+				want := int64(0)
+				if i >= bad {
+					want = r.part(i).Next
+					require.Len(t, r.committed(i, 0), 1)
+				} else if clean {
+					want = 2
+				}
+				require.Equal(t, want, r.part(i).CompactedTo, "partition %d", i)
+			}
+			require.NoError(t, r.s.Check())
+		})
+	}
+}

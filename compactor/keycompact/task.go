@@ -42,7 +42,8 @@ func New(env *job.Env, cfg Config) *Task {
 // Name implements job.Task.
 func (t *Task) Name() string { return "compact" }
 
-// Pass implements job.Task: it compacts the dirtiest partitions.
+// Pass implements job.Task: it compacts the dirtiest partitions. Those that cannot be read are left out, and are the pass'
+// error in the end.
 func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	t.passes++
 	list := slices.DeleteFunc(Plan(in, readable(t.env, in.State)), func(d Due) bool {
@@ -54,18 +55,21 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 		return false, nil
 	}
 	left := t.cfg.MaxInput
+	var failed error
 	for len(list) > 0 && left > 0 {
 		n := t.group(in.State, list)
 		for _, d := range list[:n] {
 			left -= d.Bytes
 		}
 		again, err := t.compact(ctx, in, list[:n])
-		if err != nil {
+		if errors.Is(err, errUnreadable) {
+			failed = cmp.Or(failed, err)
+		} else if err != nil {
 			return true, err
 		}
 		more, list = more || again, list[n:]
 	}
-	return more || len(list) > 0, nil
+	return more || len(list) > 0, failed
 }
 
 // keysFor empties the map of keys and makes room for those of some runs, as far as the memory goes.
@@ -96,13 +100,15 @@ func (t *Task) group(s *state.State, list []Due) (n int) {
 // maxRuns bounds the runs that one object replaces.
 const maxRuns = state.MaxReplacedRuns
 
-// compact compacts partitions into objects that they share, and tells whether there is more to do in them at once.
+// compact compacts partitions into objects that they share, and tells whether there is more to do in them at once. An
+// error that wraps errUnreadable is about some of them, the first one; the others are done.
 func (t *Task) compact(ctx context.Context, in *job.View, list []Due) (again bool, err error) {
 	slices.SortFunc(list, func(a, b Due) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	w := &writing{task: t, in: in}
 	defer w.abandon()
+	var failed error
 	for _, d := range list {
 		s, ok := newSection(in, d, readable(t.env, in.State))
 		if !ok {
@@ -113,12 +119,13 @@ func (t *Task) compact(ctx context.Context, in *job.View, list []Due) (again boo
 		case err == nil:
 		case errors.Is(err, errUnreadable):
 			t.postpone(at)
-			return false, fmt.Errorf("compact partition %d of topic %d: %w", d.Partition, d.Topic, err)
+			w.drop()
+			failed = cmp.Or(failed, fmt.Errorf("compact partition %d of topic %d: %w", d.Partition, d.Topic, err))
 		default:
 			return false, err
 		}
 	}
-	return w.again, w.finish(ctx)
+	return w.again, cmp.Or(w.finish(ctx), failed)
 }
 
 // postpone keeps a partition out of the next passes.

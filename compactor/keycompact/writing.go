@@ -152,9 +152,9 @@ func (w *writing) open(ctx context.Context) (err error) {
 	return err
 }
 
-// finish introduces the object that is open, if there is one.
+// finish introduces the object that is open, if there is one and anything refers to it.
 func (w *writing) finish(ctx context.Context) error {
-	if w.out == nil {
+	if w.out == nil || len(w.out.cmd.Topics) == 0 {
 		return nil
 	}
 	_, err := w.introduce(ctx)
@@ -176,6 +176,13 @@ func (w *writing) introduce(ctx context.Context) (refused bool, err error) {
 		}
 	}
 	return len(codes) == 0 || codes[len(codes)-1] != state.OK, nil
+}
+
+// drop gives the range up that is being written.
+func (w *writing) drop() {
+	if w.out != nil {
+		w.out.drop()
+	}
 }
 
 // abandon gives the object that is open up.
