@@ -59,7 +59,7 @@ func (w *World) tasks(a *agent, env *job.Env) []job.Task {
 		fold.New(env, fold.Config{Keep: 4, Least: 2, Folds: 4, Bytes: 1 << 20}),
 		retention.New(env, retention.Config{Parallel: 1}),
 		gc.New(env, gc.Config{
-			Grace: w.grace, KV: etcdClient{a}, Keys: w.keys, Elapsed: a.mono,
+			Grace: w.grace, KV: workerKV{etcdClient{a}}, Keys: w.keys, Elapsed: a.mono,
 			Pause: func(_ context.Context, d time.Duration) error { w.sleep(d); return nil },
 		}),
 	}
@@ -138,25 +138,26 @@ func (x worker) Propose(p *session.Proposal) {
 			done(o)
 		}
 	}
-	w.await(func(goOn func()) {
-		a.after(4*ttl, func() {
-			end(session.Outcome{Err: fmt.Errorf("%w: no answer in time", session.ErrUnknown)})
-			goOn()
+	unknown := session.Outcome{Err: fmt.Errorf("%w: no answer in time", session.ErrUnknown)}
+	lost := w.opts.Hit == Hit{w.stats.Calls + 1, LosesAnswer}
+	err := a.hit("proposal", func() error {
+		w.await(func(goOn func()) {
+			a.after(4*ttl, func() {
+				end(unknown)
+				goOn()
+			})
+			p.Done = func(o session.Outcome) {
+				if lost {
+					o = unknown
+				}
+				end(o)
+				a.after(0, goOn) // the caller goes on later: the outcome comes in the middle of an apply
+			}
+			a.sessStep(func(c *session.Core) { c.Propose(a.instant(), p) })
 		})
-		p.Done = func(o session.Outcome) {
-			end(o)
-			a.after(0, goOn) // the caller goes on later: the outcome comes in the middle of an apply
-		}
-		a.sessStep(func(c *session.Core) { c.Propose(a.instant(), p) })
+		return nil
 	})
-}
-
-// workerStore is the bucket as tasks have it.
-type workerStore struct{ bucketClient }
-
-func (s workerStore) Delete(ctx context.Context, keys []string) error {
-	if s.a.clockless {
-		s.a.w.violated("agent %d deletes objects without a clock", s.a.id)
+	if err != nil {
+		end(unknown)
 	}
-	return s.bucketClient.Delete(ctx, keys)
 }

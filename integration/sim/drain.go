@@ -202,7 +202,15 @@ func (w *World) readAll(a *agent, partition int32) {
 		}
 		done = true
 	})
-	if !w.until(60*time.Second, func() bool { return done }) || done && err != nil {
+	life := a.life
+	over := w.until(60*time.Second, func() bool { return done || a.life != life })
+	switch {
+	case !done && a.life != life: // its process was killed
+		if !w.until(20*time.Second, w.quiet) {
+			w.violated("after a kill: %s", w.stuck())
+		}
+		w.readAll(a, partition)
+	case !over || err != nil:
 		w.violated("agent %d cannot read partition %d: %v", a.id, partition, err)
 	}
 }

@@ -41,7 +41,7 @@ func (w *World) drawFaults() (f faults) {
 	w.grace = w.between(2500*time.Millisecond, 4*time.Second)
 	w.merges = merge.Config{
 		MaxInput: 64 << 10, MaxOutput: int64(8+w.rng.IntN(40)) << 10, Own: int64(1+w.rng.IntN(8)) << 10, MaxRun: int64(2000 + w.rng.IntN(6000)),
-		MaxInline: 16 << 10, FanIn: 4, Debt: 4, Small: 300, Medium: 1500, MaxSources: 8, Parallel: 1,
+		MaxInline: 16 << 10, FanIn: 4, Debt: 4, Crowd: 8, Small: 300, Medium: 1500, MaxSources: 8, Parallel: 1,
 	}
 	w.cleans = keycompact.Config{
 		Memory: 1 << 20, MaxOutput: int64(2+w.rng.IntN(16)) << 10, RunBytes: int64(300 + w.rng.IntN(3000)), MaxInput: 32 << 10, Parallel: 1,

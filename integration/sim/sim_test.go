@@ -126,6 +126,7 @@ func (s *Stats) add(o Stats) {
 	s.Indexed += o.Indexed
 	s.Orphans += o.Orphans
 	s.Forgotten += o.Forgotten
+	s.Calls += o.Calls
 	s.Virtual += o.Virtual
 	for i, n := range o.Disasters {
 		s.Disasters[i] += n
@@ -145,6 +146,9 @@ func (s *Stats) checkHappened(t *testing.T) {
 		"trim": s.Trims, "generation": s.Generations, "assignment": s.Assignments, "commit": s.Commits, "fenced commit": s.Fenced,
 		"take-over of a group": s.Takeovers, "crash, pause or leave of a member": s.Fates,
 		"committed transaction": s.Committed, "aborted transaction": s.Aborted, "overdue transaction": s.Overdue,
+		"merge": s.Merged, "merge that State refused": s.Outrun, "compaction": s.Compactions, "tombstone that went": s.Expired,
+		"deleted object": s.Deleted, "log start that retention moved": s.Retained, "fold": s.Folded, "read by a manifest": s.Indexed,
+		"session that was forgotten": s.Forgotten, "failed pass": s.Failed,
 		"fenced producer": s.Shut, "position that a transaction held": s.Waits, "copy": s.Copied, "late request": s.Late,
 	} {
 		if n == 0 {

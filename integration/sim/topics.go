@@ -9,6 +9,7 @@ import (
 
 	"wadi/internal/kafkaconfig"
 	pb "wadi/metadata/metadatapb"
+	"wadi/metadata/session"
 	"wadi/metadata/state"
 )
 
@@ -41,12 +42,32 @@ func (w *World) tableConfigs() []*pb.Config {
 	if w.chance(0.3) {
 		set[kafkaconfig.CleanupPolicy], set[kafkaconfig.RetentionMs] = "compact,delete", w.ms(2000, 8000)
 	}
+	if w.chance(0.3) {
+		policy := set[kafkaconfig.CleanupPolicy]
+		set[kafkaconfig.CleanupPolicy], set[kafkaconfig.RetentionMs] = "delete", "-1"
+		w.after(w.between(3*time.Second, 9*time.Second), func() { w.compactTable(policy) })
+	}
 	n, err := strconv.Atoi(set["delete.retention.ms"])
 	if err != nil {
 		panic(err)
 	}
 	w.oracle.tombstones = time.Duration(n) * time.Millisecond
 	return configs(set)
+}
+
+// compactTable asks random agents until tables are compacted from then on: what was folded before stays as it is.
+func (w *World) compactTable(policy string) {
+	if t := w.oracle.st.TopicByNumber(w.table); t != nil && effective(t).Compact {
+		return
+	}
+	w.after(w.between(time.Millisecond, 300*time.Millisecond), func() { w.compactTable(policy) })
+	if a := w.anyAgent(); a.up && a.opened && w.table != 0 {
+		a.deliver(func() {
+			a.propose(&pb.Command{Base: a.view.State().Position(), Kind: &pb.Command_AlterConfigs{AlterConfigs: &pb.AlterConfigs{
+				Type: uint32(state.TopicConfigs), Topic: w.table, Set: configs(map[string]string{kafkaconfig.CleanupPolicy: policy}),
+			}}}, func(session.Outcome) {})
+		})
+	}
 }
 
 func (w *World) ms(from, to int) string { return strconv.Itoa(from + w.rng.IntN(to-from)) }

@@ -27,6 +27,8 @@ type Options struct {
 	Seed   uint64
 	Active time.Duration // how long producers produce and faults happen
 	Trace  io.Writer     // nil = none
+	Calm   bool          // nothing happens but Hit
+	Hit    Hit
 }
 
 // World is one run.
@@ -65,12 +67,12 @@ type World struct {
 
 // Stats say what a run did, so that one in which nothing happened is not taken for a proof.
 type Stats struct {
-	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims   int
-	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                  int    // of groups
-	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                                int    // of transactions
-	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten int    // of compactors
-	Disasters                                                                                                    [8]int // by kind
-	Virtual                                                                                                      time.Duration
+	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims                int
+	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                               int    // of groups
+	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                                             int    // of transactions
+	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten, Calls, Hits int    // of compactors
+	Disasters                                                                                                                 [8]int // by kind
+	Virtual                                                                                                                   time.Duration
 }
 
 // Run carries out one run. The hash is of its trace; err is the first thing that was violated.
@@ -83,6 +85,9 @@ func Run(o Options) (hash uint64, stats Stats, err error) {
 	w.oracle = newOracle(w)
 	w.bootstrap()
 	w.faults = w.drawFaults()
+	if o.Calm {
+		w.faults, w.sharing = faults{}, turns
+	}
 	w.note("faults %+v", w.faults)
 	for i := range 3 {
 		w.agents = append(w.agents, newAgent(w, i))
@@ -96,7 +101,14 @@ func Run(o Options) (hash uint64, stats Stats, err error) {
 		}
 	}()
 	w.startClients()
-	w.planDisasters(o.Active)
+	if o.Calm { // but for a session that ends, and is forgotten
+		w.after(o.Active/3, func() {
+			w.agents[0].crash()
+			w.agents[0].start()
+		})
+	} else {
+		w.planDisasters(o.Active)
+	}
 	w.tickEtcd()
 	w.runUntil(o.Active)
 	w.note("heal")
