@@ -74,7 +74,7 @@ python() {
 # maven PROJECT: compiles it and lays its libraries beside it, unless that was done for exactly these sources.
 # The local repository may hold everything already: without the network first, then with it.
 maven() {
-	sources=$(cat "$1/pom.xml" $(find "$1/src" -name '*.java' | sort) | cksum)
+	sources=$(cat "$1/pom.xml" $(find "$1" -path "$1/src/*" -name '*.java' | sort) | cksum)
 	[ "$(cat "$1/target/installed" 2>/dev/null)" = "$sources" ] && return
 	need javac default-jdk-headless
 	need mvn maven
@@ -87,6 +87,7 @@ java() {
 	maven integration/clients/java
 	maven integration/clients/spring
 	maven integration/streams/java
+	maven integration/connect/java
 	maven examples/java
 }
 

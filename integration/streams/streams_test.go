@@ -71,6 +71,9 @@ func TestWordCount(t *testing.T) {
 		counts.grows(ctx, t, "with agent "+a.Name, enough)
 	}
 	app.Kill()
+	if agents != nil {
+		compacted(ctx, t, servers, application+"-counts-changelog")
+	}
 	app = start(t, servers, application, in, out)
 	counts.grows(ctx, t, "another instance, from the changelog", enough)
 
@@ -93,7 +96,7 @@ func brokers(t *testing.T) ([]string, []*cluster.Agent) {
 	if bootstrap := os.Getenv("WADI_BOOTSTRAP"); bootstrap != "" {
 		return []string{bootstrap}, nil
 	}
-	c := cluster.Start(t, cluster.Options{})
+	c := cluster.Start(t, cluster.Options{Settings: "compactor.interval: 500ms\n"})
 	return c.Addresses(), c.Agents
 }
 
@@ -131,7 +134,7 @@ func start(t *testing.T, servers []string, application, in, out string) *binary.
 // changelog: what a new instance would restore are the counts.
 func changelog(ctx context.Context, t *testing.T, servers []string, topic string, written map[string]int) {
 	t.Helper()
-	last, err := lastValues(ctx, servers, topic)
+	last, _, err := lastValues(ctx, servers, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,11 +148,33 @@ func changelog(ctx context.Context, t *testing.T, servers []string, topic string
 	}
 }
 
-// lastValues reads a topic at read_committed up to its last stable offsets; a value is a count of 8 bytes.
-func lastValues(ctx context.Context, servers []string, topic string) (map[string]int, error) {
+// compacted waits until of a topic's records no more than some are left: what the application restores its counts from then
+// has the last one of each word, at the offset that it always had.
+func compacted(ctx context.Context, t *testing.T, servers []string, topic string) {
+	t.Helper()
+	began := time.Now()
+	for {
+		last, read, err := lastValues(ctx, servers, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := len(last) + partitions; read <= left {
+			t.Logf("the changelog holds %d records of %d words after %.1f s", read, len(last), time.Since(began).Seconds())
+			return
+		}
+		if time.Since(began) > stuck {
+			t.Fatalf("the changelog still has %d records of %d words", read, len(last))
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// lastValues reads a topic at read_committed up to its last stable offsets, and says how many records that were; a value is
+// a count of 8 bytes.
+func lastValues(ctx context.Context, servers []string, topic string) (last map[string]int, read int, err error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer cl.Close()
 	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topic)
@@ -157,7 +182,7 @@ func lastValues(ctx context.Context, servers []string, topic string) (map[string
 		err = ends.Error()
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	from, left := map[int32]kgo.Offset{}, 0
 	ends.Each(func(end kadm.ListedOffset) {
@@ -167,7 +192,7 @@ func lastValues(ctx context.Context, servers []string, topic string) (map[string
 		}
 	})
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
-	last := map[string]int{}
+	last = map[string]int{}
 	var failed error
 	for left > 0 && failed == nil {
 		fetches := cl.PollFetches(ctx)
@@ -184,9 +209,10 @@ func lastValues(ctx context.Context, servers []string, topic string) (map[string
 				failed = errors.Join(failed, fmt.Errorf("%q is no count", r.Value))
 			}
 			last[string(r.Key)] = int(count)
+			read++
 		})
 	}
-	return last, failed
+	return last, read, failed
 }
 
 // purged: what the application has read of its repartition topic it has deleted.
