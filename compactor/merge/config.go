@@ -23,7 +23,8 @@ type Config struct {
 	MaxSources int   // objects that one output is read from, at most, unless it is one partition's; one for each 64 KiB of memory
 
 	// Memory is how many bytes a merge holds, 64 MiB by default and at least 24 MiB: windows over its inputs and parts of
-	// the object on their way to the store. Beyond it only what package runs says.
+	// the object on their way to the store. Beyond it only what package runs says, and some 150 bytes for each run of a plan,
+	// of which there are about 100,000 at most.
 	Memory int64
 	// Parallel is how many reads are under way at a time, 1 by default: all of them on the caller's goroutine, as is the
 	// write of an object that is no larger than a part (5 MiB at least).

@@ -93,14 +93,7 @@ func (t *Task) carryOut(ctx context.Context, outputs []Output, now int64) (done 
 			return i, err
 		}
 		cmd, unread, stats, err := build(ctx, t.env, &t.c, in, first, name, o, now)
-		for _, u := range unread {
-			if r := &u.Err.Run; r.Inline() && !archived(o, r) {
-				continue // it has left memory since, for an archive
-			}
-			t.env.Log.Error("merge: records cannot be read, so they stay where they are", "topic", u.Topic, "partition", u.Partition,
-				"offset", u.Err.Run.Base, "key", u.Err.Key, "error", u.Err.Err)
-			t.bad.add(u)
-		}
+		t.remember(o, unread)
 		if err == nil {
 			err = t.introduce(ctx, name, cmd, &stats)
 		}
@@ -115,6 +108,27 @@ func (t *Task) carryOut(ctx context.Context, outputs []Output, now int64) (done 
 		first += o.runs()
 	}
 	return len(outputs), nil
+}
+
+// remember keeps what cannot be read from being tried again, and tells of it, an object at a time.
+func (t *Task) remember(o *Output, unread []Unread) {
+	ranges := map[string]int{}
+	for _, u := range unread {
+		if r := &u.Err.Run; r.Inline() && !archived(o, r) {
+			continue // it has left memory since, for an archive
+		}
+		t.bad.add(u)
+		ranges[u.Err.Key]++
+	}
+	for _, u := range unread {
+		n := ranges[u.Err.Key]
+		if n == 0 {
+			continue
+		}
+		delete(ranges, u.Err.Key)
+		t.env.Log.Error("merge: records cannot be read, so they stay where they are", "key", u.Err.Key, "ranges", n, "topic", u.Topic,
+			"partition", u.Partition, "offset", u.Err.Run.Base, "error", u.Err.Err)
+	}
 }
 
 // archived reports whether an archive held an inline run when the plan was made.
