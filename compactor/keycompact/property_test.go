@@ -16,7 +16,6 @@ import (
 // truth is a partition as it was written, on its own.
 type truth struct {
 	records map[int64]written
-	passed  map[int64]int64 // when a tombstone was first seen below CompactedTo
 }
 
 type written struct {
