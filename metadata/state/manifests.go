@@ -87,7 +87,10 @@ func (s *State) fold(c *pb.FoldRuns) Code {
 	if old.Object != 0 {
 		first = old.First
 	}
-	if c.First != first || uint64(c.Owned) != uint64(old.Owned-old.Released)+uint64(len(owned)) || uint64(c.Runs) < uint64(n) {
+	if c.First != first {
+		return Conflict // a sweep has dropped some of the runs
+	}
+	if uint64(c.Owned) != uint64(old.Owned-old.Released)+uint64(len(owned)) || uint64(c.Runs) < uint64(n) {
 		return Invalid
 	}
 	p = s.editPartition(s.editTopic(t.Number), c.Partition)

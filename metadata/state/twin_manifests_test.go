@@ -66,7 +66,10 @@ func (w *twin) foldIn(k *pb.FoldRuns, number uint64) Code {
 		first = old.First
 	}
 	owned = append(slices.Clone(old.list[old.Released:]), owned...)
-	if k.First != first || int(k.Owned) != len(owned) || int64(k.Runs) < int64(n) {
+	if k.First != first {
+		return Conflict
+	}
+	if int(k.Owned) != len(owned) || int64(k.Runs) < int64(n) {
 		return Invalid
 	}
 	for _, o := range owned {
