@@ -33,7 +33,7 @@ func TestEveryCall(t *testing.T) {
 	if !*everyCall {
 		r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 		r.Shuffle(len(hits), func(i, j int) { hits[i], hits[j] = hits[j], hits[i] })
-		hits = hits[:60]
+		hits = hits[:40]
 	}
 	var next, missed atomic.Int64
 	var wg sync.WaitGroup

@@ -191,6 +191,12 @@ func (w *World) final() {
 
 // readAll reads a whole partition at an agent whose memory holds no inline bytes.
 func (w *World) readAll(a *agent, partition int32) {
+	if !w.until(20*time.Second, func() bool { return a.up && w.quiet() }) {
+		w.violated("before agent %d reads: %s", a.id, w.stuck())
+	}
+	if w.err != nil {
+		return
+	}
 	done := false
 	var err error
 	a.spawn(func() {
@@ -206,9 +212,6 @@ func (w *World) readAll(a *agent, partition int32) {
 	over := w.until(60*time.Second, func() bool { return done || a.life != life })
 	switch {
 	case !done && a.life != life: // its process was killed
-		if !w.until(20*time.Second, w.quiet) {
-			w.violated("after a kill: %s", w.stuck())
-		}
 		w.readAll(a, partition)
 	case !over || err != nil:
 		w.violated("agent %d cannot read partition %d: %v", a.id, partition, err)
