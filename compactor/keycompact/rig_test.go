@@ -41,6 +41,7 @@ type rig struct {
 	flush    uint64
 	entries  map[int64][]byte // inline bytes
 	merges   uint64
+	foreign  bool   // other processes work on the partitions
 	meddle   func() // called once, before a proposal lands
 	lose     int    // proposals whose answers are lost: 1 after they took effect, 2 before
 }
@@ -141,7 +142,7 @@ func (r *rig) Propose(p *session.Proposal) {
 func (r *rig) view() *job.View {
 	return &job.View{
 		State: r.s.Freeze(), Now: r.now, Clock: r.clock,
-		Mine:    func(uint64, uint32) bool { return true },
+		Mine:    func(uint64, uint32) bool { return !r.foreign },
 		Configs: func(*state.Topic) *kafkaconfig.Effective { return &r.configs },
 	}
 }
@@ -399,3 +400,16 @@ func (r *rig) committed(partition int32, from int64) []seen {
 }
 
 var errClock = errors.New("no clock")
+
+// objects is how many objects State knows.
+func (r *rig) objects() (n int) {
+	r.s.EachObject(func(uint64, state.Object) { n++ })
+	return n
+}
+
+func (r *rig) trim(partition int32, to int64) {
+	r.do(&pb.Command{Base: r.position, Kind: &pb.Command_TrimPartitions{
+		TrimPartitions: &pb.TrimPartitions{Topics: []uint64{topic}, Partitions: []uint32{uint32(partition)}, Offsets: []int64{to}}}})
+}
+
+func (r *rig) sweep() { r.do(&pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 1000}}}) }

@@ -31,32 +31,35 @@ type section struct {
 func newSection(in *job.View, d Due, readable func(state.Run) bool) (s section, ok bool) {
 	t := in.State.TopicByNumber(d.Topic)
 	p := t.Partition(int32(d.Partition))
-	c := in.Configs(t)
-	first, end := cleanable(p, c, in, readable)
-	s = section{
-		topic: d.Topic, partition: d.Partition, id: t.ID, version: p.Version, logStart: p.LogStart,
-		now: math.MinInt64, tombstones: first > p.LogStart, aborted: map[int64][]state.AbortedTxn{},
+	first, end := cleanable(p, in.Configs(t), in, readable)
+	s = sectionOf(in, t, d.Partition, first, end-1)
+	s.tombstones = first > p.LogStart
+	dirtyFrom := dirty(p)
+	for s.dirty < len(s.runs) && s.runs[s.dirty].Last < dirtyFrom {
+		s.dirty++
+	}
+	return s, s.dirty < len(s.runs)
+}
+
+// sectionOf is the section of the runs that begin at an offset or behind it and end at another or before it.
+func sectionOf(in *job.View, t *state.Topic, partition uint32, first, last int64) section {
+	p := t.Partition(int32(partition))
+	s := section{
+		topic: t.Number, partition: partition, id: t.ID, version: p.Version, logStart: p.LogStart,
+		now: math.MinInt64, aborted: map[int64][]state.AbortedTxn{},
 	}
 	if in.Clock == nil {
-		s.now, s.horizon = in.Now, in.Now+min(c.DeleteRetentionMs, math.MaxInt64-in.Now)
+		s.now, s.horizon = in.Now, in.Now+min(in.Configs(t).DeleteRetentionMs, math.MaxInt64-in.Now)
 	}
-	dirtyFrom := dirty(p)
 	p.EachRun(func(r state.Run) {
-		if r.Base < first || r.Base >= end {
-			return
+		if r.Base >= first && r.Last <= last {
+			s.runs = append(s.runs, r)
 		}
-		if r.Last < dirtyFrom {
-			s.dirty++
-		}
-		s.runs = append(s.runs, r)
 	})
-	if s.dirty == len(s.runs) {
-		return s, false
-	}
-	for _, a := range p.Aborted(first, end-1, nil) {
+	for _, a := range p.Aborted(first, last, nil) {
 		s.aborted[a.ProducerID] = append(s.aborted[a.ProducerID], a)
 	}
-	return s, true
+	return s
 }
 
 // isAborted reports whether a batch of records belongs to an aborted transaction. A producer has one transaction at a time

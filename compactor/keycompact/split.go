@@ -20,7 +20,11 @@ func (w *writing) split(ctx context.Context, s *section) error {
 		return err
 	}
 	if len(cuts) == 0 {
-		defer func() { w.task.keys = keyMap{} }() // it was larger than it should be
+		defer func() {
+			if w.task.rest == nil {
+				w.task.keys = keyMap{} // it was larger than it should be
+			}
+		}()
 		w.task.keys.reset(run.Last-run.Base+1, math.MaxInt64)
 		if err := w.note(ctx, s, run); err != nil {
 			return err

@@ -18,6 +18,7 @@ type Task struct {
 	keys   keyMap
 	failed map[ref]*failure
 	passes uint64
+	rest   *rest // of a large partition, nil: none
 }
 
 type ref struct {
@@ -46,6 +47,11 @@ func (t *Task) Name() string { return "compact" }
 // error in the end.
 func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	t.passes++
+	if t.rest != nil {
+		if done, err := t.resume(ctx, in); done || err != nil {
+			return true, err
+		}
+	}
 	list := slices.DeleteFunc(Plan(in, readable(t.env, in.State)), func(d Due) bool {
 		f := t.failed[ref{d.Topic, d.Partition}]
 		return f != nil && f.until > t.passes
@@ -68,6 +74,9 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 			return true, err
 		}
 		more, list = more || again, list[n:]
+		if t.rest != nil {
+			return true, failed // its keys are in the map
+		}
 	}
 	return more || len(list) > 0, failed
 }
@@ -123,6 +132,10 @@ func (t *Task) compact(ctx context.Context, in *job.View, list []Due) (again boo
 			failed = cmp.Or(failed, fmt.Errorf("compact partition %d of topic %d: %w", d.Partition, d.Topic, err))
 		default:
 			return false, err
+		}
+		if t.rest != nil {
+			w.again = true
+			break // the map is this partition's
 		}
 	}
 	return w.again, cmp.Or(w.finish(ctx), failed)

@@ -85,17 +85,28 @@ func (w *writing) write(ctx context.Context, s *section, n int) error {
 		run   = -1
 		cut   = false // the object ends with the run that is read
 		ended = false // the section's last batch has come
+		input int64   // bytes of the runs so far
+		stop  = false // the rest is for the next pass
 	)
 	w.out.begin(s, s.runs[0].Base)
 	err := w.read(ctx, s.runs[:n], func(i int, b batch.Batch) (bool, error) {
 		if i != run {
 			if cut && !w.out.empty() {
-				if on, err := w.next(ctx, s, first, i-1); err != nil || !on {
+				if err := w.end(ctx, s, first, i-1); err != nil || w.stale {
 					return false, err
 				}
+				if stop = input >= w.task.cfg.MaxInput; stop {
+					w.task.rest = &rest{ref{s.topic, s.partition}, s.runs[i].Base, s.runs[n-1].Last, s.tombstones}
+					return false, nil
+				}
+				if err := w.open(ctx); err != nil {
+					return false, err
+				}
+				w.out.begin(s, s.runs[i].Base)
 				first = i
 			}
 			run = i
+			input += int64(s.runs[i].Length)
 			cut = i < n-1 && (w.out.seg.Size()+int64(s.runs[i].Length) >= w.task.cfg.MaxOutput || i-first+1 >= maxRuns)
 		}
 		end := within
@@ -123,6 +134,8 @@ func (w *writing) write(ctx context.Context, s *section, n int) error {
 	case w.stale:
 		w.stale = false
 		return nil
+	case stop:
+		return nil
 	case !ended:
 		return fmt.Errorf("%w: no batch ends at offset %d", errUnreadable, s.runs[n-1].Last)
 	}
@@ -130,18 +143,12 @@ func (w *writing) write(ctx context.Context, s *section, n int) error {
 	return nil
 }
 
-// next ends the range of some runs of a section, introduces the object, and begins another with the run that follows.
-func (w *writing) next(ctx context.Context, s *section, first, last int) (on bool, err error) {
+// end ends the range of some runs of a section and introduces the object; stale tells that State has refused it.
+func (w *writing) end(ctx context.Context, s *section, first, last int) (err error) {
 	w.out.end(s.runs[first].Base, s.runs[last].Last, true)
-	if w.stale, err = w.introduce(ctx); err != nil || w.stale {
-		return false, err
-	}
+	w.stale, err = w.introduce(ctx)
 	s.version++
-	if err := w.open(ctx); err != nil {
-		return false, err
-	}
-	w.out.begin(s, s.runs[last+1].Base)
-	return true, nil
+	return err
 }
 
 // open begins an object unless one is open.

@@ -1,0 +1,78 @@
+package keycompact
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"wadi/internal/batch"
+)
+
+// A pass over a large partition ends with an object, and the next one goes on behind it, also when merges changed what is to
+// come and more was written. Each record is read once for the map and once to be written.
+func TestPassesGoOn(t *testing.T) {
+	r := newRig(t, 2, Config{MaxOutput: 1000, RunBytes: 300, MaxInput: 1000, Memory: 1 << 20})
+	for i := range 60 {
+		r.write(nil, 0, batch.None, false, kv{fmt.Sprint("k", i%50), fmt.Sprint(i)}, tombstone("gone"))
+	}
+	r.write(nil, 1, batch.None, false, kv{"a", "1"}, kv{"a", "2"})
+	r.old()
+	passes, merged := 0, false
+	for more := true; more; passes++ {
+		require.Less(t, passes, 40)
+		before := r.objects()
+		var err error
+		more, err = r.pass()
+		require.NoError(t, err)
+		require.LessOrEqual(t, r.objects()-before, 2, "objects of a pass")
+		if rest := r.task.rest; rest != nil && !merged && rest.next > 50 {
+			merged = true
+			r.merge(0, 60, 79)
+			r.write(nil, 0, batch.None, false, kv{"later", "1"})
+		}
+	}
+	require.True(t, merged)
+	require.Greater(t, passes, 4)
+	require.EqualValues(t, 120, r.part(0).CompactedTo)
+	got := r.committed(0, 0)
+	require.Len(t, got, 52)
+	require.EqualValues(t, 20, got[0].offset)
+	require.Len(t, r.committed(1, 0), 1)
+}
+
+// What cannot be gone on with is begun anew: the partition was trimmed, deleted or is another process' now.
+func TestPassesThatCannotGoOn(t *testing.T) {
+	for name, meddle := range map[string]func(r *rig){
+		"trimmed":    func(r *rig) { r.trim(0, r.task.rest.next+3); r.sweep() },
+		"merged":     func(r *rig) { r.merge(0, r.task.rest.next-2, r.task.rest.next+3) },
+		"restarted":  func(r *rig) { r.restart() },
+		"not ours":   func(r *rig) { r.foreign = true },
+		"no compact": func(r *rig) { r.configs.Compact = false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, Config{MaxOutput: 1000, RunBytes: 300, MaxInput: 1000, Memory: 1 << 20})
+			for i := range 60 {
+				r.write(nil, 0, batch.None, false, kv{fmt.Sprint("k", i/2), fmt.Sprint(i)}, kv{fmt.Sprint("l", i), ""})
+			}
+			r.old()
+			for r.task.rest == nil {
+				_, err := r.pass()
+				require.NoError(t, err)
+			}
+			meddle(r)
+			if name != "restarted" {
+				_, err := r.pass()
+				require.NoError(t, err)
+			}
+			r.foreign, r.configs.Compact = false, true
+			r.settle()
+			times := map[string]int{}
+			for _, x := range r.committed(0, r.part(0).LogStart) {
+				times[x.key]++
+				require.Equal(t, 1, times[x.key], x.key)
+			}
+			require.EqualValues(t, 120, r.part(0).CompactedTo)
+		})
+	}
+}
