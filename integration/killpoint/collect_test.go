@@ -1,6 +1,7 @@
 package killpoint
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -74,7 +75,13 @@ func TestCompactor(t *testing.T) {
 				if p.Step.often() {
 					p.Nth += random.IntN(4)
 				}
+				ctx, cancel := context.WithCancel(t.Context())
+				if p.Step == releaseOwned {
+					c := l.client(t)
+					go l.forgetOld(ctx, c)
+				}
 				m.kill(t, p)
+				cancel()
 			}
 		}
 	}

@@ -35,7 +35,8 @@ type sentRecord struct {
 	tombstone  bool
 }
 
-// sides makes two topics of one partition and writes to them: "table" is compacted by key, of "short" old records go.
+// sides makes topics of one partition and writes to them: "table" is compacted by key, of "short" old records go, of "old"
+// what forgetOld deletes.
 func (l *load) sides(t *testing.T) (table, short *side) {
 	t.Helper()
 	c := l.client(t)
@@ -52,12 +53,29 @@ func (l *load) sides(t *testing.T) (table, short *side) {
 		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "200", "delete.retention.ms": "500",
 	})
 	create("short", map[string]string{"retention.bytes": strconv.Itoa(retained)})
+	create("old", nil)
+	old := l.client(t)
+	l.work.Go(func() { (&side{topic: "old", keys: 10, bytes: 2000}).write(l.done, old, 2) })
 	table, short = &side{topic: "table", keys: 20, bytes: 2000}, &side{topic: "short", keys: 1000, bytes: 6000}
 	for i, s := range []*side{table, short} {
 		c := l.client(t, kgo.ProducerBatchCompression(kgo.NoCompression()))
 		l.work.Go(func() { s.write(l.done, c, uint64(i)) })
 	}
 	return table, short
+}
+
+// forgetOld deletes the records of "old" again and again, until the end of ctx: what its manifest owns is released.
+func (l *load) forgetOld(ctx context.Context, c *kgo.Client) {
+	admin := kadm.NewClient(c)
+	for ctx.Err() == nil {
+		if ends, err := admin.ListEndOffsets(ctx, "old"); err == nil {
+			_, _ = admin.DeleteRecords(ctx, ends.Offsets()) // an agent that is killed meanwhile is asked again
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Second):
+		}
+	}
 }
 
 func (s *side) write(done chan struct{}, c *kgo.Client, seed uint64) {
