@@ -28,10 +28,20 @@
 // Of clients of version 1 some runs let requests of old transactions come into later ones of the same epoch, which nothing
 // can tell (KAFKA-17754): what such an application writes is not judged any more, all else is.
 //
+// Each agent has a compactor too (agent_compactor.go): merges, compactions by key, folds, retention and garbage collection take
+// turns, on snapshots that may be old, by leases that turn, or by none, so that several agents work on the same things.
+// The oracle compares what they write with the log the moment a command names it (oracle_compactor.go, oracle_folds.go):
+// the same bytes, or, of a table that is compacted by key, the records that may not go (oracle_tables.go: I16). What is
+// deleted neither State nor a kept root needs, and no session is forgotten of which something is left (oracle_sessions.go);
+// log starts move by time or size no further than configs of that moment say (oracle_trims.go). In the end nothing is left
+// that nobody needs, partitions have few runs, and fsck finds nothing. TestEveryCall hits each call of the compactors of a
+// quiet cluster once: the process is killed, the call fails, or its answer is lost.
+//
 // Code that blocks in production (journal.Append, checkpoint.Steps, view.Read) runs here too: as a coroutine that hands
 // control back to the loop at each call to etcd or the bucket. Nothing runs at the same time as anything else.
 //
 //	go test ./integration/sim -run TestSeeds -seeds 5000 -start 1     a soak
 //	go test ./integration/sim -run TestSeeds -seed 17 -v              one run with its trace
+//	go test ./integration/sim -run TestEveryCall -calls               all calls of a compactor, not a sample
 //	go test ./integration/sim -run TestMutations -mutations           does it find planted defects?
 package sim

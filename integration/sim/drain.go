@@ -10,6 +10,9 @@ import (
 	"wadi/metadata/view"
 )
 
+// mostRuns bounds the runs of a partition when everything is done: merges and folds have seen to it.
+const mostRuns = 40
+
 // drain waits, after the faults, until everything is answered, archived and the same everywhere; that must not take long.
 func (w *World) drain() {
 	if !w.until(30*time.Second, w.quiet) {
@@ -39,6 +42,11 @@ func (w *World) drain() {
 	}
 	if !w.until(30*time.Second, func() bool { return w.oracle.compactions.left() == "" }) {
 		w.violated("20 s after all: %s", w.oracle.compactions.left())
+	}
+	for log := range int32(logs) {
+		if n := w.partitionIn(w.oracle.st, log).Runs(); w.err == nil && n > mostRuns {
+			w.violated("log %d has %d runs in the end", log, n)
+		}
 	}
 	if w.err == nil {
 		w.fsck()
