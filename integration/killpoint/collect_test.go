@@ -36,7 +36,7 @@ func (m *matrix) settle(t *testing.T, l *load, table, short *side) {
 	last := m.start(t, m.base)
 	l.stop(t)
 	short.retained(t, l.client(t))
-	left := map[fsck.Kind]int{}
+	var left map[fsck.Kind]int
 	for until := time.Now().Add(patience); ; time.Sleep(300 * time.Millisecond) {
 		if left = m.fsck(t); t.Failed() || left[fsck.Garbage]+left[fsck.OrphanClosed]+left[fsck.OrphanLive] == 0 {
 			break
