@@ -16,6 +16,8 @@ type Config struct {
 	MaxInline int64 // bytes out of entries that one object takes, at most; an eighth of the memory
 
 	FanIn      int   // flushes and archives that are worth a merge
+	Few        int   // flushes that are worth one once they have been left lying
+	Turns      int   // for so many turns
 	Crowd      int   // runs of one partition in flushes and archives that are worth a merge, in however few of those
 	Debt       int   // merged runs of a tier in one partition that are worth another merge
 	Small      int64 // bytes: shorter runs are of the lowest tier
@@ -60,7 +62,7 @@ type Stats struct {
 func Defaults() Config {
 	return Config{
 		MaxInput: 512 << 20, MaxOutput: 256 << 20, Own: 32 << 20, MaxRun: 8 << 20, MaxInline: 8 << 20,
-		FanIn: 512, Crowd: 96, Debt: 48, Small: 64 << 10, Medium: 4 << 20, MaxSources: 1024,
+		FanIn: 512, Few: 4, Turns: 3, Crowd: 96, Debt: 48, Small: 64 << 10, Medium: 4 << 20, MaxSources: 1024,
 		Memory: 64 << 20, Parallel: 1,
 	}
 }
@@ -86,7 +88,7 @@ func (c Config) withDefaults() Config {
 	for _, f := range []struct {
 		value *int
 		or    int
-	}{{&c.FanIn, d.FanIn}, {&c.Crowd, d.Crowd}, {&c.Debt, d.Debt}, {&c.Parallel, d.Parallel}} {
+	}{{&c.FanIn, d.FanIn}, {&c.Few, d.Few}, {&c.Turns, d.Turns}, {&c.Crowd, d.Crowd}, {&c.Debt, d.Debt}, {&c.Parallel, d.Parallel}} {
 		if *f.value == 0 {
 			*f.value = f.or
 		}
@@ -125,6 +127,8 @@ type Scope struct {
 	Inline func(position int64) bool
 	// Shape hints at how much time, in ms, and how many bytes a run of a topic may reach over; 0 = any.
 	Shape func(t *state.Topic) (span, bytes int64)
+	// Lying is the position up to which flushes have been left lying for some turns; 0 = none has.
+	Lying int64
 	// Patient: flushes were merged just now, and wait until there is as much of them as makes a large object.
 	Patient bool
 }

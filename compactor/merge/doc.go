@@ -10,7 +10,8 @@
 // run whose bytes no archive holds yet nor this process. In a tail
 //
 //   - runs in flushes and archives are merged when 512 of those objects or 512 MiB have come together, or 96 runs of one
-//     partition: all that there are, the oldest first, all partitions at once, each record once;
+//     partition: all that there are, the oldest first, all partitions at once, each record once. When four flushes have
+//     been left lying for three turns they go as well: each is a read for whoever reads from the start;
 //   - runs that were merged are merged again when there are too many of them: 48 side by side that are shorter than 64
 //     KiB, 96 shorter than 4 MiB, 144 of any length, so that a record climbs each tier once; or when a dozen or more of them
 //     come to 32 MiB, which becomes final;

@@ -119,3 +119,29 @@ func TestJournalGoesAlong(t *testing.T) {
 		}
 	})
 }
+
+// A few flushes that nothing else has come to are merged once they have been left lying for some turns, and no earlier;
+// fewer stay.
+func TestFlushesAreNotLeftLying(t *testing.T) {
+	r := newRig(t, Config{}, 3)
+	ended := func() (turns int) {
+		for more := false; !more && turns < 10; turns++ {
+			var err error
+			if more, err = r.pass(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return turns
+	}
+	for i := range 3 {
+		r.write(false, plain(part{1, 0}, aBatch(1, 10, byte(i), 1)), plain(part{1, 1}, aBatch(1, 10, byte(i), 1)))
+	}
+	if n := ended(); n != 10 || r.stats.Objects != 0 {
+		t.Errorf("three flushes, %d turns: %+v", n, r.stats)
+	}
+	r.write(false, plain(part{1, 2}, aBatch(1, 10, 9, 1)))
+	if n := ended(); n != 4 || r.stats.Objects != 1 || r.s.RunCount() != 3 {
+		t.Errorf("four flushes, %d turns, %d runs: %+v", n, r.s.RunCount(), r.stats)
+	}
+	r.check()
+}

@@ -176,7 +176,7 @@ func (m *planner) window() (to int64, ok bool) {
 			bytes += o.bytes
 		}
 	}
-	due := len(list) >= m.c.FanIn || bytes >= m.c.MaxInput || m.crowd >= m.c.Crowd && len(list) >= m.c.FanIn/8
+	due := m.lying() >= m.c.Few || len(list) >= m.c.FanIn || bytes >= m.c.MaxInput || m.crowd >= m.c.Crowd && len(list) >= m.c.FanIn/8
 	if m.scope.Patient {
 		due = bytes >= m.c.MaxOutput || len(list) >= m.c.MaxSources
 	}
@@ -191,6 +191,17 @@ func (m *planner) window() (to int64, ok bool) {
 		}
 	}
 	return math.MaxInt64, true
+}
+
+// lying counts flushes that have been left lying. Each is a read for whoever reads a partition from its start, so when little
+// is written they do not wait for many.
+func (m *planner) lying() (n int) {
+	for _, o := range m.objects {
+		if o.runs > 0 && (o.Kind == state.FlushObject || o.Kind == state.FlushHedgeObject) && o.Introduced <= m.scope.Lying {
+			n++
+		}
+	}
+	return n
 }
 
 // thin finds merged objects most of which nobody needs any more, if enough would be gained. Each byte that is written

@@ -20,6 +20,7 @@ type Task struct {
 	// patient is set from the first merge of flushes on until there is nothing else to do: passes follow each other at
 	// once, and flushes come in all the time.
 	patient bool
+	turns   []int64 // positions at which the last turns ended
 }
 
 // New is the task "merge".
@@ -38,6 +39,9 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	p, ok := Make(in.State, t.c, t.scope(in))
 	if !ok {
 		t.patient = false // until the next turn
+		if t.turns = append(t.turns, in.State.Position()); len(t.turns) > t.c.Turns {
+			t.turns = t.turns[1:]
+		}
 		return false, nil
 	}
 	t.patient = t.patient || p.Why == Flushes
@@ -74,6 +78,9 @@ func (t *Task) scope(in *job.View) Scope {
 			e := in.Configs(x)
 			return e.SpanMs(), e.SegmentBytes
 		}
+	}
+	if len(t.turns) == t.c.Turns {
+		s.Lying = t.turns[0]
 	}
 	if len(t.bad) > 0 {
 		s.Bad = t.bad.has

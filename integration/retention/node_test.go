@@ -55,7 +55,7 @@ func start(t *testing.T) *node {
 		{Key: "cluster", Value: clusterName}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: url},
 		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"}, {Key: "inline.max.bytes", Value: "1KiB"},
 		{Key: "flush.interval", Value: "5ms"}, {Key: "flush.puts.per.second", Value: "0"},
-		{Key: "compactor.interval", Value: "200ms"}, {Key: "gc.grace", Value: "1s"},
+		{Key: "compactor.interval", Value: "1s"}, {Key: "gc.grace", Value: "1s"},
 		{Key: "recover.roots", Value: "3"}, {Key: "recover.hourly", Value: "0s"},
 	}})
 	require.NoError(t, err)
