@@ -183,7 +183,7 @@ type storage struct {
 	Debt          struct {
 		Objects int64 `json:"objects"`
 	} `json:"merge_debt"`
-	Objects       []struct {
+	Objects []struct {
 		Kind string `json:"kind"`
 		Live struct {
 			Objects int64 `json:"objects"`
