@@ -79,7 +79,7 @@ func TestAnHourOfSmallProduces(t *testing.T) {
 					t.Errorf("%d bytes of State per run, at most 64 are allowed", per)
 				}
 			case "objects": // the archives that runs lie in: one per checkpoint
-				if checkpoints := int64(length/(30*time.Second)) + 2; grown > 64*checkpoints {
+				if checkpoints := int64(length/(30*time.Second)) + 2; grown > 72*checkpoints {
 					t.Errorf("objects grew by %d bytes over %d checkpoints", grown, checkpoints)
 				}
 			default:
