@@ -31,7 +31,7 @@ func TestEveryCall(t *testing.T) {
 		}
 	}
 	if !*everyCall {
-		r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+		r := rand.New(rand.NewPCG(1, 1)) // the same ones each time; -calls takes all
 		r.Shuffle(len(hits), func(i, j int) { hits[i], hits[j] = hits[j], hits[i] })
 		hits = hits[:40]
 	}
