@@ -114,17 +114,25 @@ func (t *Task) discard(ctx context.Context, batch []garbage) error {
 	if err := t.remove(ctx, keys); err != nil {
 		return fmt.Errorf("delete garbage: %w", err)
 	}
-	code := state.OK
-	err := t.env.Do(ctx, &pb.Command{Kind: &pb.Command_ForgetObjects{ForgetObjects: &pb.ForgetObjects{Objects: numbers}}},
-		func(o session.Outcome) { code = o.Result.Code })
-	switch {
-	case err != nil:
-		return fmt.Errorf("forget objects: %w", err)
-	case code != state.OK:
-		return fmt.Errorf("forget objects: %s", code)
+	_, err := t.forget(ctx, "objects", &pb.Command{Kind: &pb.Command_ForgetObjects{ForgetObjects: &pb.ForgetObjects{Objects: numbers}}})
+	if err != nil {
+		return err
 	}
 	t.c.Observe.Deleted(len(batch), bytes)
 	return nil
+}
+
+// forget has State forget what is gone, and returns how many it did.
+func (t *Task) forget(ctx context.Context, what string, cmd *pb.Command) (n int64, err error) {
+	code := state.OK
+	err = t.env.Do(ctx, cmd, func(o session.Outcome) { code, n = o.Result.Code, o.Result.ID })
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("forget %s: %w", what, err)
+	case code != state.OK:
+		return 0, fmt.Errorf("forget %s: %s", what, code)
+	}
+	return n, nil
 }
 
 // remove deletes keys in one request, and rests.

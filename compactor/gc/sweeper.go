@@ -11,7 +11,6 @@ import (
 	"wadi/internal/layout"
 	"wadi/metadata/manifest"
 	pb "wadi/metadata/metadatapb"
-	"wadi/metadata/session"
 	"wadi/metadata/state"
 	"wadi/objstore"
 	"wadi/objstore/parts"
@@ -160,15 +159,11 @@ func (t *Task) finish(ctx context.Context) error {
 	w := &t.sweep
 	for ids := w.forgettable(); len(ids) > 0; {
 		batch := ids[:min(len(ids), state.MaxSweep)]
-		forgotten, code := int64(0), state.OK
-		err := t.env.Do(ctx, &pb.Command{Kind: &pb.Command_ForgetSessions{ForgetSessions: &pb.ForgetSessions{
+		forgotten, err := t.forget(ctx, "sessions", &pb.Command{Kind: &pb.Command_ForgetSessions{ForgetSessions: &pb.ForgetSessions{
 			Began: w.began, Sessions: batch,
-		}}}, func(o session.Outcome) { code, forgotten = o.Result.Code, o.Result.ID })
-		switch {
-		case err != nil:
-			return fmt.Errorf("forget sessions: %w", err)
-		case code != state.OK:
-			return fmt.Errorf("forget sessions: %s", code)
+		}}})
+		if err != nil {
+			return err
 		}
 		t.c.Observe.Sessions(int(forgotten))
 		ids = ids[len(batch):]
