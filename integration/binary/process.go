@@ -164,8 +164,14 @@ func (p *Process) Output() string {
 // Pid is the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal, SIGSTOP and SIGCONT among them.
+// Signal sends a signal.
 func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Freeze stops the process where it is (SIGSTOP) and returns when it does nothing more. Thaw lets it go on.
+func (p *Process) Freeze() error { return child.Freeze(p.Pid()) }
+
+// Thaw ends a Freeze (SIGCONT).
+func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
 
 // Kill ends the process with SIGKILL and returns when it is gone.
 func (p *Process) Kill() {
@@ -180,7 +186,7 @@ func (p *Process) Kill() {
 func (p *Process) Stop() error {
 	p.asked.Store(true)
 	// A stopped process takes no SIGTERM until it goes on.
-	err := errors.Join(p.Signal(syscall.SIGCONT), p.Signal(syscall.SIGTERM))
+	err := errors.Join(p.Thaw(), p.Signal(syscall.SIGTERM))
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}

@@ -157,6 +157,13 @@ func (a *agent) frozen() bool {
 	return ok && strings.HasPrefix(after, "T")
 }
 
+// freeze stops the process where it is; who is gone already needs none.
+func (a *agent) freeze() {
+	if err := a.run.Freeze(); err != nil && a.alive() {
+		a.t.Errorf("freeze agent %s: %v", a.name, err)
+	}
+}
+
 // signal sends a signal; who is gone already needs none.
 func (a *agent) signal(s syscall.Signal) {
 	if err := a.run.Signal(s); err != nil && a.alive() {

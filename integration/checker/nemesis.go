@@ -133,7 +133,7 @@ func (n *nemesis) restart(agents []*agent) {
 const frozenFor = ttl + 2*time.Second
 
 func (n *nemesis) freeze(a *agent) bool {
-	a.signal(syscall.SIGSTOP)
+	a.freeze()
 	time.Sleep(frozenFor)
 	was := a.frozen()
 	a.signal(syscall.SIGCONT)

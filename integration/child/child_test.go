@@ -1,9 +1,12 @@
 package child
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -46,6 +49,47 @@ func TestOutlivesThreads(t *testing.T) {
 		if cmd != nil {
 			_ = cmd.Process.Kill() // it may be gone
 		}
+	}
+}
+
+// A frozen child does nothing more, however busy the machine is; one that has ended cannot be frozen.
+func TestFreeze(t *testing.T) {
+	// It counts in a file's length until it is killed.
+	file := filepath.Join(t.TempDir(), "beats")
+	cmd := exec.Command("sh", "-c", "while :; do printf x >> \"$0\"; done", file)
+	if err := Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	length := func() int64 {
+		info, err := os.Stat(file)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	for range 20 {
+		before := length()
+		for length() == before {
+			time.Sleep(time.Millisecond)
+		}
+		if err := Freeze(cmd.Process.Pid); err != nil {
+			t.Fatal(err)
+		}
+		at := length()
+		time.Sleep(5 * time.Millisecond)
+		if now := length(); now != at {
+			t.Errorf("it went on from %d to %d", at, now)
+		}
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if err := Freeze(cmd.Process.Pid); err == nil {
+		t.Error("no error")
 	}
 }
 

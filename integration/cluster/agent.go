@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -66,14 +65,19 @@ func (a *Agent) Launch() {
 // Kill ends the process with SIGKILL.
 func (a *Agent) Kill() { a.t.Helper(); a.run.Kill() }
 
-// Pause freezes the process with SIGSTOP; Resume lets it go on.
-func (a *Agent) Pause()  { a.t.Helper(); a.signal(syscall.SIGSTOP) }
-func (a *Agent) Resume() { a.t.Helper(); a.signal(syscall.SIGCONT) }
-
-func (a *Agent) signal(s syscall.Signal) {
+// Pause freezes the process: nothing that reaches it from now on is answered before Resume.
+func (a *Agent) Pause() {
 	a.t.Helper()
-	if err := a.run.Signal(s); err != nil {
-		a.t.Fatalf("%v to agent %s: %v", s, a.Name, err)
+	if err := a.run.Freeze(); err != nil {
+		a.t.Fatalf("pause agent %s: %v", a.Name, err)
+	}
+}
+
+// Resume lets a paused process go on.
+func (a *Agent) Resume() {
+	a.t.Helper()
+	if err := a.run.Thaw(); err != nil {
+		a.t.Fatalf("resume agent %s: %v", a.Name, err)
 	}
 }
 

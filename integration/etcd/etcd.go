@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"wadi/integration/binary"
+	"wadi/integration/child"
 	"wadi/metadata/kv/etcdkv"
 )
 
@@ -103,10 +104,15 @@ func (s *Server) Stop() { s.t.Helper(); s.end(syscall.SIGTERM) }
 // Kill ends the process at once (SIGKILL), also a paused one.
 func (s *Server) Kill() { s.t.Helper(); s.end(syscall.SIGKILL) }
 
-// Pause freezes the process (SIGSTOP): its connections stay open and nothing answers.
-func (s *Server) Pause() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
+// Pause freezes the process: its connections stay open and nothing answers.
+func (s *Server) Pause() {
+	s.t.Helper()
+	if err := child.Freeze(s.running().pid); err != nil {
+		s.t.Fatalf("pause etcd: %v", err)
+	}
+}
 
-// Resume lets a paused process go on (SIGCONT).
+// Resume lets a paused process go on.
 func (s *Server) Resume() { s.t.Helper(); s.signal(syscall.SIGCONT) }
 
 // Restart starts the process again on its data and ports, after Stop or Kill, and waits until it serves.
