@@ -94,8 +94,10 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 		}
 		return
 	}
+	if req.Epoch >= kip848.JoinEpoch { // who leaves looks at no topics
+		x.looked = c.topicsRound
+	}
 	change = append(before, change...)
-	x.looked = c.topicsRound
 	settings := c.cfg.Consumers(g.name)
 	c.proposeAll(g, change, func(err error) {
 		if err != nil {

@@ -2,7 +2,9 @@ package group
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,19 +60,20 @@ func newConsumerWorld(t *testing.T, agents int) *world {
 
 // modernMember is a member as its client sees it.
 type modernMember struct {
-	w     *world
-	core  *Core
-	id    string
-	epoch int32
-	owned kip848.Set
-	ans   *ConsumerAnswer
+	w        *world
+	core     *Core
+	id       string
+	instance string
+	epoch    int32
+	owned    kip848.Set
+	ans      *ConsumerAnswer
 }
 
 func (w *world) modern(id string) *modernMember { return &modernMember{w: w, core: w.cores[0], id: id} }
 
 // send sends a heartbeat that says what the member owns; with epoch 0 it joins.
 func (m *modernMember) send() {
-	h := kip848.Heartbeat{Member: m.id, Epoch: m.epoch, RebalanceTimeoutMs: -1, Owned: &m.owned}
+	h := kip848.Heartbeat{Member: m.id, Instance: m.instance, Epoch: m.epoch, RebalanceTimeoutMs: -1, Owned: &m.owned}
 	if m.epoch == kip848.JoinEpoch {
 		h.RebalanceTimeoutMs, h.Topics, h.HasTopics, h.Owned = 60_000, []string{"t"}, true, &kip848.Set{}
 	}
@@ -266,4 +269,54 @@ func TestConsumerGroupIsFull(t *testing.T) {
 	w.settle()
 	require.ErrorIs(t, d.ans.Err, kip848.ErrFull)
 	w.modern("c").beat(t)
+}
+
+// KIP-848: a static member that leaves for a while looks at no topics, so those that changed before are still to be looked
+// at: by the heartbeat of another, and by its own when it is back.
+func TestTopicsChangeBeforeAStaticMemberLeaves(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		w := newConsumerWorld(t, 1)
+		a, b := w.modern("a"), w.modern("b")
+		a.instance = "i"
+		for range 3 {
+			a.beat(t)
+			b.beat(t)
+		}
+		require.Equal(t, 2, a.partitions())
+		require.Equal(t, 2, b.partitions())
+
+		// The topic is made anew: another one under the same name.
+		w.apply(0, &pb.Command{Base: w.pos, Kind: &pb.Command_DeleteTopic{DeleteTopic: &pb.DeleteTopic{Topic: 1}}})
+		w.apply(0, &pb.Command{Base: w.pos, Kind: &pb.Command_CreateTopic{CreateTopic: &pb.CreateTopic{Name: "t", Partitions: 4}}})
+		w.cores[0].TopicsChanged()
+		epoch := w.s.Group("g").Generation
+		a.epoch = kip848.StaticLeaveEpoch
+		a.beat(t)
+		require.Equal(t, epoch, w.s.Group("g").Generation)
+		if back {
+			a.id, a.epoch, a.owned = "a2", kip848.JoinEpoch, nil
+			a.beat(t)
+		}
+		for range 3 {
+			b.beat(t)
+			if back {
+				a.beat(t)
+			}
+		}
+		require.Greater(t, w.s.Group("g").Generation, epoch)
+		require.Equal(t, "2/1 2/3", slots(b.owned))
+		if back {
+			require.Equal(t, "2/0 2/2", slots(a.owned))
+		}
+	}
+}
+
+func slots(set kip848.Set) string {
+	var b strings.Builder
+	for _, t := range set {
+		for _, p := range t.Partitions {
+			fmt.Fprintf(&b, " %d/%d", t.Topic, p)
+		}
+	}
+	return strings.TrimSpace(b.String())
 }
