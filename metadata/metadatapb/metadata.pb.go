@@ -120,6 +120,7 @@ type Command struct {
 	//	*Command_ForgetSessions
 	//	*Command_FoldRuns
 	//	*Command_ReleaseObjects
+	//	*Command_UnfoldRuns
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -421,6 +422,15 @@ func (x *Command) GetReleaseObjects() *ReleaseObjects {
 	return nil
 }
 
+func (x *Command) GetUnfoldRuns() *UnfoldRuns {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_UnfoldRuns); ok {
+			return x.UnfoldRuns
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -537,6 +547,10 @@ type Command_ReleaseObjects struct {
 	ReleaseObjects *ReleaseObjects `protobuf:"bytes,29,opt,name=release_objects,json=releaseObjects,proto3,oneof"`
 }
 
+type Command_UnfoldRuns struct {
+	UnfoldRuns *UnfoldRuns `protobuf:"bytes,30,opt,name=unfold_runs,json=unfoldRuns,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Kind() {}
 
 func (*Command_OpenSession) isCommand_Kind() {}
@@ -592,6 +606,8 @@ func (*Command_ForgetSessions) isCommand_Kind() {}
 func (*Command_FoldRuns) isCommand_Kind() {}
 
 func (*Command_ReleaseObjects) isCommand_Kind() {}
+
+func (*Command_UnfoldRuns) isCommand_Kind() {}
 
 type InitCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -661,7 +677,11 @@ type OpenSession struct {
 	NewNodeId bool `protobuf:"varint,3,opt,name=new_node_id,json=newNodeId,proto3" json:"new_node_id,omitempty"`
 	// With new_node_id: where clients reach the agent, as host:port. It gets the node id back that it had there, if it was
 	// one of the newest and nobody holds it.
-	Address       string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	// Which sessions had a key in etcd at revision listed_at, sorted, the own one among them. Sessions that were opened until
+	// then and are not listed are closed. listed_at 0: nothing is said.
+	ListedAt      int64   `protobuf:"varint,5,opt,name=listed_at,json=listedAt,proto3" json:"listed_at,omitempty"`
+	Listed        []int64 `protobuf:"varint,6,rep,packed,name=listed,proto3" json:"listed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -722,6 +742,20 @@ func (x *OpenSession) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *OpenSession) GetListedAt() int64 {
+	if x != nil {
+		return x.ListedAt
+	}
+	return 0
+}
+
+func (x *OpenSession) GetListed() []int64 {
+	if x != nil {
+		return x.Listed
+	}
+	return nil
 }
 
 type CloseSession struct {
@@ -3224,8 +3258,11 @@ type SessionInfo struct {
 	MaxFeatureLevel uint32                 `protobuf:"varint,5,opt,name=max_feature_level,json=maxFeatureLevel,proto3" json:"max_feature_level,omitempty"`
 	Draining        bool                   `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"`
 	Http            string                 `protobuf:"bytes,7,opt,name=http,proto3" json:"http,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// One process at a time can be there: who is there now knows that the session of another one that was is over. "" = nobody
+	// can know that.
+	Place         string `protobuf:"bytes,8,opt,name=place,proto3" json:"place,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionInfo) Reset() {
@@ -3303,6 +3340,13 @@ func (x *SessionInfo) GetDraining() bool {
 func (x *SessionInfo) GetHttp() string {
 	if x != nil {
 		return x.Http
+	}
+	return ""
+}
+
+func (x *SessionInfo) GetPlace() string {
+	if x != nil {
+		return x.Place
 	}
 	return ""
 }
@@ -5978,6 +6022,222 @@ func (x *BaseEnd) GetRecords() uint64 {
 	return 0
 }
 
+// UnfoldRuns puts the newest runs of a partition's manifest back in front of those that State holds (at most 20,000), with
+// the objects that they lie in (at most 1,000, whole ones) and aborted transactions (at most 20,000). A new manifest, of the
+// session, lists what stays; it begins where the old one does, without what that has released. All columns go from the
+// oldest to the newest.
+type UnfoldRuns struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`       // number of the new manifest object, of those that merged objects are counted with; 0 = nothing stays
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"` // its length in bytes
+	Topic         uint64                 `protobuf:"varint,3,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition     uint32                 `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
+	Version       uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`                                            // structure version that the proposer saw
+	Old           uint64                 `protobuf:"varint,6,opt,name=old,proto3" json:"old,omitempty"`                                                    // object number of the manifest there is
+	Released      uint32                 `protobuf:"varint,7,opt,name=released,proto3" json:"released,omitempty"`                                          // how many of its objects were released when the proposer looked
+	Runs          uint32                 `protobuf:"varint,8,opt,name=runs,proto3" json:"runs,omitempty"`                                                  // in the new manifest
+	MaxTimestamp  int64                  `protobuf:"zigzag64,9,opt,name=max_timestamp,json=maxTimestamp,proto3" json:"max_timestamp,omitempty"`            // Unix ms, over the new manifest's runs
+	Sessions      []int64                `protobuf:"varint,10,rep,packed,name=sessions,proto3" json:"sessions,omitempty"`                                  // per object: session and n make its name
+	Ns            []uint64               `protobuf:"varint,11,rep,packed,name=ns,proto3" json:"ns,omitempty"`                                              // per object
+	Sizes         []uint64               `protobuf:"varint,12,rep,packed,name=sizes,proto3" json:"sizes,omitempty"`                                        // per object
+	Introduced    []int64                `protobuf:"varint,13,rep,packed,name=introduced,proto3" json:"introduced,omitempty"`                              // per object: position
+	ObjectRuns    []uint32               `protobuf:"varint,14,rep,packed,name=object_runs,json=objectRuns,proto3" json:"object_runs,omitempty"`            // per object: how many of the runs, which follow each other, lie in it
+	RunCounts     []uint64               `protobuf:"varint,15,rep,packed,name=run_counts,json=runCounts,proto3" json:"run_counts,omitempty"`               // per run: offsets that it covers; the last one ends where the old manifest does
+	MaxTimestamps []int64                `protobuf:"zigzag64,16,rep,packed,name=max_timestamps,json=maxTimestamps,proto3" json:"max_timestamps,omitempty"` // per run: Unix ms, less that of the run before
+	Offsets       []uint64               `protobuf:"varint,17,rep,packed,name=offsets,proto3" json:"offsets,omitempty"`                                    // per run: position in its object
+	Lengths       []uint32               `protobuf:"varint,18,rep,packed,name=lengths,proto3" json:"lengths,omitempty"`                                    // per run: bytes
+	ProducerIds   []int64                `protobuf:"varint,19,rep,packed,name=producer_ids,json=producerIds,proto3" json:"producer_ids,omitempty"`         // per aborted transaction
+	Markers       []uint64               `protobuf:"varint,20,rep,packed,name=markers,proto3" json:"markers,omitempty"`                                    // per aborted transaction: offset of its marker, less that of the one before
+	Records       []uint64               `protobuf:"varint,21,rep,packed,name=records,proto3" json:"records,omitempty"`                                    // per aborted transaction: offset of its marker, less that of its first record
+	Stables       []int64                `protobuf:"zigzag64,22,rep,packed,name=stables,proto3" json:"stables,omitempty"`                                  // per aborted transaction: last stable offset behind its marker, less the marker's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnfoldRuns) Reset() {
+	*x = UnfoldRuns{}
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnfoldRuns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnfoldRuns) ProtoMessage() {}
+
+func (x *UnfoldRuns) ProtoReflect() protoreflect.Message {
+	mi := &file_metadata_metadatapb_metadata_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnfoldRuns.ProtoReflect.Descriptor instead.
+func (*UnfoldRuns) Descriptor() ([]byte, []int) {
+	return file_metadata_metadatapb_metadata_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *UnfoldRuns) GetN() uint64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetTopic() uint64 {
+	if x != nil {
+		return x.Topic
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetOld() uint64 {
+	if x != nil {
+		return x.Old
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetReleased() uint32 {
+	if x != nil {
+		return x.Released
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetRuns() uint32 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetMaxTimestamp() int64 {
+	if x != nil {
+		return x.MaxTimestamp
+	}
+	return 0
+}
+
+func (x *UnfoldRuns) GetSessions() []int64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetNs() []uint64 {
+	if x != nil {
+		return x.Ns
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetSizes() []uint64 {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetIntroduced() []int64 {
+	if x != nil {
+		return x.Introduced
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetObjectRuns() []uint32 {
+	if x != nil {
+		return x.ObjectRuns
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetRunCounts() []uint64 {
+	if x != nil {
+		return x.RunCounts
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetMaxTimestamps() []int64 {
+	if x != nil {
+		return x.MaxTimestamps
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetOffsets() []uint64 {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetLengths() []uint32 {
+	if x != nil {
+		return x.Lengths
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetProducerIds() []int64 {
+	if x != nil {
+		return x.ProducerIds
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetMarkers() []uint64 {
+	if x != nil {
+		return x.Markers
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetRecords() []uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *UnfoldRuns) GetStables() []int64 {
+	if x != nil {
+		return x.Stables
+	}
+	return nil
+}
+
 var File_metadata_metadatapb_metadata_proto protoreflect.FileDescriptor
 
 const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
@@ -5986,7 +6246,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05Entry\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x125\n" +
 	"\bcommands\x18\x02 \x03(\v2\x19.wadi.metadata.v1.CommandR\bcommands\x12\x16\n" +
-	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xac\x0f\n" +
+	"\x06inline\x18\x03 \x01(\fR\x06inline\"\xed\x0f\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\x03R\x04base\x12B\n" +
 	"\finit_cluster\x18\x02 \x01(\v2\x1d.wadi.metadata.v1.InitClusterH\x00R\vinitCluster\x12B\n" +
@@ -6019,18 +6279,22 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x0eforget_objects\x18\x1a \x01(\v2\x1f.wadi.metadata.v1.ForgetObjectsH\x00R\rforgetObjects\x12K\n" +
 	"\x0fforget_sessions\x18\x1b \x01(\v2 .wadi.metadata.v1.ForgetSessionsH\x00R\x0eforgetSessions\x129\n" +
 	"\tfold_runs\x18\x1c \x01(\v2\x1a.wadi.metadata.v1.FoldRunsH\x00R\bfoldRuns\x12K\n" +
-	"\x0frelease_objects\x18\x1d \x01(\v2 .wadi.metadata.v1.ReleaseObjectsH\x00R\x0ereleaseObjectsB\x06\n" +
+	"\x0frelease_objects\x18\x1d \x01(\v2 .wadi.metadata.v1.ReleaseObjectsH\x00R\x0ereleaseObjects\x12?\n" +
+	"\vunfold_runs\x18\x1e \x01(\v2\x1c.wadi.metadata.v1.UnfoldRunsH\x00R\n" +
+	"unfoldRunsB\x06\n" +
 	"\x04kind\"s\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\rR\vincarnation\x12#\n" +
-	"\rfeature_level\x18\x03 \x01(\rR\ffeatureLevel\"\x9f\x01\n" +
+	"\rfeature_level\x18\x03 \x01(\rR\ffeatureLevel\"\xd4\x01\n" +
 	"\vOpenSession\x12*\n" +
 	"\x11min_feature_level\x18\x01 \x01(\rR\x0fminFeatureLevel\x12*\n" +
 	"\x11max_feature_level\x18\x02 \x01(\rR\x0fmaxFeatureLevel\x12\x1e\n" +
 	"\vnew_node_id\x18\x03 \x01(\bR\tnewNodeId\x12\x18\n" +
-	"\aaddress\x18\x04 \x01(\tR\aaddress\"(\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x1b\n" +
+	"\tlisted_at\x18\x05 \x01(\x03R\blistedAt\x12\x16\n" +
+	"\x06listed\x18\x06 \x03(\x03R\x06listed\"(\n" +
 	"\fCloseSession\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x03R\asession\"\xb6\x03\n" +
 	"\rAppendBatches\x12\x14\n" +
@@ -6268,7 +6532,7 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\rR\vincarnation\x12\x18\n" +
-	"\acluster\x18\x03 \x01(\tR\acluster\"\xf9\x01\n" +
+	"\acluster\x18\x03 \x01(\tR\acluster\"\x8f\x02\n" +
 	"\vSessionInfo\x128\n" +
 	"\tendpoints\x18\x01 \x03(\v2\x1a.wadi.metadata.v1.EndpointR\tendpoints\x12\x12\n" +
 	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x14\n" +
@@ -6276,7 +6540,8 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x11min_feature_level\x18\x04 \x01(\rR\x0fminFeatureLevel\x12*\n" +
 	"\x11max_feature_level\x18\x05 \x01(\rR\x0fmaxFeatureLevel\x12\x1a\n" +
 	"\bdraining\x18\x06 \x01(\bR\bdraining\x12\x12\n" +
-	"\x04http\x18\a \x01(\tR\x04http\"N\n" +
+	"\x04http\x18\a \x01(\tR\x04http\x12\x14\n" +
+	"\x05place\x18\b \x01(\tR\x05place\"N\n" +
 	"\bEndpoint\x12\x1a\n" +
 	"\blistener\x18\x01 \x01(\tR\blistener\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
@@ -6539,7 +6804,36 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x05at_ms\x18\a \x03(\x03R\x04atMs\x12\x1a\n" +
 	"\bmetadata\x18\b \x03(\tR\bmetadata\"#\n" +
 	"\aBaseEnd\x12\x18\n" +
-	"\arecords\x18\x01 \x01(\x04R\arecordsB\x1aZ\x18wadi/metadata/metadatapbb\x06proto3"
+	"\arecords\x18\x01 \x01(\x04R\arecords\"\xd1\x04\n" +
+	"\n" +
+	"UnfoldRuns\x12\f\n" +
+	"\x01n\x18\x01 \x01(\x04R\x01n\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
+	"\x05topic\x18\x03 \x01(\x04R\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x04 \x01(\rR\tpartition\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x10\n" +
+	"\x03old\x18\x06 \x01(\x04R\x03old\x12\x1a\n" +
+	"\breleased\x18\a \x01(\rR\breleased\x12\x12\n" +
+	"\x04runs\x18\b \x01(\rR\x04runs\x12#\n" +
+	"\rmax_timestamp\x18\t \x01(\x12R\fmaxTimestamp\x12\x1a\n" +
+	"\bsessions\x18\n" +
+	" \x03(\x03R\bsessions\x12\x0e\n" +
+	"\x02ns\x18\v \x03(\x04R\x02ns\x12\x14\n" +
+	"\x05sizes\x18\f \x03(\x04R\x05sizes\x12\x1e\n" +
+	"\n" +
+	"introduced\x18\r \x03(\x03R\n" +
+	"introduced\x12\x1f\n" +
+	"\vobject_runs\x18\x0e \x03(\rR\n" +
+	"objectRuns\x12\x1d\n" +
+	"\n" +
+	"run_counts\x18\x0f \x03(\x04R\trunCounts\x12%\n" +
+	"\x0emax_timestamps\x18\x10 \x03(\x12R\rmaxTimestamps\x12\x18\n" +
+	"\aoffsets\x18\x11 \x03(\x04R\aoffsets\x12\x18\n" +
+	"\alengths\x18\x12 \x03(\rR\alengths\x12!\n" +
+	"\fproducer_ids\x18\x13 \x03(\x03R\vproducerIds\x12\x18\n" +
+	"\amarkers\x18\x14 \x03(\x04R\amarkers\x12\x18\n" +
+	"\arecords\x18\x15 \x03(\x04R\arecords\x12\x18\n" +
+	"\astables\x18\x16 \x03(\x12R\astablesB\x1aZ\x18wadi/metadata/metadatapbb\x06proto3"
 
 var (
 	file_metadata_metadatapb_metadata_proto_rawDescOnce sync.Once
@@ -6553,7 +6847,7 @@ func file_metadata_metadatapb_metadata_proto_rawDescGZIP() []byte {
 	return file_metadata_metadatapb_metadata_proto_rawDescData
 }
 
-var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_metadata_metadatapb_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*Entry)(nil),            // 0: wadi.metadata.v1.Entry
 	(*Command)(nil),          // 1: wadi.metadata.v1.Command
@@ -6619,6 +6913,7 @@ var file_metadata_metadatapb_metadata_proto_goTypes = []any{
 	(*BaseTxn)(nil),          // 61: wadi.metadata.v1.BaseTxn
 	(*BaseTxnOffsets)(nil),   // 62: wadi.metadata.v1.BaseTxnOffsets
 	(*BaseEnd)(nil),          // 63: wadi.metadata.v1.BaseEnd
+	(*UnfoldRuns)(nil),       // 64: wadi.metadata.v1.UnfoldRuns
 }
 var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	1,  // 0: wadi.metadata.v1.Entry.commands:type_name -> wadi.metadata.v1.Command
@@ -6650,49 +6945,50 @@ var file_metadata_metadatapb_metadata_proto_depIdxs = []int32{
 	32, // 26: wadi.metadata.v1.Command.forget_sessions:type_name -> wadi.metadata.v1.ForgetSessions
 	33, // 27: wadi.metadata.v1.Command.fold_runs:type_name -> wadi.metadata.v1.FoldRuns
 	34, // 28: wadi.metadata.v1.Command.release_objects:type_name -> wadi.metadata.v1.ReleaseObjects
-	6,  // 29: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
-	6,  // 30: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
-	26, // 31: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
-	22, // 32: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	23, // 33: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	24, // 34: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
-	25, // 35: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
-	25, // 36: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
-	25, // 37: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
-	37, // 38: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
-	40, // 39: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
-	42, // 40: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
-	43, // 41: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
-	44, // 42: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
-	44, // 43: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
-	46, // 44: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
-	48, // 45: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
-	49, // 46: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
-	52, // 47: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
-	54, // 48: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
-	55, // 49: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
-	63, // 50: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
-	56, // 51: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
-	57, // 52: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
-	59, // 53: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
-	60, // 54: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
-	61, // 55: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
-	62, // 56: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
-	51, // 57: wadi.metadata.v1.BaseRecord.manifests:type_name -> wadi.metadata.v1.BaseManifests
-	47, // 58: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
-	6,  // 59: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
-	50, // 60: wadi.metadata.v1.BasePartition.manifest:type_name -> wadi.metadata.v1.ManifestRef
-	50, // 61: wadi.metadata.v1.BaseManifests.manifests:type_name -> wadi.metadata.v1.ManifestRef
-	53, // 62: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
-	58, // 63: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
-	6,  // 64: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
-	22, // 65: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
-	23, // 66: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
-	67, // [67:67] is the sub-list for method output_type
-	67, // [67:67] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	64, // 29: wadi.metadata.v1.Command.unfold_runs:type_name -> wadi.metadata.v1.UnfoldRuns
+	6,  // 30: wadi.metadata.v1.CreateTopic.configs:type_name -> wadi.metadata.v1.Config
+	6,  // 31: wadi.metadata.v1.AlterConfigs.set:type_name -> wadi.metadata.v1.Config
+	26, // 32: wadi.metadata.v1.CommitTxnOffsets.offsets:type_name -> wadi.metadata.v1.CommitOffsets
+	22, // 33: wadi.metadata.v1.UpdateGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 34: wadi.metadata.v1.UpdateGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	24, // 35: wadi.metadata.v1.GroupMember.protocols:type_name -> wadi.metadata.v1.GroupProtocol
+	25, // 36: wadi.metadata.v1.GroupMember.owned:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 37: wadi.metadata.v1.GroupMember.revoking:type_name -> wadi.metadata.v1.GroupPartitions
+	25, // 38: wadi.metadata.v1.GroupMember.target:type_name -> wadi.metadata.v1.GroupPartitions
+	37, // 39: wadi.metadata.v1.SessionInfo.endpoints:type_name -> wadi.metadata.v1.Endpoint
+	40, // 40: wadi.metadata.v1.Pointer.kept:type_name -> wadi.metadata.v1.KeptRoot
+	42, // 41: wadi.metadata.v1.Root.base:type_name -> wadi.metadata.v1.Base
+	43, // 42: wadi.metadata.v1.Root.archives:type_name -> wadi.metadata.v1.ArchiveRef
+	44, // 43: wadi.metadata.v1.Base.parts:type_name -> wadi.metadata.v1.ObjectRef
+	44, // 44: wadi.metadata.v1.ArchiveRef.object:type_name -> wadi.metadata.v1.ObjectRef
+	46, // 45: wadi.metadata.v1.BaseRecord.header:type_name -> wadi.metadata.v1.BaseHeader
+	48, // 46: wadi.metadata.v1.BaseRecord.topic:type_name -> wadi.metadata.v1.BaseTopic
+	49, // 47: wadi.metadata.v1.BaseRecord.partition:type_name -> wadi.metadata.v1.BasePartition
+	52, // 48: wadi.metadata.v1.BaseRecord.sessions:type_name -> wadi.metadata.v1.BaseSessions
+	54, // 49: wadi.metadata.v1.BaseRecord.objects:type_name -> wadi.metadata.v1.BaseObjects
+	55, // 50: wadi.metadata.v1.BaseRecord.archives:type_name -> wadi.metadata.v1.BaseArchives
+	63, // 51: wadi.metadata.v1.BaseRecord.end:type_name -> wadi.metadata.v1.BaseEnd
+	56, // 52: wadi.metadata.v1.BaseRecord.trimmed:type_name -> wadi.metadata.v1.BaseTrimmed
+	57, // 53: wadi.metadata.v1.BaseRecord.configs:type_name -> wadi.metadata.v1.BaseConfigs
+	59, // 54: wadi.metadata.v1.BaseRecord.group:type_name -> wadi.metadata.v1.BaseGroup
+	60, // 55: wadi.metadata.v1.BaseRecord.group_offsets:type_name -> wadi.metadata.v1.BaseGroupOffsets
+	61, // 56: wadi.metadata.v1.BaseRecord.txn:type_name -> wadi.metadata.v1.BaseTxn
+	62, // 57: wadi.metadata.v1.BaseRecord.txn_offsets:type_name -> wadi.metadata.v1.BaseTxnOffsets
+	51, // 58: wadi.metadata.v1.BaseRecord.manifests:type_name -> wadi.metadata.v1.BaseManifests
+	47, // 59: wadi.metadata.v1.BaseHeader.inline_epochs:type_name -> wadi.metadata.v1.InlineEpoch
+	6,  // 60: wadi.metadata.v1.BaseTopic.configs:type_name -> wadi.metadata.v1.Config
+	50, // 61: wadi.metadata.v1.BasePartition.manifest:type_name -> wadi.metadata.v1.ManifestRef
+	50, // 62: wadi.metadata.v1.BaseManifests.manifests:type_name -> wadi.metadata.v1.ManifestRef
+	53, // 63: wadi.metadata.v1.BaseSessions.sessions:type_name -> wadi.metadata.v1.SessionRecord
+	58, // 64: wadi.metadata.v1.BaseConfigs.resources:type_name -> wadi.metadata.v1.ConfigResource
+	6,  // 65: wadi.metadata.v1.ConfigResource.configs:type_name -> wadi.metadata.v1.Config
+	22, // 66: wadi.metadata.v1.BaseGroup.header:type_name -> wadi.metadata.v1.GroupHeader
+	23, // 67: wadi.metadata.v1.BaseGroup.members:type_name -> wadi.metadata.v1.GroupMember
+	68, // [68:68] is the sub-list for method output_type
+	68, // [68:68] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_metadata_metadatapb_metadata_proto_init() }
@@ -6729,6 +7025,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 		(*Command_ForgetSessions)(nil),
 		(*Command_FoldRuns)(nil),
 		(*Command_ReleaseObjects)(nil),
+		(*Command_UnfoldRuns)(nil),
 	}
 	file_metadata_metadatapb_metadata_proto_msgTypes[45].OneofWrappers = []any{
 		(*BaseRecord_Header)(nil),
@@ -6752,7 +7049,7 @@ func file_metadata_metadatapb_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_metadata_metadatapb_metadata_proto_rawDesc), len(file_metadata_metadatapb_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
