@@ -11,19 +11,21 @@ import (
 const (
 	// MaxSkew is how far this machine's clock may be from the store's.
 	MaxSkew = 60 * time.Second
-	// keep is how long a comparison is good.
-	keep = time.Minute
+	// keep is how long a comparison is good, and again how soon one that told nothing good is repeated: an idle process asks
+	// the store for hardly more than this.
+	keep, again = 10 * time.Minute, time.Minute
 	// timeout bounds one look at the store's clock.
 	timeout = 10 * time.Second
 )
 
-// Clock compares the two when it is asked, at most once a minute. In between it goes on by the monotonic clock, so that
-// a jump of this machine's moves nothing. It is not safe for concurrent use.
+// Clock compares the two when it is asked, at most once in ten minutes, or in one where they do not agree. In between it
+// goes on by the monotonic clock, so that a jump of this machine's moves nothing. It is not safe for concurrent use.
 type Clock struct {
 	date func(context.Context) (time.Time, error)
 
-	checked time.Time // with its monotonic reading; zero = never
-	wall    time.Time // at that moment
+	checked time.Time     // with its monotonic reading
+	good    time.Duration // from then on
+	wall    time.Time     // at that moment
 	err     error
 }
 
@@ -33,7 +35,7 @@ func New(date func(context.Context) (time.Time, error)) *Clock { return &Clock{d
 // Now is the time: that of the two clocks which is behind, so that nothing is due too early. An error says why nobody can
 // tell.
 func (c *Clock) Now(ctx context.Context) (time.Time, error) {
-	if c.checked.IsZero() || time.Since(c.checked) >= keep {
+	if c.checked.IsZero() || time.Since(c.checked) >= c.good {
 		c.check(ctx)
 	}
 	if c.err != nil {
@@ -46,7 +48,7 @@ func (c *Clock) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	there, err := c.date(ctx)
-	c.checked, c.err = time.Now(), nil
+	c.checked, c.good, c.err = time.Now(), again, nil
 	if err != nil {
 		c.err = fmt.Errorf("the store's clock: %w", err)
 		return
@@ -57,5 +59,7 @@ func (c *Clock) check(ctx context.Context) {
 	}
 	if skew := c.checked.Round(0).Sub(there).Abs(); skew > MaxSkew {
 		c.err = fmt.Errorf("this machine's clock is %v from the store's", skew.Round(time.Second))
+		return
 	}
+	c.good = keep
 }
