@@ -215,9 +215,7 @@ func BenchmarkEndTxn(b *testing.B) {
 				if len(r.Commands[0].Touched) != int(partitions) {
 					b.Fatal(r.Commands[0].Code)
 				}
-				if epoch++; epoch == MaxProducerEpoch {
-					epoch, pid = 0, r.Commands[0].ID
-				}
+				pid, epoch = r.Commands[0].ID, r.Commands[0].Epoch
 			}
 			b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/commit")
 		})
