@@ -5,7 +5,7 @@ import "slices"
 const (
 	oneStep  = "Wadi fences and aborts in the one step that also gives the next epoch; Apache Kafka takes an epoch for each of two"
 	begins   = "State keeps when an open transaction began; nothing is running when it has ended"
-	cosmetic = "the epoch of a transactional id stands with the id alone: a partition shows that of the last batch that it got, and Apache Kafka that of the last marker"
+	untold   = "always 0 where there is an end to tell of, and not told while the next transaction is open"
 	adminEnd = "a marker from an administrator aborts the whole transaction and fences its producer, so that none is torn; Apache Kafka ends it on the partition and leaves the id as it was"
 	nowhere  = "Wadi ends transactions only where there is one; Apache Kafka writes a marker for whoever says so"
 	atMarker = "positions of a transaction count from its end (Semantics line 66); Apache Kafka orders them by when they were sent"
@@ -30,9 +30,10 @@ var allowedTxn = slices.Concat([]excuse{
 	{-1, "*", "TransactionStates{*}.StartTimestamp", "now", "-1", begins},
 
 	{61, "transactions/*", "*.LastTimestamp", "chosen*", "now", "as above"},
-	{61, "transactions/*", "*.CoordinatorEpoch", "0", "-1", "always 0 where there is an end to tell of, and not told while the next transaction is open"},
-	{61, "transactions/*", "*.ProducerEpoch", "1", "0", cosmetic},
-	{61, "transactions/*", "*.LastSequence", "-1", "*", cosmetic},
+	{61, "epochs*", "*.LastTimestamp", "chosen*", "now", "as above"},
+	{61, "transactions/*", "*.CoordinatorEpoch", "0", "-1", untold},
+	{61, "epochs*", "*.CoordinatorEpoch", "0", "-1", untold},
+	{61, "epochs*/DescribeProducers #6", "*.ProducerEpoch", "4", "3", oneStep},
 
 	{24, "nothing/DescribeTransactions #3", "*.State", `"Ongoing"`, `"Empty"`, "a transaction begins with something to end: its first partition, group or batch"},
 	{24, "nothing/brief*", "", "no answer", "answered", "Apache Kafka never answers an empty batch"},
@@ -46,6 +47,10 @@ var allowedTxn = slices.Concat([]excuse{
 	{28, "beside other commits/OffsetFetch*", "*.Offset", "3", "*", atMarker},
 	{28, "strangers/unknown id #12", "*.ErrorCode", "0", "49*", "Apache Kafka looks at the transactional id only until it has seen the group in the transaction"},
 	{28, "strangers/empty id #13", "*.ErrorCode", "0", "42*", "as above"},
+	{27, "abort what is open/DescribeProducers*", "*.ProducerEpoch", "0", "1", adminEnd},
+	{27, "abort what is open/DescribeProducers*", "*.LastSequence", "0", "-1", adminEnd},
+	{27, "unknown partitions/DescribeProducers*", "*.ProducerEpoch", "0", "1", adminEnd},
+	{27, "unknown partitions/DescribeProducers*", "*.LastSequence", "0", "-1", adminEnd},
 }, markers("abort what is open", "DescribeTransactions", "EndTxn", "Fetch"),
 	markers("commit what is open", "commits", "Fetch", "DescribeProducers"),
 	markers("epochs", "fails", "DescribeTransactions", "DescribeProducers"),

@@ -58,6 +58,25 @@ func describeProducersCases() apiCases {
 			s.Ended(w, true)
 			s.Ask(ask(t.name, 0))
 		}},
+		{Name: "epochs that end with transactions", Run: func(s *Script) {
+			t, w := s.Topic("a", 2), s.Writer("x")
+			s.SentTV2(w, t, 0, "0", "1")
+			s.SentTV2(w, t, 1, "2")
+			s.EndedTV2(w, true)
+			s.Ask(ask(t.name, 0, 1))
+			s.SentTV2(w, t, 0, "3")
+			s.Ask(ask(t.name, 0, 1))
+			s.EndedTV2(w, false)
+			s.Ask(ask(t.name, 0, 1))
+			s.Sent(w, t, 1, "4", "5")
+			s.Ended(w, false)
+			s.Ask(ask(t.name, 0, 1))
+			s.Sent(w, t, 1, "6")
+			s.Fence(w)
+			s.Ask(ask(t.name, 0, 1))
+			s.SentTV2(w, t, 0, "7", "8")
+			s.Ask(ask(t.name, 0, 1))
+		}},
 		{Name: "unknown topics", Run: func(s *Script) {
 			t := s.Topic("a", 1)
 			s.Ask(ask(s.Unused("x"), 0))

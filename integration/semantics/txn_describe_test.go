@@ -143,9 +143,14 @@ func TestLine85Producers(t *testing.T) {
 	require.EqualValues(t, 1, got[x.pid].CurrentTxnStartOffset)
 	require.EqualValues(t, 2, got[x.pid].LastSequence)
 	require.EqualValues(t, 3, got[y.pid].CurrentTxnStartOffset)
+	yEpoch := y.epoch
 	y.ends(true)
 	x.ends(false)
 	got = producers()
+	require.EqualValues(t, 2, got[x.pid].LastSequence)
+	require.EqualValues(t, x.epoch, got[x.pid].ProducerEpoch)
+	require.EqualValues(t, -1, got[y.pid].LastSequence, "the end was that of an epoch (KIP-890)")
+	require.EqualValues(t, yEpoch+1, got[y.pid].ProducerEpoch)
 	require.EqualValues(t, -1, got[x.pid].CurrentTxnStartOffset)
 	require.EqualValues(t, -1, got[y.pid].CurrentTxnStartOffset)
 }

@@ -150,7 +150,7 @@ func (c *checker) partition(t *Topic, index int, p *Partition) error {
 	}
 	c.pairs += p.producers.len()
 	p.producers.each(func(id uint64, v *producer) {
-		if id > math.MaxInt64 || v.lastSeq < 0 || v.records[0] < 0 || v.epoch() < 0 {
+		if id > math.MaxInt64 || v.lastSeq < noSequence || v.records[0] < 0 || v.lastSeq == noSequence && v.records[0] != 0 || v.epoch() < 0 {
 			err = fmt.Errorf("producer %d: %+v", id, *v)
 		}
 	})

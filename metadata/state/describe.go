@@ -5,8 +5,8 @@ package state
 // Producer is what a partition remembers of a producer id.
 type Producer struct {
 	ID           int64
-	Epoch        int16
-	LastSequence int32 // of the last record of its last batch
+	Epoch        int16 // of its last batch, or that of the marker that ended it with the transaction
+	LastSequence int32 // of the last record of its last batch, -1 = none in this epoch
 	LastTime     int64 // Unix ms: when its last batch was appended
 }
 

@@ -164,8 +164,10 @@ func (s *State) end(t *Txn, commit, bumped bool, res *Result) {
 		}
 		p := s.editPartition(s.editTopic(part.topic), part.partition)
 		base := s.mark(p, t, part.first, epoch, commit)
-		if prod := p.producers.get(uint64(t.ProducerID)); prod != nil && !commit && !bumped {
-			p.producers.edit(uint64(t.ProducerID), s.gen).forget()
+		if bumped || !commit {
+			if prod := p.producers.edit(uint64(t.ProducerID), s.gen); prod != nil {
+				prod.ended(epoch)
+			}
 		}
 		res.Touched = append(res.Touched, PartRef{part.topic, part.partition})
 		res.Batches = append(res.Batches, BatchResult{Base: base, Time: -1})

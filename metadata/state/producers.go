@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// producer is what a partition remembers of one producer id: the last batch and four before it, all of one epoch. With
-// its key, the producer id, it takes 80 bytes.
+// producer is what a partition remembers of one producer id: the last batch and four before it, all of one epoch, or
+// nothing but the epoch where a marker has raised it since. With its key, the producer id, it takes 80 bytes.
 type producer struct {
 	base      int64     // base offset of the last batch
 	stamp     uint64    // 48 bits of milliseconds: when the last batch was appended; 16 bits of epoch
-	lastSeq   int32     // last sequence of the last batch
+	lastSeq   int32     // last sequence of the last batch, -1 = none since a marker raised the epoch
 	records   [5]int32  // per batch, newest first; 0 = none
 	baseDelta [4]uint32 // base offset of batch i minus that of batch i+1
 	timeDelta [4]int32  // likewise for the append time
@@ -19,6 +19,7 @@ type producer struct {
 const (
 	producerBytes = 80
 	maxStampMs    = 1<<48 - 1
+	noSequence    = -1
 )
 
 func (p *producer) epoch() int16 { return int16(p.stamp & 0xffff) }
@@ -72,10 +73,14 @@ func (p *producer) push(seq, records int32, base, ms int64) {
 	p.lastSeq = AddSequence(seq, records-1)
 }
 
-// forget lets go of the remembered batches, as they were aborted: what comes in their place under the same epoch is not
-// one of them (Semantics line 27). The sequence goes on.
-func (p *producer) forget() {
+// ended lets go of the remembered batches at a marker. Under the same epoch they were aborted: what comes in their place
+// is not one of them, and the sequence goes on (Semantics line 27). A marker that ends the epoch with the transaction
+// carries the next one, which the producer has from there on, as in Apache Kafka; sequences begin anew (KIP-890).
+func (p *producer) ended(marker int16) {
 	p.records, p.baseDelta, p.timeDelta = [5]int32{}, [4]uint32{}, [4]int32{}
+	if marker != p.epoch() {
+		p.stamp, p.lastSeq = makeStamp(p.time(), marker), noSequence
+	}
 }
 
 func newProducer(epoch int16, seq, records int32, base, ms int64) producer {

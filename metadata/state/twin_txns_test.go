@@ -134,6 +134,10 @@ func (w *twin) finish(x *twinTxn, commit bool, markerEpoch int16, res *Result) {
 				}
 			}
 		}
+		if known := p.producers[x.pid]; markerEpoch != x.epoch { // KIP-890: sequences begin anew behind the marker
+			nothing := naiveBatch{ms: known.sent[len(known.sent)-1].ms, aborted: true}
+			p.producers[x.pid] = &naiveProducer{known: true, epoch: markerEpoch, sent: []naiveBatch{nothing}}
+		}
 		p.batches = append(p.batches, twinBatch{base: p.next, last: p.next, maxTimestamp: w.atMs, position: w.position, whole: &r})
 		res.Touched = append(res.Touched, PartRef{key.topic, key.partition})
 		res.Batches = append(res.Batches, BatchResult{Base: p.next, Time: -1})
