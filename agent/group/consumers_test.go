@@ -320,3 +320,48 @@ func slots(set kip848.Set) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// A request that waits for a load while another agent changes the group may be one that its client gave up: it went there
+// and has come further since. What it said then must not be taken for what it says now, as here, that it owns nothing.
+func TestRequestsOutrunWhileTheGroupLoads(t *testing.T) {
+	w := newConsumerWorld(t, 2)
+	late := w.modern("a")
+	late.core = w.cores[1]
+	late.send()
+	load := w.loads[0]
+	w.loads = nil
+	a, b := w.modern("a"), w.modern("b")
+	a.beat(t)
+	require.Equal(t, 4, a.partitions())
+	b.beat(t)
+	load()
+	w.settle()
+	require.NotNil(t, late.ans)
+	require.ErrorIs(t, late.ans.Err, ErrLoading)
+	require.Equal(t, slots(a.owned), slots(w.s.Group("g").Member("a").Owned), "a has not given up anything")
+	late.send() // a client that is there still comes again
+	w.settle()
+	require.NoError(t, late.ans.Err)
+}
+
+// The same with a join of a static member's process, which would be taken for its successor's.
+func TestJoinsOutrunWhileTheGroupLoads(t *testing.T) {
+	w := newWorld(t, 2)
+	late := w.classic()
+	late.core, late.instance = w.cores[1], "i"
+	late.core.Join(w.now, &Join{
+		Group: "g", Instance: "i", ClientID: "c", ProtocolType: "consumer", Protocols: []Protocol{{Name: "range"}},
+		SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, Done: func(j Joined) { late.joined = &j },
+	})
+	load := w.loads[0]
+	w.loads = nil
+	m := w.classic()
+	m.instance = "i"
+	w.stabilise(t, m)
+	load()
+	w.settle()
+	require.NotNil(t, late.joined)
+	require.ErrorIs(t, late.joined.Err, ErrLoading)
+	m.core = w.cores[1]
+	require.NoError(t, m.heartbeat(), "it is not fenced")
+}

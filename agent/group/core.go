@@ -79,7 +79,7 @@ func (c *Core) with(now time.Duration, name string, q queuedRequest) {
 		g = newGroup(name)
 		c.groups[name] = g
 		c.ticket++
-		g.ticket = c.ticket
+		g.ticket, g.loading = c.ticket, true
 		c.out.Load(name, g.ticket)
 	}
 	if g.ticket != 0 {
@@ -131,7 +131,7 @@ func (c *Core) Loaded(now time.Duration, name string, ticket uint64, s *Snapshot
 		c.drop(g, err)
 		return
 	}
-	g.ticket = 0
+	g.ticket, g.loading = 0, false
 	if s != nil {
 		c.restore(g, s)
 	}
@@ -223,9 +223,23 @@ func (c *Core) drop(g *group, err error) {
 
 // Changed tells that a command made another version of the group the present one; version 0 = it is deleted. Unless
 // this core proposed it, somebody else coordinates or administers the group.
+//
+// What waits for a load is refused then: its client may have given it up, gone to that other coordinator and come further
+// since. A heartbeat with which it joined would say that it owns nothing of what it has got there, and a static member's
+// join would be taken for its successor's. A client that still waits comes again, as with Kafka, which refuses whatever
+// comes during a load.
 func (c *Core) Changed(now time.Duration, name string, version int64) {
 	c.now = now
-	if g := c.groups[name]; g != nil && g.ticket == 0 && g.version != version {
+	g := c.groups[name]
+	switch {
+	case g == nil:
+	case g.loading:
+		waiting := g.inbox
+		g.inbox = nil
+		for _, q := range waiting {
+			q.drop(ErrLoading)
+		}
+	case g.ticket == 0 && g.version != version:
 		c.drop(g, ErrNotCoordinator)
 	}
 }

@@ -47,6 +47,7 @@ type group struct {
 	newcomer     bool          // somebody joined in it
 
 	ticket  uint64            // of the proposal or load under way, 0 = none
+	loading bool              // it is a load
 	then    func()            // goes on when the proposal was applied
 	inbox   []queuedRequest   // what came meanwhile
 	wake    time.Duration     // earliest time in the heap that is the group's
