@@ -28,7 +28,7 @@ func drawEntry(t *rapid.T, w *twin) Entry {
 			e.Body.Commands = append(e.Body.Commands, drawInit(t))
 		}
 		if !rarely(t, "no open") {
-			e.Body.Commands = append(e.Body.Commands, drawOpen(t))
+			e.Body.Commands = append(e.Body.Commands, drawOpen(t, e))
 		}
 	}
 	if v != nil {
@@ -59,8 +59,21 @@ func drawInit(t *rapid.T) *pb.Command {
 	return c
 }
 
-func drawOpen(t *rapid.T) *pb.Command {
+func drawOpen(t *rapid.T, e Entry) *pb.Command {
 	c := openSession()
+	if rapid.IntRange(0, 3).Draw(t, "a list") == 3 {
+		k := c.GetOpenSession()
+		k.ListedAt = e.Position - int64(rapid.IntRange(1, 8).Draw(t, "listed at"))
+		for id := range int64(5) {
+			if id == int64(e.Session) || !rarely(t, "not listed") {
+				k.Listed = append(k.Listed, id)
+			}
+		}
+		if rarely(t, "bad list") {
+			k.ListedAt += int64(rapid.IntRange(0, 8).Draw(t, "later"))
+			k.Listed = rapid.SliceOfN(rapid.Int64Range(0, 4), 0, 4).Draw(t, "any list")
+		}
+	}
 	c.GetOpenSession().NewNodeId = rapid.Bool().Draw(t, "new node id")
 	c.GetOpenSession().Address = rapid.SampledFrom([]string{"", "a:1", "a:2"}).Draw(t, "address")
 	if rarely(t, "bad levels") {
@@ -160,7 +173,7 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 // commandMix is what commands are drawn from: groups, transactions, replaced, folded and released runs, forgotten objects
 // and sessions, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
-var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTRRRRRFFFlllffkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
+var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTRRRRRFFFFllluuuuuffkkaaaaaaaaaaaaaaccdgtttpmmrrssso")
 
 // trim mostly moves log starts to where they can be.
 func (d *drawing) trim(t *rapid.T, base int64) *pb.Command {

@@ -66,7 +66,10 @@ func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
 		return Stale
 	case c.MinFeatureLevel > s.featureLevel || c.MaxFeatureLevel < s.featureLevel:
 		return FeatureLevel
+	case !s.credible(c):
+		return Invalid
 	}
+	s.closeUnlisted(c)
 	node := s.nodeID(c.NewNodeId, c.Address)
 	s.sessions.put(uint64(s.session), Session{
 		LastSeq: s.seq, NodeID: node, Opened: s.position,
@@ -74,6 +77,39 @@ func (s *State) applyOpenSession(c *pb.OpenSession, res *Result) Code {
 	}, s.gen)
 	res.ID = int64(node)
 	return OK
+}
+
+// credible reports whether a list of registrations, if there is one, can be what its session read once its own key was put.
+func (s *State) credible(c *pb.OpenSession) bool {
+	if c.ListedAt == 0 {
+		return len(c.Listed) == 0
+	}
+	for i, id := range c.Listed {
+		if i > 0 && id <= c.Listed[i-1] {
+			return false
+		}
+	}
+	_, own := slices.BinarySearch(c.Listed, int64(s.session))
+	return own && 0 < c.ListedAt && c.ListedAt < s.position
+}
+
+// closeUnlisted closes the sessions that were open when the list was made and had no key any more. A key is put before its
+// session opens, and never comes back: what such a session still sends fails its compare, and what it sent before its key
+// went lies before the list. Nobody waits for a janitor then, who may be the very agent that is restarted, and an agent
+// that comes back to its address finds its node id free.
+func (s *State) closeUnlisted(c *pb.OpenSession) {
+	if c.ListedAt == 0 {
+		return
+	}
+	var gone []uint64
+	s.sessions.each(func(id uint64, v *Session) {
+		if _, listed := slices.BinarySearch(c.Listed, int64(id)); !listed && v.Closed == 0 && v.Opened <= c.ListedAt {
+			gone = append(gone, id)
+		}
+	})
+	for _, id := range gone {
+		s.closeSession(s.sessions.edit(id, s.gen))
+	}
 }
 
 // nodeIDs is how many node ids there are before they begin again at 0. Java clients count coordinators down from 2^31-1.

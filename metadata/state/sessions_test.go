@@ -131,6 +131,58 @@ func TestNodeIDsComeBackToTheirAddress(t *testing.T) {
 	open("a:1", int64(6+maxAddresses))
 }
 
+// Who opens a session and lists those that had a key closes the others that were open then: a process that comes back to
+// its address is the node that it was, although nobody closed its session before. What was opened later is left alone, and
+// so is everything when the list cannot be one: not sorted, of the future, without the session that brings it.
+func TestOpeningClosesWhatIsNotListed(t *testing.T) {
+	j := newJournal(t)
+	session := layout.Session(40)
+	open := func(address string, at int64, listed ...int64) (layout.Session, Result) {
+		session++
+		c := openSession()
+		k := c.GetOpenSession()
+		k.NewNodeId, k.Address, k.ListedAt, k.Listed = true, address, at, listed
+		r := j.apply(session, nil, c)
+		return session, r.Commands[0]
+	}
+	closed := func(id layout.Session) bool { v, _ := j.s.Session(id); return v.Closed != 0 }
+	first, r := open("a:1", 0)
+	if r.Code != OK || r.ID != 2 {
+		t.Fatalf("%+v", r)
+	}
+	listedAt := j.position
+	later, _ := open("b:1", 0)
+	for _, bad := range []struct {
+		at     int64
+		listed []int64
+	}{
+		{0, []int64{int64(session) + 1}}, {-1, []int64{int64(session) + 1}}, {j.position + 100, []int64{int64(session) + 1}},
+		{listedAt, nil}, {listedAt, []int64{int64(alice)}}, {listedAt, []int64{int64(session) + 1, int64(alice)}},
+		{listedAt, []int64{int64(alice), int64(alice), int64(session) + 1}},
+	} {
+		c := openSession()
+		c.GetOpenSession().ListedAt, c.GetOpenSession().Listed = bad.at, bad.listed
+		j.seqs[session+1] = 0
+		if got := j.codes(session+1, c); got[0] != Invalid || closed(first) {
+			t.Errorf("listed at %d: %v: %v, closed %v", bad.at, bad.listed, got, closed(first))
+		}
+	}
+	j.seqs[session+1] = 0
+	again, r := open("a:1", listedAt, int64(bob), int64(session)+1)
+	if r.Code != OK || r.ID != 2 {
+		t.Errorf("the agent comes back as %+v", r)
+	}
+	if !closed(first) || !closed(alice) || closed(bob) || closed(later) || closed(again) {
+		t.Errorf("closed: first %v, alice %v, bob %v, later %v, again %v", closed(first), closed(alice), closed(bob), closed(later), closed(again))
+	}
+	if r := j.apply(alice, nil, initProducer()); r.Refused != SessionNotOpen {
+		t.Errorf("an entry of a session that is closed so: %+v", r)
+	}
+	if err := j.s.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 // DESIGN section 3.3: State takes the first InitCluster, ignores repeats and refuses everything before it.
 func TestInitCluster(t *testing.T) {
 	s := New()

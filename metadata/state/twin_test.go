@@ -215,6 +215,17 @@ func (w *twin) open(k *pb.OpenSession) Result {
 	}
 	held := func(node int32) bool {
 		return slices.ContainsFunc(w.sessionList(), func(v *Session) bool { return v.NodeID == node })
+	if k.ListedAt != 0 || len(k.Listed) > 0 {
+		rising := slices.IsSorted(k.Listed) && len(slices.Compact(slices.Clone(k.Listed))) == len(k.Listed)
+		if k.ListedAt <= 0 || k.ListedAt >= w.position || !rising || !slices.Contains(k.Listed, int64(w.session)) {
+			return Result{Code: Invalid}
+		}
+		for id, v := range w.sessions {
+			if !slices.Contains(k.Listed, int64(id)) && v.Opened <= k.ListedAt && v.Closed == 0 {
+				v.Closed, v.NodeID = w.position, -1
+			}
+		}
+	}
 	}
 	put := func(node int32) Result {
 		if k.NewNodeId && k.Address != "" {
