@@ -163,7 +163,7 @@ func (g *Group) lost(address string) {
 func (g *Group) Coordinator() *cluster.Agent {
 	g.t.Helper()
 	g.lost(func() string { g.mu.Lock(); defer g.mu.Unlock(); return g.mu.coordinator }())
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		address, err := g.find(g.ctx)
 		i := slices.IndexFunc(g.c.Agents, func(a *cluster.Agent) bool { return a.Address == address })
