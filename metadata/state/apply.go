@@ -79,7 +79,7 @@ type Result struct {
 	Code Code
 	// ID depends on the command: node id (OpenSession), topic number (CreateTopic, DeleteTopic), partitions before it
 	// (CreatePartitions), producer id (InitProducer, EndTxn), position (Mark), topics and partitions waiting (Sweep),
-	// object number (ReplaceRuns, FoldRuns), objects that the manifest owns still (ReleaseObjects).
+	// object number (ReplaceRuns, FoldRuns, UnfoldRuns), objects that the manifest owns still (ReleaseObjects).
 	ID      int64
 	Batches []BatchResult // AppendBatches, TrimPartitions, ReplaceRuns: one per batch or partition, in the command's order
 	Epoch   int16         // InitProducer, EndTxn: the producer's epoch from now on
@@ -222,6 +222,8 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 		res.Code = s.applyReplaceRuns(k.ReplaceRuns, res)
 	case *pb.Command_FoldRuns:
 		res.Code = s.applyFoldRuns(k.FoldRuns, res)
+	case *pb.Command_UnfoldRuns:
+		res.Code = s.applyUnfoldRuns(k.UnfoldRuns, res)
 	case *pb.Command_ReleaseObjects:
 		res.Code = s.applyReleaseObjects(k.ReleaseObjects, res)
 	case *pb.Command_ForgetObjects:

@@ -102,7 +102,7 @@ type drawing struct {
 
 func (d *drawing) command(t *rapid.T) *pb.Command {
 	base := rapid.Int64Range(max(0, d.w.position-6), d.w.position).Draw(t, "base")
-	op := rapid.SampledFrom(commandMix).Draw(t, "command")
+	op := rapid.SampledFrom(d.w.mix).Draw(t, "command")
 	if op == 'a' && len(d.live()) == 0 && !rarely(t, "without a topic") {
 		op = 'c'
 	}
@@ -117,6 +117,8 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 		return d.fold(t)
 	case 'l':
 		return d.release(t)
+	case 'u':
+		return d.unfold(t)
 	case 'T':
 		return d.txn(t, base)
 	case 'a':
@@ -170,7 +172,7 @@ func (d *drawing) command(t *rapid.T) *pb.Command {
 	}
 }
 
-// commandMix is what commands are drawn from: groups, transactions, replaced, folded and released runs, forgotten objects
+// commandMix is what commands are drawn from: groups, transactions, replaced, folded, released and unfolded runs, forgotten objects
 // and sessions, configs, append, create, delete, grow, trim, producer id, mark, archived, sweep,
 // other.
 var commandMix = []byte("GGGGGGGGTTTTTTTTTTTTRRRRRFFFFllluuuuuffkkaaaaaaaaaaaaaaccdgtttpmmrrssso")

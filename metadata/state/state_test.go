@@ -60,7 +60,7 @@ var drawJournal = rapid.Custom(func(t *rapid.T) []Entry {
 // than they seem to.
 func TestDrawnJournalsReachEverything(t *testing.T) {
 	commands, batches, steps := map[Code]int{}, map[Code]int{}, map[string]int{}
-	for seed := range 350 {
+	for seed := range 600 {
 		s := New()
 		for _, e := range drawJournal.Example(seed) {
 			r := s.Apply(e)
@@ -83,6 +83,13 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 				}
 				if e.Body.Commands[i].GetFoldRuns() != nil {
 					steps["fold is "+c.Code.String()]++
+				}
+				if u := e.Body.Commands[i].GetUnfoldRuns(); u != nil {
+					steps["unfold is "+c.Code.String()]++
+					if c.Code == OK {
+						steps[fmt.Sprint("unfold, something stays: ", u.N != 0)]++
+						steps[fmt.Sprint("unfold, aborted: ", len(u.Markers) > 0)]++
+					}
 				}
 				if e.Body.Commands[i].GetReleaseObjects() != nil {
 					steps["release is "+c.Code.String()]++
@@ -140,7 +147,8 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 	for _, step := range []string{"repeat", SessionNotOpen.String(), "sweep that leaves something", "archives", "object lost",
 		"partition waits for a sweep", "transaction ends, commit true", "transaction ends, commit false", "transaction is fenced",
 		"replacement is ok", "replacement is conflict", "object forgotten", "session forgotten",
-		"fold is ok", "fold is conflict", "fold is invalid", "release is ok", "release is conflict", "release is invalid", "loose manifest",
+		"fold is ok", "fold is conflict", "fold is invalid", "unfold is ok", "unfold is conflict", "unfold is invalid",
+		"unfold, something stays: false", "unfold, aborted: true", "release is ok", "release is conflict", "release is invalid", "loose manifest",
 		"transaction is open", "pending positions", "aborted", "producers expired"} {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)

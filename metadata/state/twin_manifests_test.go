@@ -18,6 +18,7 @@ type twinManifest struct {
 	topic     uint64
 	partition uint32
 	list      []twinOwned // those released included
+	aborted   []AbortedTxn
 }
 
 type twinOwned struct {
@@ -25,6 +26,7 @@ type twinOwned struct {
 	number uint64 // that it had in the table
 	last   int64
 	bytes  uint64
+	runs   []Run
 }
 
 func (w *twin) foldRuns(k *pb.FoldRuns) Result {
@@ -76,9 +78,15 @@ func (w *twin) foldIn(k *pb.FoldRuns, number uint64) Code {
 		w.objects[o.number-1].forgotten = true
 	}
 	p.batches = slices.DeleteFunc(p.batches, func(b twinBatch) bool { return b.last <= k.Last })
-	p.aborted = slices.DeleteFunc(p.aborted, func(a AbortedTxn) bool { return a.Last <= k.Last })
+	aborted := slices.Clone(old.aborted)
+	p.aborted = slices.DeleteFunc(p.aborted, func(a AbortedTxn) bool {
+		if a.Last <= k.Last {
+			aborted = append(aborted, a)
+		}
+		return a.Last <= k.Last
+	})
 	p.version++
-	p.manifest = &twinManifest{topic: t.Number, partition: k.Partition, list: owned, Manifest: Manifest{
+	p.manifest = &twinManifest{topic: t.Number, partition: k.Partition, list: owned, aborted: aborted, Manifest: Manifest{
 		Object: number, First: k.First, Last: k.Last, Runs: k.Runs, Owned: k.Owned, Bytes: int64(k.Bytes), MaxTimestamp: k.MaxTimestamp,
 	}}
 	return OK
@@ -100,7 +108,7 @@ func (w *twin) foldable(p *twinPart, last int64) (owned []twinOwned, n int) {
 			owned = append(owned, twinOwned{Object: w.objects[r.Place-1].Object, number: r.Place})
 		}
 		o := &owned[len(owned)-1]
-		o.last, o.bytes = r.Last, o.bytes+uint64(r.Length)
+		o.last, o.bytes, o.runs = r.Last, o.bytes+uint64(r.Length), append(o.runs, r)
 	}
 	for number, refs := range in {
 		if w.refs(number) != refs {
@@ -260,12 +268,15 @@ func (d *drawing) fold(t *rapid.T) *pb.Command {
 		partition uint32
 		last      int64
 	}
-	var good []choice
+	var good, more []choice
 	for _, x := range d.live() {
 		for i, p := range x.parts {
 			for _, r := range d.w.runs(p) {
 				if owned, _ := d.w.foldable(p, r.Last); owned != nil {
 					good = append(good, choice{x.Number, uint32(i), r.Last})
+					if p.manifest != nil {
+						more = append(more, good[len(good)-1])
+					}
 				}
 			}
 		}
@@ -274,6 +285,9 @@ func (d *drawing) fold(t *rapid.T) *pb.Command {
 	d.merge++
 	k.Topic, k.Partition = d.partition(t)
 	k.Last = rapid.Int64Range(0, 3).Draw(t, "last")
+	if len(more) > 0 && rapid.Bool().Draw(t, "fold more into a manifest") {
+		good = more
+	}
 	if len(good) > 0 && !rarely(t, "fold anything") {
 		c := rapid.SampledFrom(good).Draw(t, "fold")
 		k.Topic, k.Partition, k.Last = c.topic, c.partition, c.last

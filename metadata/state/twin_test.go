@@ -35,6 +35,8 @@ type twin struct {
 	seq     uint64
 	atMs    int64
 	inline  int
+
+	mix []byte // what is drawn after it
 }
 
 type twinTopic struct {
@@ -80,7 +82,7 @@ type twinArchive struct {
 }
 
 func newTwin() *twin {
-	return &twin{loose: map[uint64]*twinManifest{}, addresses: map[string]int32{}, sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
+	return &twin{mix: commandMix, loose: map[uint64]*twinManifest{}, addresses: map[string]int32{}, sessions: map[layout.Session]*Session{}, pids: 1, expired: -1, configs: newTwinConfigs()}
 }
 
 // apply returns what State's results must be.
@@ -192,6 +194,8 @@ func (w *twin) command(c *pb.Command, index int) Result {
 		return w.replaceRuns(k.ReplaceRuns)
 	case *pb.Command_FoldRuns:
 		return w.foldRuns(k.FoldRuns)
+	case *pb.Command_UnfoldRuns:
+		return w.unfoldRuns(k.UnfoldRuns)
 	case *pb.Command_ReleaseObjects:
 		return w.releaseObjects(k.ReleaseObjects)
 	case *pb.Command_ForgetObjects:
@@ -213,8 +217,6 @@ func (w *twin) open(k *pb.OpenSession) Result {
 	if k.MinFeatureLevel > 1 || k.MaxFeatureLevel < 1 {
 		return Result{Code: FeatureLevel}
 	}
-	held := func(node int32) bool {
-		return slices.ContainsFunc(w.sessionList(), func(v *Session) bool { return v.NodeID == node })
 	if k.ListedAt != 0 || len(k.Listed) > 0 {
 		rising := slices.IsSorted(k.Listed) && len(slices.Compact(slices.Clone(k.Listed))) == len(k.Listed)
 		if k.ListedAt <= 0 || k.ListedAt >= w.position || !rising || !slices.Contains(k.Listed, int64(w.session)) {
@@ -226,6 +228,8 @@ func (w *twin) open(k *pb.OpenSession) Result {
 			}
 		}
 	}
+	held := func(node int32) bool {
+		return slices.ContainsFunc(w.sessionList(), func(v *Session) bool { return v.NodeID == node })
 	}
 	put := func(node int32) Result {
 		if k.NewNodeId && k.Address != "" {

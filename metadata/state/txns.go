@@ -279,7 +279,8 @@ func (l *abortedList) dropWithin(from, below int64) (dropped int) {
 	return dropped
 }
 
-// EachAborted visits the aborted transactions whose markers lie behind the manifest, in the order of their markers.
+// EachAborted visits the aborted transactions that the manifest does not list, in the order of their markers: these lie
+// behind it, but for a moment while it is unfolded.
 func (p *Partition) EachAborted(visit func(AbortedTxn)) { p.aborted.each(visit) }
 
 func (l *abortedList) overlapping(from, to int64, dst []AbortedTxn) []AbortedTxn {
