@@ -68,14 +68,12 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 			fail(ErrUnknownGroup)
 			return
 		}
-		if len(g.members) == 0 {
-			g.consumers = newConsumers(kip848.New(g.version, max(g.generation, 1))) // the first member comes to epoch 2, as in Kafka
-		} else if first, ok := c.upgrade(g); ok {
-			before = first
-		} else {
+		first, ok := c.upgrade(g)
+		if !ok {
 			fail(ErrUnknownGroup)
 			return
 		}
+		before = first
 	}
 	x := g.consumers
 	var a kip848.Answer
@@ -109,8 +107,11 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 		if m := x.Members[a.Member]; m != nil && req.Epoch >= kip848.JoinEpoch {
 			c.heardConsumer(g, m, settings.Session)
 		}
-		if req.Epoch == kip848.LeaveEpoch {
+		switch req.Epoch {
+		case kip848.LeaveEpoch:
 			c.downgrade(g)
+		case kip848.StaticLeaveEpoch:
+			delete(x.revoke, a.Member) // it is back with nothing, or out after its session
 		}
 	})
 }

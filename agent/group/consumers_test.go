@@ -365,3 +365,29 @@ func TestJoinsOutrunWhileTheGroupLoads(t *testing.T) {
 	m.core = w.cores[1]
 	require.NoError(t, m.heartbeat(), "it is not fenced")
 }
+
+// A static member that leaves for a while need not give anything up until it is back: it is out after its session alone.
+func TestStaticMemberLeavesWhileItGivesUp(t *testing.T) {
+	w := newConsumerWorld(t, 1)
+	a, b := w.modern("a"), w.modern("b")
+	a.instance = "i"
+	a.beat(t)
+	all := a.owned
+	b.beat(t)
+	for range 10 {
+		a.owned = all // it is slow: until its rebalance timeout of 60 s it may be
+		a.beat(t)
+		w.pass(5 * time.Second)
+		b.beat(t)
+	}
+	a.epoch = kip848.StaticLeaveEpoch
+	a.beat(t)
+	for range 7 { // 85 s after it was told, 35 s after its last heartbeat
+		w.pass(5 * time.Second)
+		b.beat(t)
+	}
+	require.NotNil(t, w.s.Group("g").Member("a"))
+	require.Equal(t, 2, b.partitions(), "what the other was told to give up")
+	w.pass(11 * time.Second)
+	require.Nil(t, w.s.Group("g").Member("a"))
+}

@@ -52,38 +52,27 @@ func (c *Core) place(set map[uint64][]uint32, topic string, partitions []int32) 
 }
 
 // upgrade makes a classic group one of the consumer protocol, with all its members, for a first one that speaks it. False
-// when there is a member whose words cannot be read. The change that says so to State comes before any other.
+// when there is a member whose words cannot be read. The change that says so to State comes before any other; there is
+// none when State knows of no members.
 func (c *Core) upgrade(g *group) (kip848.Change, bool) {
-	var members []*state.Member
-	for _, m := range g.order {
-		if g.stored[m.id] == nil {
-			continue // it waits in its first join and has no partitions: it comes again
-		}
-		s, ok := c.subscriptionOf(g.protocolType, m.protocols)
-		if !ok {
-			return nil, false
-		}
-		v := m.record()
-		v.Assignment, v.Topics, v.Epoch = nil, s.topics, g.generation
-		if g.phase == stable {
-			var words kmsg.ConsumerMemberAssignment
-			if len(m.assignment) > 0 && words.ReadFrom(m.assignment) != nil {
-				return nil, false
-			}
-			owned := map[uint64][]uint32{}
-			for _, t := range words.Topics {
-				c.place(owned, t.Topic, t.Partitions)
-			}
-			v.Owned = kip848.SetOf(owned)
-			v.Target = v.Owned
-		}
-		members = append(members, v)
+	members, ok := c.upgraded(g)
+	if !ok {
+		return nil, false
 	}
-	u := &pb.UpdateGroup{Header: &pb.GroupHeader{
-		Type: uint32(state.ConsumerGroup), State: uint32(state.GroupStable), ProtocolType: consumerType,
-		Generation: g.generation, AssignmentEpoch: g.generation,
-	}, Members: members}
-	x := newConsumers(kip848.Restore(g.version, g.generation, g.generation, 0, members))
+	x := newConsumers(kip848.New(g.version, max(g.generation, 1))) // the first member comes to epoch 2, as in Kafka
+	h := &pb.GroupHeader{Type: uint32(state.ConsumerGroup), State: uint32(state.GroupEmpty), ProtocolType: consumerType}
+	if len(members) > 0 {
+		x = newConsumers(kip848.Restore(g.version, g.generation, g.generation, 0, members))
+		h.State = uint32(state.GroupStable)
+	}
+	h.Generation, h.AssignmentEpoch = x.Epoch, x.AssignmentEpoch
+	u := &pb.UpdateGroup{Header: h, Members: members}
+	for id := range g.stored { // who left, or was followed by another, in a rebalance that has not ended
+		if x.Members[id] == nil {
+			u.Removed = append(u.Removed, id)
+		}
+	}
+	stored := len(g.stored) > 0
 	for _, m := range g.order {
 		c.endJoin(g, m, Joined{Err: ErrRebalanceInProgress, Member: m.id})
 		c.endSync(m, Synced{Err: ErrRebalanceInProgress})
@@ -97,7 +86,62 @@ func (c *Core) upgrade(g *group) (kip848.Change, bool) {
 		members: map[string]*member{}, statics: map[string]*member{}, stored: map[string]*state.Member{},
 		pendingJoin: g.pendingJoin, pendingSync: map[string]bool{}, joinBy: never, syncBy: never,
 	}
+	if !stored {
+		return nil, true
+	}
 	return kip848.Change{u}, true
+}
+
+// upgraded are the members of a classic group as the consumer protocol has them. A partition that a member may still work
+// on is its own until it says otherwise: what it was given, also while it is to come back for the next generation; and
+// when that has begun and its leader has not said who gets what, what the member came with, as those of the cooperative
+// kind do.
+func (c *Core) upgraded(g *group) (members []*state.Member, ok bool) {
+	taken := map[uint64]map[uint32]bool{}
+	for _, m := range g.order {
+		s, ok := c.subscriptionOf(g.protocolType, m.protocols)
+		if !ok {
+			return nil, false
+		}
+		if g.stored[m.id] == nil {
+			continue // it waits in its first join and has no partitions: it comes again
+		}
+		v := m.record()
+		v.Assignment, v.Topics, v.Epoch = nil, s.topics, g.generation
+		v.Owned = s.owned
+		if g.phase != completing {
+			var words kmsg.ConsumerMemberAssignment
+			if len(m.assignment) > 0 && words.ReadFrom(m.assignment) != nil {
+				return nil, false
+			}
+			owned := map[uint64][]uint32{}
+			for _, t := range words.Topics {
+				c.place(owned, t.Topic, t.Partitions)
+			}
+			v.Owned = kip848.SetOf(owned)
+		}
+		v.Owned = claim(taken, v.Owned)
+		v.Target = v.Owned
+		members = append(members, v)
+	}
+	return members, true
+}
+
+// claim is what of a set nobody claimed before: members may say what they like, a partition has one owner.
+func claim(taken map[uint64]map[uint32]bool, set kip848.Set) kip848.Set {
+	free := map[uint64][]uint32{}
+	for _, t := range set {
+		if taken[t.Topic] == nil {
+			taken[t.Topic] = map[uint32]bool{}
+		}
+		for _, p := range t.Partitions {
+			if !taken[t.Topic][p] {
+				taken[t.Topic][p] = true
+				free[t.Topic] = append(free[t.Topic], p)
+			}
+		}
+	}
+	return kip848.SetOf(free)
 }
 
 // joinConsumers takes a classic member into a group of the consumer protocol.
@@ -114,6 +158,9 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 		g.pendingJoin[id] = c.now + req.SessionTimeout
 		c.wakeBy(g, g.pendingJoin[id])
 		refuse(id, ErrMemberIDRequired)
+		return
+	case req.Member != "" && req.Instance != "" && x.Static(req.Instance) != nil && x.Static(req.Instance).Id != req.Member:
+		refuse(req.Member, ErrFencedInstance)
 		return
 	case req.Member != "" && g.pendingJoin[req.Member] == 0 && x.Members[req.Member] == nil:
 		refuse(req.Member, ErrUnknownMember)
@@ -154,6 +201,7 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 		if m := x.Members[id]; m != nil {
 			c.heardConsumer(g, m, req.SessionTimeout)
 		}
+		c.downgrade(g) // if it is the successor of the last one that spoke the other protocol
 	})
 }
 

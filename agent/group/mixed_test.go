@@ -45,7 +45,7 @@ func (m *consumerMember) settle(t *testing.T) {
 	t.Helper()
 	require.NotNil(t, m.joined)
 	require.NoError(t, m.joined.Err)
-	req := &Sync{Group: "g", Member: m.id, Generation: m.generation, Done: func(s Synced) {
+	req := &Sync{Group: "g", Member: m.id, Instance: m.instance, Generation: m.generation, Done: func(s Synced) {
 		m.err = s.Err
 		var words kmsg.ConsumerMemberAssignment
 		if s.Err != nil || words.ReadFrom(s.Assignment) != nil {

@@ -254,6 +254,33 @@ func TestLargeChange(t *testing.T) {
 	require.Nil(t, c[1].Removed)
 }
 
+// A coordinator that ends between the commands of a large change leaves targets that are partly those of the new epoch. The
+// next one computes them again, and they need not come out the same for a member that is at that epoch already: so it is
+// another epoch, to which everybody moves.
+func TestHalfAChange(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 2)
+	both := SetOf(map[uint64][]uint32{1: {0, 1}})
+	a := &state.Member{Id: "a", Topics: []string{"t"}, Epoch: 2, PreviousEpoch: 1, Owned: both, Target: both}
+	b := &state.Member{Id: "b", Topics: []string{"t"}, Epoch: 1}
+	hash := hashOf(map[string][]Topic{"a": r.topics})
+	r.g = Restore(5, 2, 1, hash, []*state.Member{a, b})
+	owned := map[string]*Set{"a": &both, "b": {}}
+	epochs := map[string]int32{"a": 2, "b": 1}
+	for range 4 {
+		for _, id := range []string{"b", "a"} {
+			answer := r.must(beat(id, epochs[id], owned[id]))
+			epochs[id] = answer.Epoch
+			if answer.Assignment != nil {
+				owned[id] = answer.Assignment
+			}
+		}
+	}
+	require.Equal(t, "Stable", r.phase())
+	require.Equal(t, "1/0", text(*owned["a"]))
+	require.Equal(t, "1/1", text(*owned["b"]))
+}
+
 // client is a member as its process sees itself.
 type client struct {
 	epoch int32

@@ -183,6 +183,9 @@ func (d *draft) assign(topics Topics, bump bool) {
 	if hash := hashOf(subscribed); hash != d.hash {
 		d.hash, bump = hash, true
 	}
+	for _, m := range members {
+		bump = bump || m.Epoch > d.assignmentEpoch // State has half of a change: targets of this epoch are known already
+	}
 	if bump {
 		d.epoch++
 	}
