@@ -66,7 +66,7 @@ func TestProduceTransactional(t *testing.T) {
 		{"no epoch", "id", parts{0: batchOf(t, id, -1, 0, true)}, all, []int16{47}},
 		{"not in the transaction", "id", parts{0: batchOf(t, id, 1, 0, true)}, []int16{3, 10}, []int16{48}},
 		{"not in the transaction", "id", parts{0: batchOf(t, id, 1, 0, true)}, []int16{11}, []int16{120}},
-		{"control", "id", parts{0: batch.AppendMarker(nil, 0, id, 1, 1, true)}, all, []int16{87}},
+		{"control", "id", parts{0: batch.Marker{ProducerID: id, Epoch: 1, Ms: 1, Commit: true}.AppendTo(nil)}, all, []int16{87}},
 		{"joins the transaction", "id", parts{0: batchOf(t, id, 1, 0, true), 1: oneBatch(t, batch.None, "v")}, []int16{12}, []int16{0, 0}},
 		{"is in it", "id", parts{0: batchOf(t, id, 1, 1, true)}, []int16{11}, []int16{0}},
 		{"outside, while it is open", "id", parts{0: batchOf(t, id, 1, 2, false)}, all, []int16{48}},

@@ -15,8 +15,7 @@ import (
 
 // marker is the control batch of a run, appended to dst.
 func marker(dst []byte, r *state.Run) []byte {
-	id, epoch := r.MarkerProducer()
-	return batch.AppendMarker(dst, r.Base, id, epoch, r.MaxTimestamp, r.MarkerCommits())
+	return r.MarkerBatch().AppendTo(dst)
 }
 
 // marker is the control batch of a run, in the array that the markers of an answer share.

@@ -59,7 +59,7 @@ func (w *twin) ended(p *producer, id int64, epoch int16, commit bool) {
 	if len(list) == 0 {
 		return
 	}
-	m := stored{Batch: batch.AppendMarker(nil, w.next(), id, epoch, 1_000_000, commit), first: -1}
+	m := stored{Batch: batch.Marker{Base: w.next(), ProducerID: id, Epoch: epoch, Ms: 1_000_000, Commit: commit}.AppendTo(nil), first: -1}
 	if !commit {
 		m.first = w.batches[list[0]].BaseOffset()
 		for _, i := range list {

@@ -41,7 +41,7 @@ func TestOpenTransaction(t *testing.T) {
 	check("open, at the end", 6, committed, 2)
 	check("open, not committed", 0, nil, 2, before, open, after)
 	r.end(p, true)
-	marker := batch.AppendMarker(nil, 6, p.id, 1, 1_000_000, true)
+	marker := batch.Marker{Base: 6, ProducerID: p.id, Epoch: 1, Ms: 1_000_000, Commit: true}.AppendTo(nil)
 	r.store.TakeTranscript()
 	for _, change := range []func(*api.FetchCall){nil, committed} {
 		check("ended", 0, change, 7, before, open, after, marker)

@@ -288,8 +288,7 @@ func (r *rig) stored(partition int32) []batch.Batch {
 	p := r.part(partition)
 	p.EachRun(func(x state.Run) {
 		if x.Marker() {
-			id, epoch := x.MarkerProducer()
-			list = append(list, batch.AppendMarker(nil, x.Base, id, epoch, x.MaxTimestamp, x.MarkerCommits()))
+			list = append(list, x.MarkerBatch().AppendTo(nil))
 			return
 		}
 		data := r.bytesOf(x)

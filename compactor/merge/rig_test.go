@@ -100,8 +100,13 @@ func (r *rig) apply(inline []byte, commands ...*pb.Command) []state.Result {
 	return res.Commands
 }
 
+// create makes a topic; "b" has markers with the time of their appending.
 func (r *rig) create(name string, partitions uint32) uint64 {
-	x := r.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_CreateTopic{CreateTopic: &pb.CreateTopic{Name: name, Partitions: partitions}}})[0]
+	c := &pb.CreateTopic{Name: name, Partitions: partitions}
+	if name == "b" {
+		c.Configs = []*pb.Config{{Name: "message.timestamp.type", Value: "LogAppendTime"}}
+	}
+	x := r.apply(nil, &pb.Command{Base: 1 << 40, Kind: &pb.Command_CreateTopic{CreateTopic: c}})[0]
 	if x.Code != state.OK {
 		r.t.Fatal(x.Code)
 	}
@@ -220,7 +225,11 @@ func (r *rig) endTxn(id int64, epoch int32, commit bool) state.Result {
 	}
 	for i, p := range x.Touched {
 		at := part{p.Topic, uint32(p.Partition)}
-		r.want[at] = append(r.want[at], batch.AppendMarker(nil, x.Batches[i].Base, id, x.Epoch, 1000, commit))
+		m := batch.Marker{
+			Base: x.Batches[i].Base, ProducerID: id, Epoch: x.Epoch, Ms: 1000, Commit: commit,
+			AppendTime: r.s.StampsAppendTime(r.s.TopicByNumber(p.Topic)),
+		}
+		r.want[at] = append(r.want[at], m.AppendTo(nil))
 	}
 	return x
 }
@@ -284,8 +293,7 @@ func (r *rig) check() {
 func (r *rig) read(p part, run state.Run) (list []batch.Batch) {
 	r.t.Helper()
 	if run.Marker() {
-		id, epoch := run.MarkerProducer()
-		return []batch.Batch{batch.AppendMarker(nil, run.Base, id, epoch, run.MaxTimestamp, run.MarkerCommits())}
+		return []batch.Batch{run.MarkerBatch().AppendTo(nil)}
 	}
 	var data []byte
 	if run.Inline() {

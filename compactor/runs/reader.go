@@ -282,8 +282,7 @@ func (r *Reader) mark(x *state.Run) batch.Batch {
 		return nil
 	}
 	r.next = x.Last + 1
-	id, epoch := x.MarkerProducer()
-	r.scratch = batch.AppendMarker(r.scratch[:0], x.Base, id, epoch, x.MaxTimestamp, x.MarkerCommits())
+	r.scratch = x.MarkerBatch().AppendTo(r.scratch[:0])
 	return r.scratch
 }
 

@@ -1,6 +1,10 @@
 package differential
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // fetchCommittedCases are those of Fetch and ListOffsets with isolation level read_committed.
 func fetchCommittedCases() []Case {
@@ -63,6 +67,24 @@ func fetchCommittedCases() []Case {
 				s.Ask(committed(t, place{0, 0}))
 				s.EndedTV2(w, commit)
 				s.Ask(committed(t, place{0, 0}))
+			}
+		}},
+		{Name: "committed: LogAppendTime", From: 4, Run: func(s *Script) {
+			const stamps, keeps = "message.timestamp.type=LogAppendTime", "message.timestamp.type=CreateTime"
+			t, x, y := s.Topic("a", 1, "message.timestamp.type", "LogAppendTime"), s.Writer("x"), s.Writer("y")
+			s.Sent(x, t, 0, "0")
+			s.SentTV2(y, t, 0, "1")
+			s.Ended(x, true)
+			s.EndedTV2(y, false)
+			s.Ask(committed(t, place{0, 0}))
+			s.Sent(x, t, 0, "4")
+			s.Do(1, alter(kmsg.ConfigResourceTypeTopic, t.name, keeps))
+			s.Ended(x, false)
+			s.Sent(x, t, 0, "6")
+			s.Do(1, alter(kmsg.ConfigResourceTypeTopic, t.name, stamps))
+			s.Ended(x, true)
+			for _, offset := range []int64{0, 3, 5, 7} {
+				s.AskFor(fmt.Sprint(offset), committed(t, place{0, offset}))
 			}
 		}},
 		{Name: "committed: nothing produced", From: 4, Run: func(s *Script) {

@@ -45,7 +45,7 @@ func markers(t *testing.T, b *Broker) {
 			t.Fatalf("%d bytes at offset %d: %x", len(got), offset, got)
 		}
 		const coordinatorEpoch = batch.MarkerBytes - 5
-		made := batch.AppendMarker(nil, offset, id, epoch+1, got.MaxTimestamp(), bool(end))
+		made := batch.Marker{Base: offset, ProducerID: id, Epoch: epoch + 1, Ms: got.MaxTimestamp(), Commit: bool(end)}.AppendTo(nil)
 		if binary.BigEndian.PutUint32(got[coordinatorEpoch:], 0); got.CRC() == got.ComputeCRC() && !bytes.Equal(got, made) {
 			t.Errorf("Kafka wrote\n%x, made is\n%x", []byte(got), made)
 		}

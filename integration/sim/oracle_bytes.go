@@ -18,7 +18,7 @@ type keyed struct {
 // marker.
 func (x *logged) wire() batch.Batch {
 	if x.attempt == nil {
-		return batch.AppendMarker(nil, x.base, x.txn.by.id, x.epoch, x.ms, x.txn.fate == committed)
+		return batch.Marker{Base: x.base, ProducerID: x.txn.by.id, Epoch: x.epoch, Ms: x.ms, Commit: x.txn.fate == committed}.AppendTo(nil)
 	}
 	data := append(batch.Batch(nil), x.attempt.data...)
 	data.SetBaseOffset(x.base)

@@ -100,8 +100,7 @@ func (a *agent) readRuns(log int32, x stretch, seen func(x *logged, there []bool
 // looked for once more behind a barrier; nil when the run was deleted meanwhile.
 func (a *agent) bytesOf(log int32, r state.Run, key string) ([]byte, error) {
 	if r.Marker() {
-		id, epoch := r.MarkerProducer()
-		return batch.AppendMarker(nil, r.Base, id, epoch, r.MaxTimestamp, r.MarkerCommits()), nil
+		return r.MarkerBatch().AppendTo(nil), nil
 	}
 	data, err := a.fetch(r, key)
 	if errors.Is(err, objstore.ErrNotFound) {

@@ -2,27 +2,39 @@ package batch
 
 import "encoding/binary"
 
-// MarkerBytes is the size of the control batch that AppendMarker makes.
+// MarkerBytes is the size of the control batch that a Marker makes.
 const MarkerBytes = HeaderSize + markerRecord
 
 // markerRecord is the size of a marker's one record: length, attributes, two deltas, a key of 4 bytes with its length, a
 // value of 6 with its length, no headers.
 const markerRecord = 1 + 1 + 1 + 1 + 1 + 4 + 1 + 6 + 1
 
-// AppendMarker appends to dst the control batch that ends a producer's transaction on a partition (KIP-98): one record
-// at offset base, whose key is {version 0, 0 for abort or 1 for commit} and whose value is {version 0, coordinator epoch
-// 0}. timestampMs is Unix milliseconds. It always takes MarkerBytes, and is what Apache Kafka writes, byte for byte,
-// where its coordinator has epoch 0 and the topic keeps CreateTime.
-func AppendMarker(dst []byte, base, producerID int64, epoch int16, timestampMs int64, commit bool) []byte {
+// Marker is what ends a producer's transaction on a partition (KIP-98).
+type Marker struct {
+	Base       int64 // its one offset
+	ProducerID int64
+	Epoch      int16 // the producer's, behind the transaction
+	Ms         int64 // when, Unix milliseconds
+	Commit     bool
+	AppendTime bool // the topic's batches carry the time of their appending (LogAppendTime)
+}
+
+// AppendTo appends the control batch to dst: one record, whose key is {version 0, 0 for abort or 1 for commit} and whose
+// value is {version 0, coordinator epoch 0}. It always takes MarkerBytes, and is what Apache Kafka writes, byte for byte,
+// where its coordinator has epoch 0.
+func (m Marker) AppendTo(dst []byte) []byte {
 	at := len(dst)
 	dst = append(dst, marker[:]...)
 	b := Batch(dst[at:])
-	b.SetBaseOffset(base)
-	binary.BigEndian.PutUint64(b[27:], uint64(timestampMs))
-	binary.BigEndian.PutUint64(b[35:], uint64(timestampMs))
-	binary.BigEndian.PutUint64(b[43:], uint64(producerID))
-	binary.BigEndian.PutUint16(b[51:], uint16(epoch))
-	if commit {
+	b.SetBaseOffset(m.Base)
+	if m.AppendTime {
+		b[22] |= attrLogAppendTime
+	}
+	binary.BigEndian.PutUint64(b[27:], uint64(m.Ms))
+	binary.BigEndian.PutUint64(b[35:], uint64(m.Ms))
+	binary.BigEndian.PutUint64(b[43:], uint64(m.ProducerID))
+	binary.BigEndian.PutUint16(b[51:], uint16(m.Epoch))
+	if m.Commit {
 		b[markerType] = 1
 	}
 	b.updateCRC()

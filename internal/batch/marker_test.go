@@ -23,7 +23,7 @@ func TestMarkerIsKafkas(t *testing.T) {
 		{false, 9, 0x1a20328f888, "00000000000000020000004200000000024e274865003000000000000001a20328f888000001a20328f888" +
 			"00000000000000090001ffffffff000000012000000008000000000c00000000000000"},
 	} {
-		got := AppendMarker(nil, 2, e.pid, 1, e.time, e.commit)
+		got := Marker{Base: 2, ProducerID: e.pid, Epoch: 1, Ms: e.time, Commit: e.commit}.AppendTo(nil)
 		require.Equal(t, e.bytes, hex.EncodeToString(got))
 	}
 }
@@ -35,7 +35,9 @@ func TestMarkerIsABatch(t *testing.T) {
 		pid, epoch := rapid.Int64Min(0).Draw(t, "pid"), rapid.Int16Min(0).Draw(t, "epoch")
 		ms, commit := rapid.Int64Min(1).Draw(t, "ms"), rapid.Bool().Draw(t, "commit")
 		before := rapid.SliceOfN(rapid.Byte(), 0, 10).Draw(t, "before")
-		out := AppendMarker(append([]byte(nil), before...), base, pid, epoch, ms, commit)
+		stamped := rapid.Bool().Draw(t, "LogAppendTime")
+		m := Marker{Base: base, ProducerID: pid, Epoch: epoch, Ms: ms, Commit: commit, AppendTime: stamped}
+		out := m.AppendTo(append([]byte(nil), before...))
 		require.Equal(t, before, out[:len(before):len(before)])
 		got := out[len(before):]
 		require.Len(t, got, MarkerBytes)
@@ -51,6 +53,9 @@ func TestMarkerIsABatch(t *testing.T) {
 		require.NoError(t, w.Append(Record{Timestamp: ms, Key: key, Value: make([]byte, 6)}))
 		want, err := w.Build(nil)
 		require.NoError(t, err)
+		if stamped {
+			Batch(want).SetLogAppendTime(ms)
+		}
 		require.Equal(t, want, got)
 
 		_, err = Validate(got, Rules{Stored: true, AllowControl: true})
@@ -59,6 +64,6 @@ func TestMarkerIsABatch(t *testing.T) {
 }
 
 func TestMarkerAllocatesNothing(t *testing.T) {
-	dst := make([]byte, 0, MarkerBytes)
-	require.Zero(t, testing.AllocsPerRun(100, func() { dst = AppendMarker(dst[:0], 5, 6, 7, 8, true) }))
+	dst, m := make([]byte, 0, MarkerBytes), Marker{Base: 5, ProducerID: 6, Epoch: 7, Ms: 8, Commit: true, AppendTime: true}
+	require.Zero(t, testing.AllocsPerRun(100, func() { dst = m.AppendTo(dst[:0]) }))
 }

@@ -89,8 +89,8 @@ func (f fixture) merge(t *testing.T, n uint64, behind, runs int, edit func([]bat
 	for _, r := range m.old {
 		next := r.Base
 		var data []byte
-		if id, epoch := r.MarkerProducer(); r.Marker() {
-			data = batch.AppendMarker(nil, r.Base, id, epoch, r.MaxTimestamp, r.MarkerCommits())
+		if r.Marker() {
+			data = r.MarkerBatch().AppendTo(nil)
 		} else {
 			data = bytes.Clone(f.bytesOf(t, m.s, r))
 		}

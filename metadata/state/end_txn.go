@@ -4,11 +4,12 @@ import (
 	"math"
 	"slices"
 
+	recordbatch "wadi/internal/batch"
 	pb "wadi/metadata/metadatapb"
 )
 
-// markerBytes is the size of a marker as a control batch (KIP-98): 61 bytes of header, a record of 17.
-const markerBytes = 78
+// markerBytes is the size of a marker as a control batch.
+const markerBytes = recordbatch.MarkerBytes
 
 // applyInitProducer gives a producer its id and epoch. For a transactional id it is the fence: whoever used the id
 // before is shut out, and what was open is aborted, in this one step (Semantics lines 69 to 72).
@@ -163,7 +164,7 @@ func (s *State) end(t *Txn, commit, bumped bool, res *Result) {
 			continue // deleted: nobody can read it any more (Semantics line 82)
 		}
 		p := s.editPartition(s.editTopic(part.topic), part.partition)
-		base := s.mark(p, t, part.first, epoch, commit)
+		base := s.mark(topic, p, t, part.first, epoch, commit)
 		if bumped || !commit {
 			if prod := p.producers.edit(uint64(t.ProducerID), s.gen); prod != nil {
 				prod.ended(epoch)
@@ -186,7 +187,7 @@ func (s *State) end(t *Txn, commit, bumped bool, res *Result) {
 }
 
 // mark ends a transaction on one partition and returns the marker's offset.
-func (s *State) mark(p *Partition, t *Txn, first int64, epoch int16, commit bool) int64 {
+func (s *State) mark(topic *Topic, p *Partition, t *Txn, first int64, epoch int16, commit bool) int64 {
 	i := slices.Index(p.open, OpenTxn{t.ProducerID, first})
 	open := make([]OpenTxn, 0, len(p.open)-1) // a snapshot may hold the old one
 	p.open = append(append(open, p.open[:i]...), p.open[i+1:]...)
@@ -196,6 +197,9 @@ func (s *State) mark(p *Partition, t *Txn, first int64, epoch int16, commit bool
 	}
 	if commit {
 		r.Flags |= RunCommit
+	}
+	if s.StampsAppendTime(topic) {
+		r.Flags |= RunAppendTime
 	}
 	p.runs.append(r)
 	s.runCount++

@@ -3,14 +3,17 @@ package state
 import (
 	"sort"
 	"unsafe"
+
+	recordbatch "wadi/internal/batch"
 )
 
 // Flags of a Run.
 const (
-	RunInline uint32 = 1 << iota // the bytes are in the entry at position Place, at Offset of its inline data
-	RunMarker                    // a transaction's marker: no bytes anywhere, Place is the producer id, Offset the epoch
-	RunCommit                    // with RunMarker: it commits
-	RunPlaced                    // the batches carry the offsets that they have in the partition
+	RunInline     uint32 = 1 << iota // the bytes are in the entry at position Place, at Offset of its inline data
+	RunMarker                        // a transaction's marker: no bytes anywhere, Place is the producer id, Offset the epoch
+	RunCommit                        // with RunMarker: it commits
+	RunPlaced                        // the batches carry the offsets that they have in the partition
+	RunAppendTime                    // with RunMarker: its timestamp is LogAppendTime, as the topic had it
 )
 
 // Run is a stretch of whole batches of one partition that lie side by side: in the object numbered Place, or inline in
@@ -32,6 +35,15 @@ func (r Run) Inline() bool { return r.Flags&RunInline != 0 }
 // Marker reports whether the run is a transaction's marker: one offset, and no bytes in any object. Whoever reads it
 // makes the control batch, of Length bytes.
 func (r Run) Marker() bool { return r.Flags&RunMarker != 0 }
+
+// MarkerBatch is what the control batch of a marker is made of.
+func (r Run) MarkerBatch() recordbatch.Marker {
+	id, epoch := r.MarkerProducer()
+	return recordbatch.Marker{
+		Base: r.Base, ProducerID: id, Epoch: epoch, Ms: r.MaxTimestamp,
+		Commit: r.MarkerCommits(), AppendTime: r.Flags&RunAppendTime != 0,
+	}
+}
 
 // MarkerProducer is the producer id and epoch of a marker, MarkerCommits whether it commits.
 func (r Run) MarkerProducer() (id int64, epoch int16) { return int64(r.Place), int16(r.Offset) }

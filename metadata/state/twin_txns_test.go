@@ -124,6 +124,9 @@ func (w *twin) finish(x *twinTxn, commit bool, markerEpoch int16, res *Result) {
 		r := Run{
 			Base: p.next, Last: p.next, MaxTimestamp: w.atMs, Place: uint64(x.pid), Offset: uint32(markerEpoch), Length: 78, Flags: RunMarker,
 		}
+		if w.stamps(t) {
+			r.Flags |= RunAppendTime
+		}
 		if commit {
 			r.Flags |= RunCommit
 		} else {
