@@ -113,7 +113,7 @@ func (a *Agent) Output() string { return a.run.Output() }
 
 // Ready asks /readyz: whether the agent serves, and the text that came with it.
 func (a *Agent) Ready() (bool, string) {
-	client := http.Client{Timeout: time.Second}
+	client := http.Client{Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get("http://" + a.HTTP + "/readyz")
 	if err != nil {

@@ -49,7 +49,7 @@ func (p *Compactor) Stop() time.Duration {
 // Metric is the sum of the series of an operations endpoint whose line begins with prefix; 0 when there is none, or no
 // answer.
 func Metric(address, prefix string) (sum float64) {
-	client := http.Client{Timeout: 2 * time.Second}
+	client := http.Client{Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get("http://" + address + "/metrics")
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"wadi/internal/busy"
 )
 
 // drainLimit is how long a compactor may take to end in order.
@@ -17,7 +19,7 @@ const drainLimit = 10 * time.Second
 // flushes writes a number of records to each topic, each of them an object of its own or shared with those of other topics.
 func flushes(t *testing.T, c *Cluster, topics []Topic, from, to int) {
 	t.Helper()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 3*patience)
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1))
 	require.NoError(t, err)
 	defer client.Close()
@@ -40,7 +42,7 @@ func flushes(t *testing.T, c *Cluster, topics []Topic, from, to int) {
 // readBack reads a topic from its start and requires what flushes wrote.
 func readBack(t *testing.T, c *Cluster, topic Topic, to int) {
 	t.Helper()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 3*patience)
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
 		topic.Name: {0: kgo.NewOffset().At(0)},
 	}))
@@ -91,33 +93,38 @@ func TestCompactorProcesses(t *testing.T) {
 	waiting := func() float64 { return Metric(agent.HTTP, "wadi_unmerged_objects ") }
 
 	flushes(t, c, topics, 0, 140)
-	until(t, 30*time.Second, "the agent's metrics say what waits", func() bool { return waiting() >= 140 })
+	until(t, 2*patience, "the agent's metrics say what waits", func() bool { return waiting() >= 140 })
 	require.Zero(t, Metric(agent.HTTP, "wadi_compactor_pass_seconds_count"), "the agent has no such role")
 
 	one, two := c.StartCompactor("one"), c.StartCompactor("two")
-	until(t, 30*time.Second, "the work is shared", func() bool {
+	until(t, 2*patience, "the work is shared", func() bool {
 		return shards(one)+shards(two) == 16 && min(shards(one), shards(two)) > 0
 	})
 	// Each partition has enough for a merge.
-	until(t, 30*time.Second, "what waits is merged", func() bool { return merged(one)+merged(two) >= float64(len(topics)) })
-	until(t, 30*time.Second, "the agent knows", func() bool { return waiting() < 140 })
+	until(t, 2*patience, "what waits is merged", func() bool { return merged(one)+merged(two) >= float64(len(topics)) })
+	until(t, 2*patience, "the agent knows", func() bool { return waiting() < 140 })
 	require.Zero(t, Metric(one.HTTP, "wadi_compactor_failures_total")+Metric(two.HTTP, "wadi_compactor_failures_total"))
-	m, err := NewRaw(t, agent).Metadata(within(t, 10*time.Second), topics[0].Name)
+	m, err := NewRaw(t, agent).Metadata(within(t, patience), topics[0].Name)
 	require.NoError(t, err)
 	require.Len(t, m.Brokers, 1, "clients are told of a process that serves none")
 
 	one.Kill()
-	took := until(t, c.TTL+10*time.Second, "the other one takes over", func() bool { return shards(two) == 16 })
+	waited := busy.Since()
+	took := until(t, patience, "the other one takes over", func() bool { return shards(two) == 16 })
 	t.Logf("taken over after %v", took)
+	require.Less(t, took, c.TTL+10*time.Second+waited())
 	before := merged(two)
 	flushes(t, c, topics, 140, 280)
-	until(t, 30*time.Second, "what waits is merged by one", func() bool { return merged(two) >= before+float64(len(topics)) })
+	until(t, 2*patience, "what waits is merged by one", func() bool { return merged(two) >= before+float64(len(topics)) })
 
 	three := c.StartCompactor("three")
-	until(t, 30*time.Second, "the work is shared again", func() bool { return shards(two)+shards(three) == 16 && shards(three) > 0 })
-	require.Less(t, two.Stop(), drainLimit)
-	took = until(t, c.TTL+10*time.Second, "the last one has all", func() bool { return shards(three) == 16 })
+	until(t, 2*patience, "the work is shared again", func() bool { return shards(two)+shards(three) == 16 && shards(three) > 0 })
+	waited = busy.Since()
+	stopped := two.Stop()
+	require.Less(t, stopped, drainLimit+waited())
+	took = until(t, patience, "the last one has all", func() bool { return shards(three) == 16 })
 	t.Logf("handed over after %v", took)
+	require.Less(t, took, c.TTL+10*time.Second+waited())
 	for _, topic := range topics {
 		readBack(t, c, topic, 280)
 	}

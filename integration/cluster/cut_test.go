@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"wadi/integration/history/plain"
+	"wadi/internal/busy"
 )
 
 // TestCuts cuts one agent off from etcd, then from the store, while the others go on.
@@ -34,7 +35,7 @@ func TestCuts(t *testing.T) {
 // cutFromEtcd: F6. The agent goes on with reads below its watermark, acknowledges nothing, and recovers by itself.
 func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
 	topic, raw, h := newTopic(t, c, "cut-from-etcd-"+a.Name, 1), NewRaw(t, a), plain.New()
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, 3*patience)
 	for i := range int64(3) {
 		sent := h.Attempt("before", topic.Log(0), plain.Record{Value: []byte(fmt.Sprint("before", i))})
 		offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, fmt.Sprint("before", i)), 5*time.Second)
@@ -96,8 +97,8 @@ func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
 // recovers: Bufstream's second bug. The agent takes writes again soon after the fault, without a restart.
 func recovers(t *testing.T, l *Load, h *plain.History, topic Topic, raw *Raw, a *Agent) {
 	t.Helper()
-	ctx := within(t, 30*time.Second)
-	began := time.Now()
+	ctx := within(t, 3*patience)
+	began, waited := time.Now(), busy.Since()
 	for n := 0; ; n++ {
 		value := fmt.Sprint("after", began.UnixNano(), n)
 		sent := h.Attempt("after", topic.Log(0), plain.Record{Value: []byte(value)})
@@ -107,7 +108,7 @@ func recovers(t *testing.T, l *Load, h *plain.History, topic Topic, raw *Raw, a 
 			break
 		}
 		sent.Unknown()
-		if time.Since(began) > stuck {
+		if time.Since(began) > stuck+waited() {
 			t.Errorf("%s takes no writes %v after the fault: %v", a.Name, time.Since(began), err)
 			return
 		}
@@ -122,7 +123,7 @@ func recovers(t *testing.T, l *Load, h *plain.History, topic Topic, raw *Raw, a 
 // readAll reads partition 0 through the last agent.
 func readAll(t *testing.T, c *Cluster, topic Topic, into *plain.Reader) {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	raw := NewRaw(t, c.Agents[len(c.Agents)-1])
 	end, err := raw.Latest(ctx, topic, 0)
 	if err != nil {
@@ -143,7 +144,7 @@ func readAll(t *testing.T, c *Cluster, topic Topic, into *plain.Reader) {
 // cutFromStore: F7. What needs an object fails retriably or times out, what fits into a journal entry goes on.
 func cutFromStore(t *testing.T, c *Cluster, l *Load, a *Agent) {
 	small, large := newTopic(t, c, "small-"+a.Name, 1), newTopic(t, c, "large-"+a.Name, 1)
-	raw, h, ctx := NewRaw(t, a), plain.New(), within(t, 60*time.Second)
+	raw, h, ctx := NewRaw(t, a), plain.New(), within(t, 3*patience)
 	filler := strings.Repeat(".", 40<<10)
 	survive(t, l, "cut "+a.Name+" off from the store", stuck, func() {
 		a.ToStore.Cut()
@@ -207,21 +208,22 @@ func severed(t *testing.T, c *Cluster, l *Load, a *Agent) {
 // and reads the second through the first.
 func overObjects(t *testing.T, c *Cluster, topic Topic, a *Agent) {
 	t.Helper()
-	ctx, raw, other := within(t, 30*time.Second), NewRaw(t, a), NewRaw(t, c.Agents[0])
+	ctx, raw, other := within(t, 3*patience), NewRaw(t, a), NewRaw(t, c.Agents[0])
 	if c.Agents[0] == a {
 		other = NewRaw(t, c.Agents[1])
 	}
 	filler := strings.Repeat(".", 40<<10)
-	began := time.Now()
-	if _, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, filler), stuck); err != nil {
-		t.Errorf("produce through %s: %v", a.Name, err)
-	}
+	began, waited := time.Now(), busy.Since()
+	_, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, filler), patience)
 	wrote := time.Since(began)
-	offset, err := other.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, filler), stuck)
+	if err != nil || wrote > stuck+waited() {
+		t.Errorf("produce through %s: %v after %v", a.Name, err, wrote)
+	}
+	offset, err := other.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, filler), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	began = time.Now()
+	began, waited = time.Now(), busy.Since()
 	for {
 		fp, err := raw.Fetch(ctx, topic, 0, offset, stuck)
 		if err != nil {
@@ -230,7 +232,7 @@ func overObjects(t *testing.T, c *Cluster, topic Topic, a *Agent) {
 		if len(fp.Records) == 1 {
 			break
 		}
-		if time.Since(began) > stuck {
+		if time.Since(began) > stuck+waited() {
 			t.Fatalf("read through %s: %v", a.Name, fp.Err)
 		}
 	}

@@ -250,7 +250,7 @@ func (l *Load) Flowing(within time.Duration) {
 func (l *Load) Finish() plain.Verdict {
 	l.t.Helper()
 	l.stop()
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	l.running.Wait()
 	for _, p := range l.producers {

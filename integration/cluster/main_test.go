@@ -32,10 +32,13 @@ func rounds(normal, soaked int) int {
 // stuck is the longest time for which a client may wait while a fault passes.
 const stuck = 10 * time.Second
 
+// patience bounds what is not measured.
+const patience = time.Minute
+
 // newTopic creates a topic through the first agent.
 func newTopic(t *testing.T, c *Cluster, name string, partitions int32) Topic {
 	t.Helper()
-	topic, err := NewRaw(t, c.Agents[0]).Create(within(t, 15*time.Second), name, partitions)
+	topic, err := NewRaw(t, c.Agents[0]).Create(within(t, patience), name, partitions)
 	if err != nil {
 		t.Fatalf("create %s: %v", name, err)
 	}
@@ -48,7 +51,7 @@ func ledByAll(t *testing.T, c *Cluster, name string, partitions int32) Topic {
 	raw := NewRaw(t, c.Agents[0])
 	for try := range 50 {
 		topic := newTopic(t, c, fmt.Sprintf("%s-%d", name, try), partitions)
-		m, err := raw.Metadata(within(t, 10*time.Second), topic.Name)
+		m, err := raw.Metadata(within(t, patience), topic.Name)
 		if err != nil {
 			t.Fatal(err)
 		}

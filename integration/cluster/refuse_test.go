@@ -20,7 +20,7 @@ const largeInline = "inline: {max.bytes: 128KiB, budget: 64MiB}\n"
 // checkpoint writes through the agent until etcd holds a newer checkpoint's pointer.
 func checkpoint(t *testing.T, c *Cluster, a *Agent, topic Topic) {
 	t.Helper()
-	ctx, store, key := within(t, 50*time.Second), c.Etcd.Client(), layout.NewEtcd("cluster").Checkpoint()
+	ctx, store, key := within(t, 3*patience), c.Etcd.Client(), layout.NewEtcd("cluster").Checkpoint()
 	pointer := func() int64 {
 		r, err := store.Range(ctx, kv.RangeRequest{Key: key})
 		if err != nil {
@@ -57,7 +57,7 @@ func refuses(t *testing.T, a *Agent, words ...string) {
 
 func saysWhy(t *testing.T, a *Agent, words ...string) {
 	t.Helper()
-	last := a.Refusal(20 * time.Second)
+	last := a.Refusal(patience)
 	for _, w := range words {
 		if !strings.Contains(last, w) {
 			t.Errorf("agent %s does not say %q: %s", a.Name, w, last)
@@ -195,14 +195,14 @@ func TestStartsBeforeItsServices(t *testing.T) {
 		if ready, _ := a.Ready(); ready {
 			break
 		}
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > patience {
 			_, text := a.Ready()
 			t.Fatalf("not ready %v after its services: %s", time.Since(began), text)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Logf("ready %v after its services", time.Since(began).Round(time.Millisecond))
-	if _, err := NewRaw(t, a).Create(within(t, 10*time.Second), "t", 1); err != nil {
+	if _, err := NewRaw(t, a).Create(within(t, patience), "t", 1); err != nil {
 		t.Error(errors.Join(errors.New("after a late start"), err))
 	}
 }

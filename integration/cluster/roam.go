@@ -145,7 +145,7 @@ func (r *Roamer) Finish() plain.Verdict {
 	r.t.Helper()
 	r.stop()
 	r.running.Wait()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var drains []*plain.Reader
 	for _, raw := range r.raw {

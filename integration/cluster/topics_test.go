@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"wadi/internal/busy"
 )
 
 // TestAgentsShareTopics runs what needs a healthy cluster on one.
@@ -32,7 +34,7 @@ func TestAgentsShareTopics(t *testing.T) {
 
 // createProduceFetch: what one agent has acknowledged is there at the next, without a wait or a retry in between.
 func createProduceFetch(t *testing.T, raw []*Raw) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*patience)
 	for i := range 30 {
 		a, b, c := raw[i%3], raw[(i+1)%3], raw[(i+2)%3]
 		topic, err := a.Create(ctx, fmt.Sprintf("at-once-%d", i), 2)
@@ -55,7 +57,7 @@ func createProduceFetch(t *testing.T, raw []*Raw) {
 
 // concurrentCreation: Regression R12, Semantics line 10.
 func concurrentCreation(t *testing.T, raw []*Raw) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*patience)
 	for i := range 20 {
 		name := fmt.Sprintf("contended-%d", i)
 		var wg sync.WaitGroup
@@ -99,7 +101,7 @@ func concurrentCreation(t *testing.T, raw []*Raw) {
 
 // recreate: Regression R11, Semantics lines 12, 91 as far as they concern what agents serve.
 func recreate(t *testing.T, raw []*Raw) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*patience)
 	var before Topic
 	pid, epoch, err := raw[0].ProducerID(ctx)
 	if err != nil {
@@ -173,16 +175,23 @@ func recreateUnderLoad(t *testing.T, c *Cluster, raw []*Raw) {
 	}
 	defer client.Close()
 	var mu sync.Mutex
-	acked := map[string]bool{}
+	acked, made, since, count := map[string]bool{}, 0, 0, 0 // count: of those made since a life began
 	var running sync.WaitGroup
 	running.Go(func() {
-		for n := 0; ctx.Err() == nil; n++ {
+		for ctx.Err() == nil {
+			mu.Lock()
+			n := made
+			made++
+			mu.Unlock()
 			r := &kgo.Record{Value: fmt.Appendf(nil, "record-%d", n)}
 			client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 				// Records may fail when the topic goes away under them; what is acknowledged counts.
 				if err == nil {
 					mu.Lock()
 					acked[string(r.Value)] = true
+					if n >= since {
+						count++
+					}
 					mu.Unlock()
 				}
 			})
@@ -196,29 +205,36 @@ func recreateUnderLoad(t *testing.T, c *Cluster, raw []*Raw) {
 	})
 	defer running.Wait()
 	defer stop()
-	count := func() int {
+	// An acknowledgement may be heard of when the life that it belongs to is over.
+	begin := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(acked)
+		since, count = made, 0
+	}
+	came := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return count
 	}
 	before := map[string]bool{}
 	for life := range rounds(3, 20) {
-		topic, err := raw[life%3].Create(within(t, 10*time.Second), name, 1)
+		topic, err := raw[life%3].Create(within(t, patience), name, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for start, began := count(), time.Now(); count() < start+50; time.Sleep(5 * time.Millisecond) {
-			if time.Since(began) > stuck {
-				t.Fatalf("life %d: %d records in %v", life, count()-start, time.Since(began))
+		begin()
+		for began, waited := time.Now(), busy.Since(); came() < 50; time.Sleep(5 * time.Millisecond) {
+			if time.Since(began) > stuck+waited() {
+				t.Fatalf("life %d: %d records in %v", life, came(), time.Since(began))
 			}
 		}
 		for _, r := range raw {
-			end, err := r.Latest(within(t, 5*time.Second), topic, 0)
+			end, err := r.Latest(within(t, patience), topic, 0)
 			if err != nil || end < 50 {
 				t.Fatalf("life %d ends at %d, %v", life, end, err)
 			}
 			for next := int64(0); next < end; {
-				fp, err := r.Fetch(within(t, 5*time.Second), topic, 0, next, time.Second)
+				fp, err := r.Fetch(within(t, patience), topic, 0, next, time.Second)
 				if err != nil || fp.Err != nil || len(fp.Records) == 0 {
 					t.Fatalf("life %d at %d: %v, %v", life, next, err, fp.Err)
 				}
@@ -231,7 +247,7 @@ func recreateUnderLoad(t *testing.T, c *Cluster, raw []*Raw) {
 				}
 			}
 		}
-		if err := raw[(life+1)%3].Delete(within(t, 10*time.Second), name); err != nil {
+		if err := raw[(life+1)%3].Delete(within(t, patience), name); err != nil {
 			t.Fatal(err)
 		}
 		mu.Lock()

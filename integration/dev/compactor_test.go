@@ -21,7 +21,7 @@ func TestDevMerges(t *testing.T) {
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: t.TempDir(),
 		Env: []string{
-			"WADI_COMPACTOR_INTERVAL=300ms", "WADI_INLINE_MAX_BYTES=0", "WADI_FLUSH_INTERVAL=2ms", "WADI_SESSION_TTL=2s",
+			"WADI_COMPACTOR_INTERVAL=300ms", "WADI_INLINE_MAX_BYTES=0", "WADI_FLUSH_INTERVAL=2ms",
 		},
 		Args: []string{
 			"dev", "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--http", fmt.Sprintf("127.0.0.1:%d", http),
@@ -29,7 +29,7 @@ func TestDevMerges(t *testing.T) {
 		},
 	})
 	address, operations := fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", http)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	c := client(t, address, kgo.ProducerLinger(0))
 	const records = 130

@@ -34,10 +34,16 @@ type server struct {
 // start runs `wadi dev` on a data directory and a port, without an operations endpoint.
 func start(t *testing.T, dir string, port int, env ...string) server {
 	t.Helper()
+	return startWatched(t, dir, port, "", env...)
+}
+
+// startWatched runs it with an operations endpoint.
+func startWatched(t *testing.T, dir string, port int, operations string, env ...string) server {
+	t.Helper()
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: t.TempDir(), Env: env,
-		Args: []string{"dev", "--listen", address, "--data-dir", dir, "--http", ""},
+		Args: []string{"dev", "--listen", address, "--data-dir", dir, "--http", operations},
 	})
 	return server{p, address, dir}
 }
@@ -53,10 +59,13 @@ func client(t *testing.T, address string, opts ...kgo.Opt) *kgo.Client {
 	return c
 }
 
+// patience bounds what is not measured.
+const patience = time.Minute
+
 // readAll reads partition 0 of topic t from offset 0 to its end and checks that no offset is left out.
 func readAll(t *testing.T, address string) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := client(t, address)
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, "t")
@@ -79,7 +88,7 @@ func readAll(t *testing.T, address string) []string {
 // runToEnd runs the binary, which is expected to end soon, and returns its exit code and what it said.
 func runToEnd(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary.Path(t), args...)
 	cmd.Env, cmd.Dir = append(binary.Environ(), env...), t.TempDir()

@@ -42,7 +42,7 @@ func TestOrphansOfAKilledAgentGo(t *testing.T) {
 	}
 	p = start(t, dir, port, env...)
 	for _, key := range orphans {
-		require.Eventually(t, func() bool { _, err := os.Stat(at(key)); return os.IsNotExist(err) }, 30*time.Second, 50*time.Millisecond, key)
+		require.Eventually(t, func() bool { _, err := os.Stat(at(key)); return os.IsNotExist(err) }, patience, 50*time.Millisecond, key)
 	}
 	require.FileExists(t, at(foreign))
 	values := readAll(t, p.address)

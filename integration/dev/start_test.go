@@ -22,7 +22,7 @@ func TestReadySoon(t *testing.T) {
 	const limit = 3 * time.Second
 	dir := filepath.Join(t.TempDir(), "data")
 	fresh, again := time.Hour, time.Hour
-	for range 3 {
+	for range 10 {
 		s := start(t, filepath.Join(t.TempDir(), "data"), binary.FreePort(t))
 		fresh = min(fresh, s.Started)
 		s.Kill()
@@ -118,7 +118,7 @@ func TestNoEtcdNoService(t *testing.T) {
 	require.Eventually(t, func() bool {
 		code, body := ask("/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(body, "etcd")
-	}, 30*time.Second, 50*time.Millisecond, "the last output: %s", p.Output())
+	}, patience, 50*time.Millisecond, "the last output: %s", p.Output())
 	code, _ := ask("/healthz")
 	require.Equal(t, http.StatusOK, code)
 	require.NotContains(t, p.Output(), "\nready ")

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 
 	process "wadi/integration/binary"
 	"wadi/integration/etcd"
+	"wadi/internal/busy"
 )
 
 // What is acknowledged survives SIGKILL, again and again, in the journal as well as in objects.
@@ -73,15 +76,15 @@ func TestSignalFlushes(t *testing.T) {
 		t.Run(acks.name, func(t *testing.T) {
 			dir, port := filepath.Join(t.TempDir(), "data"), process.FreePort(t)
 			s := start(t, dir, port, slow...)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
 			// The first records make the topic and use up the flushes that need not wait.
 			warm := client(t, s.address)
 			for range 3 {
 				require.NoError(t, warm.ProduceSync(ctx, &kgo.Record{Value: []byte("warm")}).FirstErr())
 			}
-			c := client(t, s.address, acks.opts...)
-			require.NoError(t, c.Ping(ctx))
+			sent := make(wrote, 1)
+			c := client(t, s.address, append(acks.opts, kgo.ManualFlushing(), kgo.WithHooks(sent))...)
 			var answers sync.WaitGroup
 			var mu sync.Mutex
 			var failed []error
@@ -97,10 +100,17 @@ func TestSignalFlushes(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(500 * time.Millisecond) // the requests arrive; no flush is due for many seconds
-			begin := time.Now()
+			answers.Go(func() { _ = c.Flush(ctx) }) // all in one request; the records tell how it went
+			select {
+			case <-sent:
+			case <-ctx.Done():
+				t.Fatal("nothing was sent")
+			}
+			time.Sleep(time.Second) // it is read; no flush is due for many seconds
+			begin, waited := time.Now(), busy.Since()
 			require.NoError(t, s.Stop(), s.Output())
-			require.Less(t, time.Since(begin), 8*time.Second, "the drain flushes at once")
+			took := time.Since(begin)
+			require.Less(t, took, 8*time.Second+waited(), "the drain flushes at once")
 			answers.Wait()
 			require.Empty(t, failed)
 			values := readAll(t, start(t, dir, port).address)
@@ -109,6 +119,18 @@ func TestSignalFlushes(t *testing.T) {
 				require.Equal(t, fmt.Sprintf("r%d", i), values[3+i])
 			}
 		})
+	}
+}
+
+// wrote hears of the first Produce request that a client has written to its connection.
+type wrote chan struct{}
+
+func (w wrote) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if kmsg.Key(key) == kmsg.Produce && err == nil {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -123,36 +145,53 @@ func TestSignalDoesNotWaitForClients(t *testing.T) {
 	_, err := dial(t, s.address).Write([]byte{0, 0, 1, 0, 0, 18})
 	require.NoError(t, err)
 	time.Sleep(100 * time.Millisecond) // the poll is under way
+	begin, waited := time.Now(), busy.Since()
 	require.NoError(t, s.Signal(syscall.SIGTERM))
-	require.NoError(t, s.Wait(5*time.Second), s.Output())
+	require.NoError(t, s.Wait(patience), s.Output())
+	took := time.Since(begin)
+	require.Less(t, took, 5*time.Second+waited())
 }
 
 // A client that is owed answers and takes none gets the time for a drain, 10 s, and no more.
 func TestSignalAndADeafClient(t *testing.T) {
 	s := start(t, filepath.Join(t.TempDir(), "data"), process.FreePort(t))
 	deafClient(t, s.address)
+	begin, waited := time.Now(), busy.Since()
 	require.NoError(t, s.Signal(syscall.SIGTERM))
-	require.NoError(t, s.Wait(20*time.Second), s.Output())
+	require.NoError(t, s.Wait(patience), s.Output())
+	took := time.Since(begin)
+	require.Less(t, took, 20*time.Second+waited())
 }
 
 // Who does not want to wait for that signals again.
 func TestSecondSignalKills(t *testing.T) {
-	s := start(t, filepath.Join(t.TempDir(), "data"), process.FreePort(t))
+	operations := fmt.Sprintf("127.0.0.1:%d", process.FreePort(t))
+	s := startWatched(t, filepath.Join(t.TempDir(), "data"), process.FreePort(t), operations)
 	deafClient(t, s.address)
 	require.NoError(t, s.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { // or the second one would be the first
+		answer, err := http.Get("http://" + operations + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return err == nil && strings.Contains(string(body), "draining")
+	}, patience, 10*time.Millisecond)
 	require.ErrorContains(t, s.Wait(500*time.Millisecond), "still running")
 	require.NoError(t, s.Signal(syscall.SIGTERM))
-	require.ErrorContains(t, s.Wait(3*time.Second), "signal: terminated")
+	require.ErrorContains(t, s.Wait(patience), "signal: terminated")
 }
 
 // deafClient asks until the answers that it does not read fill the way back.
 func deafClient(t *testing.T, address string) {
 	t.Helper()
 	c := dial(t, address)
-	require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Second)))
 	frame := binary.BigEndian.AppendUint32(nil, 10)
 	frame = append(frame, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff) // ApiVersions 0, no client id
 	for err := error(nil); err == nil; {
+		// Who takes nothing for so long waits for answers to be taken.
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Second)))
 		_, err = c.Write(frame)
 	}
 }
@@ -179,8 +218,9 @@ func TestSignalWithoutEtcd(t *testing.T) {
 	})
 	require.NoError(t, client(t, address).ProduceSync(t.Context(), &kgo.Record{Value: []byte("x")}).FirstErr())
 	metadata.Pause()
-	begin := time.Now()
+	begin, waited := time.Now(), busy.Since()
 	require.NoError(t, p.Signal(syscall.SIGTERM))
-	_ = p.Wait(50 * time.Second) // whether it calls that a complete drain is another matter
-	require.Less(t, time.Since(begin), 12*time.Second, p.Output())
+	_ = p.Wait(patience) // whether it calls that a complete drain is another matter
+	took := time.Since(begin)
+	require.Less(t, took, 12*time.Second+waited(), p.Output())
 }
