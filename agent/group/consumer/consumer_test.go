@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func (l topicList) Named(name string) (Topic, bool) {
 
 func (l topicList) Matching(re *regexp.Regexp) (found []Topic) {
 	for _, t := range l {
-		if re.MatchString(t.Name) {
+		if t.Name != "" && re.MatchString(t.Name) {
 			found = append(found, t)
 		}
 	}
@@ -42,6 +43,13 @@ func (l topicList) Name(number uint64) (string, bool) {
 
 func (l *topicList) add(name string, partitions uint32) {
 	*l = append(*l, Topic{Number: uint64(len(*l) + 1), Name: name, Partitions: partitions})
+}
+
+// renew deletes a topic and makes another one of the same name.
+func (l *topicList) renew(i int) {
+	name, partitions := (*l)[i].Name, (*l)[i].Partitions
+	(*l)[i] = Topic{}
+	l.add(name, partitions)
 }
 
 // rig is a group whose changes State always takes.
@@ -281,17 +289,22 @@ func TestHalfAChange(t *testing.T) {
 	require.Equal(t, "1/1", text(*owned["b"]))
 }
 
-// client is a member as its process sees itself.
+// client is a member as its process sees itself, one process after the other.
 type client struct {
-	epoch int32
-	owned Set // what it works on
-	want  Set // what it was last told
-	slow  bool
-	lost  bool // it had no answer: it says everything, and hears everything
+	id, instance string
+	words        string // what it says of itself, to fill commands
+	epoch        int32
+	owned        Set // what it works on
+	want         Set // what it was last told
+	slow         bool
+	lost         bool // it had no answer: it says everything, and hears everything
 }
 
-// Any order of joins, heartbeats, lost answers, leaves and changes of topics: no partition is worked on by two, and when
-// it calms down everybody has what the assignor says.
+// again is the client's next process, or the same one when it has to join again.
+func (c *client) again(id string) { *c = client{id: id, instance: c.instance, words: c.words} }
+
+// Any order of joins, heartbeats, lost answers, leaves, also for a while, changes of topics and ends of the coordinator, even
+// in the middle of a change: no partition is worked on by two, and when it calms down everybody has what the assignor says.
 func TestNoPartitionTwice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRig(t)
@@ -299,18 +312,34 @@ func TestNoPartitionTwice(t *testing.T) {
 		r.topics.add("t2", 2)
 		clients := map[string]*client{}
 		subs := [][]string{{"t1"}, {"t1", "t2"}, {"t2", "t3"}}
-		step := func(id string, lost bool) {
-			c := clients[id]
-			h := beat(id, c.epoch, &c.owned)
+		large := rapid.Bool().Draw(t, "large")
+		lives := 0
+		id := func(name string) string { lives++; return fmt.Sprintf("%s-%d", name, lives) }
+		step := func(name string, lost, ends bool) {
+			c := clients[name]
+			h := beat(c.id, c.epoch, &c.owned)
 			if c.epoch == 0 || c.lost {
-				h = join(id, subs[len(id)%3]...)
+				h = join(c.id, subs[len(name)%3]...)
 				h.Epoch, h.Owned = c.epoch, &c.owned
 			}
-			a, err := r.beat(h)
+			h.Instance, h.ClientID = c.instance, c.words
+			a, change, err := r.g.Heartbeat(h, r.topics, true, 1000)
 			if err != nil {
+				if c.instance != "" && c.epoch == 0 { // the answer to its join was lost: Kafka leaves it to its session, too
+					require.ErrorIs(t, err, ErrUnreleased)
+					r.apply(r.g.Remove(r.g.Static(c.instance).Id))
+					return
+				}
 				require.ErrorIs(t, err, ErrFencedEpoch)
-				*c = client{}
+				c.again(c.id)
 				return
+			}
+			if ends && len(change) > 0 { // the coordinator, before it could say anything
+				r.apply(change[:rapid.IntRange(0, len(change)).Draw(t, "commands")])
+				r.g = Restore(r.g.Version, r.g.Epoch, r.g.AssignmentEpoch, r.g.Hash, members(r.g))
+				lost = true
+			} else {
+				r.apply(change)
 			}
 			if c.lost = lost; lost {
 				return
@@ -326,61 +355,88 @@ func TestNoPartitionTwice(t *testing.T) {
 		}
 		check := func() {
 			owner := map[slot]string{}
-			for id, c := range clients {
+			for name, c := range clients {
 				each(c.owned, func(s slot) {
-					require.Empty(t, owner[s], "%v is worked on by %s and %s", s, owner[s], id)
-					owner[s] = id
+					require.Empty(t, owner[s], "%v is worked on by %s and %s", s, owner[s], name)
+					owner[s] = name
 				})
 			}
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			id := strings.Repeat("m", rapid.IntRange(1, 5).Draw(t, "member"))
-			c := clients[id]
-			switch rapid.IntRange(0, 9).Draw(t, "event") {
+			name := strings.Repeat("m", rapid.IntRange(1, 5).Draw(t, "member"))
+			c := clients[name]
+			switch rapid.IntRange(0, 10).Draw(t, "event") {
 			case 0: // it leaves, or its session ends
 				if c != nil {
-					r.apply(r.g.Remove(id))
-					delete(clients, id)
+					if m := r.g.Static(c.instance); c.instance != "" && m != nil {
+						c.id = m.Id // it may be away, and come back under another
+					}
+					r.apply(r.g.Remove(c.id))
+					delete(clients, name)
 				}
 			case 1:
-				if len(r.topics) < 3 {
+				if i := rapid.IntRange(0, 2).Draw(t, "topic"); len(r.topics) < 3 {
 					r.topics.add("t3", 4)
+				} else if i = len(r.topics) - 1 - i; r.topics[i].Name == "" || rapid.Bool().Draw(t, "renew") {
+					if r.topics[i].Name != "" {
+						r.topics.renew(i)
+					}
 				} else {
-					r.topics[rapid.IntRange(0, 2).Draw(t, "topic")].Partitions++
+					r.topics[i].Partitions++
 				}
 			case 2: // it comes again from the start
-				if c != nil {
-					*c = client{}
+				if c != nil && c.instance == "" {
+					c.again(c.id)
+				} else if c != nil && r.g.Members[c.id] != nil { // it leaves for a while
+					_, err := r.beat(&Heartbeat{Member: c.id, Instance: c.instance, Epoch: StaticLeaveEpoch})
+					require.NoError(t, err)
+					next := c.id
+					if rapid.Bool().Draw(t, "new id") {
+						next = id(name)
+					}
+					c.again(next)
 				}
 			default:
 				if c == nil {
-					c = &client{}
-					clients[id] = c
+					c = &client{id: id(name)}
+					if len(name) > 2 {
+						c.instance = name
+					}
+					if large {
+						c.words = strings.Repeat("w", maxCommand/2)
+					}
+					clients[name] = c
 				}
 				c.slow = rapid.Bool().Draw(t, "slow")
-				step(id, rapid.IntRange(0, 5).Draw(t, "lost") == 0)
+				step(name, rapid.IntRange(0, 5).Draw(t, "lost") == 0, rapid.IntRange(0, 5).Draw(t, "ends") == 0)
 			}
 			check()
 		}
-		for range 3*len(clients) + 6 {
-			for _, id := range slices.Sorted(func(yield func(string) bool) {
-				for id := range clients {
-					if !yield(id) {
-						return
-					}
-				}
-			}) {
-				clients[id].slow = false
-				step(id, false)
+		for range 3*len(clients) + 8 {
+			for _, name := range slices.Sorted(maps.Keys(clients)) {
+				clients[name].slow = false
+				step(name, false, false)
 				check()
 			}
 		}
 		if len(clients) > 0 {
 			require.Equal(t, "Stable", r.phase())
 		}
-		for id, c := range clients {
-			require.True(t, equal(c.owned, r.g.Members[id].Target), "%s has %s", id, text(c.owned))
+		free := map[slot]bool{}
+		for name, c := range clients {
+			require.True(t, equal(c.owned, r.g.Members[c.id].Target), "%s has %s", name, text(c.owned))
+			for _, topic := range subs[len(name)%3] {
+				x, ok := r.topics.Named(topic)
+				for p := range x.Partitions {
+					require.True(t, ok)
+					free[slot{x.Number, p}] = true
+				}
+			}
 		}
+		for _, c := range clients {
+			each(c.owned, func(s slot) { delete(free, s) })
+		}
+		require.Empty(t, free, "nobody has them")
 		again := Restore(r.g.Version, r.g.Epoch, r.g.AssignmentEpoch, r.g.Hash, members(r.g))
 		require.Equal(t, r.g.holder, again.holder, "the mirror is what State leads to")
 	})
