@@ -33,7 +33,8 @@ type consumers struct {
 	*kip848.Group
 	session map[string]time.Duration // by member: when its session ends
 	revoke  map[string]revocation
-	looked  uint64 // the core's round of topics when they were looked at
+	owes    map[string]time.Duration // by classic member: until when it must have joined, as it was told, or synced
+	looked  uint64                   // the core's round of topics when they were looked at
 }
 
 // revocation is until when a member must have given up what it was told to.
@@ -43,7 +44,7 @@ type revocation struct {
 }
 
 func newConsumers(g *kip848.Group) *consumers {
-	return &consumers{Group: g, session: map[string]time.Duration{}, revoke: map[string]revocation{}}
+	return &consumers{Group: g, session: map[string]time.Duration{}, revoke: map[string]revocation{}, owes: map[string]time.Duration{}}
 }
 
 // TopicsChanged tells that topics were made, deleted or grew: each group looks at its own with its next heartbeat.
@@ -151,6 +152,8 @@ func (c *Core) heardConsumer(g *group, m *state.Member, session time.Duration) {
 	x := g.consumers
 	if kip848.IsClassic(m) {
 		session = time.Duration(m.SessionTimeoutMs) * time.Millisecond
+	} else {
+		delete(x.owes, m.Id)
 	}
 	x.session[m.Id] = c.now + session
 	c.wakeBy(g, x.session[m.Id])
@@ -169,14 +172,16 @@ func (x *consumers) forget(ids []string) {
 	for _, id := range ids {
 		delete(x.session, id)
 		delete(x.revoke, id)
+		delete(x.owes, id)
 	}
 }
 
-// expireConsumers takes out who was silent for a session timeout, or kept partitions for a rebalance timeout.
+// expireConsumers takes out who was silent for a session timeout, or kept partitions for a rebalance timeout, or did not
+// come to one of the classic protocol's rebalances for as long.
 func (c *Core) expireConsumers(g *group) bool {
 	var gone []string
 	for id, at := range g.consumers.session {
-		if at <= c.now || g.consumers.revokeBy(id) <= c.now {
+		if at <= c.now || g.consumers.lazyBy(id) <= c.now {
 			gone = append(gone, id)
 		}
 	}
@@ -189,18 +194,23 @@ func (c *Core) expireConsumers(g *group) bool {
 	return true
 }
 
-func (x *consumers) revokeBy(id string) time.Duration {
+// lazyBy is until when a member must have done what it was told to, however lively it is.
+func (x *consumers) lazyBy(id string) time.Duration {
+	at := never
 	if r, ok := x.revoke[id]; ok {
-		return r.by
+		at = r.by
 	}
-	return never
+	if by, ok := x.owes[id]; ok {
+		at = min(at, by)
+	}
+	return at
 }
 
 // next is the earliest of the members' deadlines.
 func (x *consumers) next() time.Duration {
 	at := never
 	for id, by := range x.session {
-		at = min(at, by, x.revokeBy(id))
+		at = min(at, by, x.lazyBy(id))
 	}
 	return at
 }

@@ -200,6 +200,8 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 	}, func() {
 		if m := x.Members[id]; m != nil {
 			c.heardConsumer(g, m, req.SessionTimeout)
+			delete(x.owes, id)
+			c.owes(g, m) // to ask for what it got
 		}
 		c.downgrade(g) // if it is the successor of the last one that spoke the other protocol
 	})
@@ -238,6 +240,7 @@ func (c *Core) syncConsumers(g *group, req *Sync, fail func(error)) {
 		fail(err)
 		return
 	}
+	delete(g.consumers.owes, m.Id)
 	s := Synced{ProtocolType: consumerType, Protocol: m.Protocols[0].Name, Assignment: c.assignmentOf(m)}
 	c.out.Reply(func() { req.Done(s) })
 }
@@ -275,9 +278,19 @@ func (c *Core) heartbeatConsumers(g *group, req *Heartbeat) error {
 		x.looked = c.topicsRound
 	}
 	if x.looked != c.topicsRound || x.Stirs(m) {
+		c.owes(g, m)
 		return ErrRebalanceInProgress
 	}
 	return nil
+}
+
+// owes gives a classic member a rebalance timeout to do what it is told, unless it runs already.
+func (c *Core) owes(g *group, m *state.Member) {
+	x := g.consumers
+	if _, runs := x.owes[m.Id]; !runs {
+		x.owes[m.Id] = c.now + time.Duration(m.RebalanceTimeoutMs)*time.Millisecond
+		c.wakeBy(g, x.owes[m.Id])
+	}
 }
 
 // leaveConsumers lets classic members go, or any that an administrator names by instance ids.

@@ -180,3 +180,32 @@ func TestDowngradeByASuccessor(t *testing.T) {
 	require.Len(t, old.owned, 4)
 	require.NoError(t, old.heartbeat())
 }
+
+// Kafka, KIP-848: a classic member that is told to join again does so within its rebalance timeout, and asks for what it
+// got within another, or it is out, however lively it is: the others wait for its partitions.
+func TestClassicMembersThatDoNotComeBack(t *testing.T) {
+	for _, joins := range []bool{false, true} {
+		w := newConsumerWorld(t, 1)
+		old := w.consumer()
+		old.come(t)
+		fresh := w.modern("a")
+		fresh.beat(t)
+		require.ErrorIs(t, old.heartbeat(), ErrRebalanceInProgress)
+		if joins {
+			w.pass(5 * time.Second)
+			old.metadata = old.words()
+			old.join()
+			require.NoError(t, old.joined.Err)
+		}
+		for range 11 {
+			w.pass(5 * time.Second)
+			fresh.beat(t)
+			_ = old.heartbeat()
+		}
+		require.NotNil(t, w.s.Group("g").Member(old.id))
+		w.pass(5 * time.Second)
+		require.Nil(t, w.s.Group("g").Member(old.id))
+		fresh.beat(t)
+		require.Equal(t, 4, fresh.partitions())
+	}
+}
