@@ -99,6 +99,8 @@ type numbered struct {
 	state.Object
 }
 
+func (x part) ref() state.PartRef { return state.PartRef{Topic: x.topic, Partition: x.partition} }
+
 // last is the last offset that is folded.
 func (x *plan) last() int64 { return x.runs[len(x.runs)-1].Last }
 

@@ -6,11 +6,11 @@ import (
 	"fmt"
 
 	"wadi/compactor/job"
+	"wadi/compactor/unfold"
 	"wadi/metadata/manifest"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
-	"wadi/objstore"
 )
 
 // damagePause is for how long a manifest that is lost or damaged is left alone, in ms.
@@ -84,17 +84,14 @@ func (t *Task) rests(now int64, object uint64) bool {
 // unreadable reports whether an error says that the old manifest is lost or damaged, and notes that. One that another
 // process replaced since the snapshot is neither: it may be gone for good.
 func (t *Task) unreadable(ctx context.Context, now int64, p *plan, err error) bool {
-	var at *oldError
-	if !errors.As(err, &at) || !at.lasting() || t.env.Barrier(ctx) != nil {
+	var at *unfold.Error
+	if !errors.As(err, &at) || !at.Lasting() {
 		return false
 	}
-	replaced := true
-	t.env.Read(func(s *state.State) {
-		if topic := s.TopicByNumber(p.topic); topic != nil {
-			m := topic.Partition(int32(p.partition)).Manifest
-			replaced = m == nil || m.Object != p.old.Object
-		}
-	})
+	replaced, failed := unfold.Replaced(ctx, t.env, p.ref(), p.old.Object)
+	if failed != nil {
+		return false
+	}
 	if !replaced {
 		t.damaged[p.old.Object] = now
 		t.env.Log.Error("a manifest cannot be read: the partition's runs stay in the metadata; run wadi fsck",
@@ -103,27 +100,11 @@ func (t *Task) unreadable(ctx context.Context, now int64, p *plan, err error) bo
 	return true
 }
 
-// oldError is an error of reading the old manifest.
-type oldError struct{ err error }
-
-func (e *oldError) Error() string { return fmt.Sprintf("read the manifest there is: %v", e.err) }
-func (e *oldError) Unwrap() error { return e.err }
-
-// lasting reports whether reading it again will not help.
-func (e *oldError) lasting() bool {
-	for _, kind := range []error{objstore.ErrNotFound, objstore.ErrRange, objstore.ErrCorrupt, manifest.ErrCorrupt, manifest.ErrVersion, manifest.ErrInvalid} {
-		if errors.Is(e.err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
 // fold carries one plan out and returns the size of the manifest that it wrote.
 func (t *Task) fold(ctx context.Context, s *state.State, p *plan) (size uint64, err error) {
 	old, err := t.open(ctx, s, p)
 	if err != nil {
-		return 0, &oldError{err}
+		return 0, err
 	}
 	name, err := t.env.Name()
 	if err != nil {
@@ -156,23 +137,10 @@ func (t *Task) fold(ctx context.Context, s *state.State, p *plan) (size uint64, 
 	}
 }
 
-// open opens the old manifest, if there is one, and compares it with what State says of it.
+// open opens the old manifest, if there is one.
 func (t *Task) open(ctx context.Context, s *state.State, p *plan) (*manifest.Reader, error) {
 	if p.old.Object == 0 {
 		return nil, nil
 	}
-	o, ok := s.Object(p.old.Object)
-	if !ok {
-		return nil, fmt.Errorf("object %d is not in State: %w", p.old.Object, objstore.ErrNotFound)
-	}
-	key := o.Key(t.env.Objects)
-	r, err := manifest.Open(ctx, t.env.Store, key, o.Size)
-	if err != nil {
-		return nil, err
-	}
-	i := r.Info()
-	if i.Topic != [16]byte(p.id) || i.Partition != int32(p.partition) || i.Last != p.old.Last || i.Runs != p.old.Runs || i.Objects != p.old.Owned {
-		return nil, fmt.Errorf("%w: %s holds %+v, State says %+v", manifest.ErrCorrupt, key, i, p.old)
-	}
-	return r, nil
+	return unfold.Open(ctx, t.env, s, p.ref(), p.id, p.old)
 }

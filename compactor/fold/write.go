@@ -2,10 +2,10 @@ package fold
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
+	"wadi/compactor/unfold"
 	"wadi/metadata/manifest"
 	"wadi/objstore"
 	"wadi/objstore/parts"
@@ -22,7 +22,8 @@ func write(ctx context.Context, store objstore.Store, key string, old *manifest.
 	if err != nil {
 		return info, 0, err
 	}
-	objects, err := addRuns(ctx, w, old, p)
+	part := unfold.Part{Reader: old, Released: p.old.Released, First: p.first, Last: p.old.Last}
+	objects, err := addRuns(ctx, w, part, p)
 	if err != nil {
 		return info, 0, err
 	}
@@ -31,20 +32,21 @@ func write(ctx context.Context, store objstore.Store, key string, old *manifest.
 			return info, 0, err
 		}
 	}
-	for _, o := range p.objects {
-		err := w.Object(manifest.Object{Number: o.number, Session: o.Session, N: o.N, Size: o.Size, Introduced: o.Introduced})
-		if err != nil {
+	if old != nil {
+		if err := part.Aborted(ctx, w, math.MaxInt64); err != nil {
 			return info, 0, err
 		}
 	}
-	if err := addAborted(ctx, w, old, p); err != nil {
-		return info, 0, err
+	for _, a := range p.aborted {
+		if err := w.Aborted(a); err != nil {
+			return info, 0, err
+		}
 	}
 	if info, err = w.Close(); err != nil {
 		return info, 0, err
 	}
 	if info.First != p.first {
-		return info, 0, &oldError{fmt.Errorf("%w: its runs begin at offset %d, State says %d", manifest.ErrCorrupt, info.First, p.first)}
+		return info, 0, &unfold.Error{Err: fmt.Errorf("%w: its runs begin at offset %d, State says %d", manifest.ErrCorrupt, info.First, p.first)}
 	}
 	if w.Size() > math.MaxUint32 {
 		return info, 0, fmt.Errorf("manifest of %d bytes", w.Size())
@@ -52,28 +54,14 @@ func write(ctx context.Context, store objstore.Store, key string, old *manifest.
 	return info, w.Size(), out.Close()
 }
 
-// addRuns writes the runs and returns the objects that go over from the old manifest.
-func addRuns(ctx context.Context, w *manifest.Writer, old *manifest.Reader, p *plan) (objects []manifest.Object, err error) {
-	if old != nil {
-		if objects, err = old.ObjectsFrom(ctx, p.old.Released, math.MaxInt32); err != nil {
-			return nil, &oldError{err}
+// addRuns writes the runs and returns the objects that they lie in: those of the old manifest, then those of the plan.
+func addRuns(ctx context.Context, w *manifest.Writer, old unfold.Part, p *plan) (objects []manifest.Object, err error) {
+	if old.Reader != nil {
+		if objects, err = old.Objects(ctx); err != nil {
+			return nil, err
 		}
-		var failed error // of the store that the new one goes to
-		err = old.EachRun(ctx, func(r manifest.Run) error {
-			if r.Base < p.first {
-				return nil
-			}
-			err := w.Run(r.Base, r.Last, r.MaxTimestamp, r.Index-p.old.Released, r.Offset, r.Length)
-			if !errors.Is(err, manifest.ErrInvalid) {
-				failed = err
-			}
-			return err
-		})
-		switch {
-		case failed != nil:
-			return nil, failed
-		case err != nil:
-			return nil, &oldError{err}
+		if err := old.Runs(ctx, w); err != nil {
+			return nil, err
 		}
 	}
 	index := uint32(len(objects))
@@ -85,26 +73,8 @@ func addRuns(ctx context.Context, w *manifest.Writer, old *manifest.Reader, p *p
 			return nil, err
 		}
 	}
+	for _, o := range p.objects {
+		objects = append(objects, manifest.Object{Number: o.number, Session: o.Session, N: o.N, Size: o.Size, Introduced: o.Introduced})
+	}
 	return objects, nil
-}
-
-// addAborted writes the aborted transactions whose markers lie in the manifest.
-func addAborted(ctx context.Context, w *manifest.Writer, old *manifest.Reader, p *plan) error {
-	if old != nil {
-		list, err := old.Aborted(ctx, p.first, p.old.Last)
-		if err != nil {
-			return &oldError{err}
-		}
-		for _, a := range list {
-			if err := w.Aborted(a); err != nil {
-				return err
-			}
-		}
-	}
-	for _, a := range p.aborted {
-		if err := w.Aborted(a); err != nil {
-			return err
-		}
-	}
-	return nil
 }
