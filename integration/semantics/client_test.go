@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for an agent.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // client is one connection that sends what a test tells it to, in any version.
 type client struct {
@@ -117,7 +117,7 @@ func create(c *client, name string, partitions int32, configs ...string) topic {
 
 func createRequest(name string, partitions int32, configs ...string) *kmsg.CreateTopicsRequest {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 5000
+	req.TimeoutMillis = 30_000
 	in := kmsg.NewCreateTopicsRequestTopic()
 	in.Topic, in.NumPartitions, in.ReplicationFactor = name, partitions, -1
 	for i := 0; i < len(configs); i += 2 {
@@ -132,7 +132,7 @@ func createRequest(name string, partitions int32, configs ...string) *kmsg.Creat
 func remove(c *client, name string) {
 	c.t.Helper()
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TimeoutMillis = 5000
+	req.TimeoutMillis = 30_000
 	req.TopicNames = []string{name}
 	resp := ask[*kmsg.DeleteTopicsResponse](c, 5, req)
 	require.Len(c.t, resp.Topics, 1)
@@ -151,7 +151,7 @@ func producerID(c *client) int64 {
 // produceRequest carries a batch for partition 0 of each topic, with acks=all.
 func produceRequest(batch []byte, topics ...topic) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis = -1, 5000
+	req.Acks, req.TimeoutMillis = -1, 30_000
 	for _, to := range topics {
 		in := kmsg.NewProduceRequestTopic()
 		in.Topic, in.TopicID = to.name, to.id

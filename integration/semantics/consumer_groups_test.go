@@ -62,7 +62,7 @@ func (m *modern) partitions() (n int) {
 }
 
 var consumerSettings = settings{
-	"kafka.group.consumer.session.timeout.ms": "1500", "kafka.group.consumer.heartbeat.interval.ms": "300", "session.ttl": "2s",
+	"kafka.group.consumer.session.timeout.ms": "15000", "kafka.group.consumer.heartbeat.interval.ms": "300", "session.ttl": "2s",
 }
 
 // Semantics line 67: a join says that it owns nothing; -1 leaves for good, -2 for a while; who is fenced joins again
@@ -127,7 +127,7 @@ func TestConsumerGroups(t *testing.T) {
 	c := newModern(t, n, "c", "t")
 	all := append([]kmsg.ConsumerGroupHeartbeatRequestTopic(nil), b.owned...)
 	require.Zero(t, c.beat().ErrorCode)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for c.partitions() < 4 && time.Now().Before(deadline) {
 		b.owned = all
 		b.beat()

@@ -26,7 +26,7 @@ func deleteRecords(c *client, of topic, partition int32, offset int64) [2]int64 
 func deleteRecordsAt(c *client, version int16, of topic, partition int32, offset int64) [2]int64 {
 	c.t.Helper()
 	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.TimeoutMillis = 5000
+	req.TimeoutMillis = 30_000
 	in, p := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
 	in.Topic, p.Partition, p.Offset = of.name, partition, offset
 	in.Partitions = append(in.Partitions, p)

@@ -105,7 +105,7 @@ func TestLine29TimedOutAppendsAreKnown(t *testing.T) {
 	client := dial(t, n)
 	to := create(client, "line29", 1)
 	pid := producerID(client)
-	n.kv.Add(faultkv.Rule{Op: faultkv.Txn, Times: -1, Action: faultkv.Delay, Delay: 400 * time.Millisecond})
+	n.kv.Add(faultkv.Rule{Op: faultkv.Txn, Times: -1, Action: faultkv.Delay, Delay: 3 * time.Second})
 	req := produceRequest(idempotent(pid, 0, 0, "late"), to)
 	req.TimeoutMillis = 100
 	p := ask[*kmsg.ProduceResponse](client, 11, req).Topics[0].Partitions[0]

@@ -13,7 +13,7 @@ import (
 
 func growRequest(name string, count int32) *kmsg.CreatePartitionsRequest {
 	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.TimeoutMillis = 5000
+	req.TimeoutMillis = 30_000
 	in := kmsg.NewCreatePartitionsRequestTopic()
 	in.Topic, in.Count = name, count
 	req.Topics = append(req.Topics, in)

@@ -23,7 +23,7 @@ var nowhere = place{0, -1, -1, -1}
 // placesRequest asks for a timestamp in each of these partitions.
 func placesRequest(of topic, timestamp int64, partitions ...int32) *kmsg.ListOffsetsRequest {
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID, req.TimeoutMillis = -1, 5000
+	req.ReplicaID, req.TimeoutMillis = -1, 30_000
 	in := kmsg.NewListOffsetsRequestTopic()
 	in.Topic = of.name
 	for _, n := range partitions {

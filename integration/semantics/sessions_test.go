@@ -214,7 +214,7 @@ func TestLine38WhatAnIncrementalReplyLists(t *testing.T) {
 func TestLine38QuietPartitionsWake(t *testing.T) {
 	n := shared(t)
 	c, writer := dial(t, n), dial(t, n)
-	const long = 8000
+	const long = 30_000
 	a, b := create(c, "line38-wake-a", 1), create(c, "line38-wake-b", 1)
 	batch := plain("v")
 	size := len(batch)

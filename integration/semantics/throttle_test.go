@@ -33,7 +33,8 @@ func TestLine95Throttling(t *testing.T) {
 
 	// The fastest of a few answers counts: a busy machine proves nothing.
 	answer, after, other := time.Hour, time.Hour, time.Hour
-	for range 5 {
+	const soon = 100 * time.Millisecond
+	for try := 0; try < 5 || try < 50 && max(answer, after, other) >= soon; try++ {
 		c := dial(t, n)
 		began := time.Now()
 		told = send(c)
@@ -49,9 +50,9 @@ func TestLine95Throttling(t *testing.T) {
 		c.alive()
 		after = min(after, time.Since(began))
 	}
-	require.Less(t, answer, 100*time.Millisecond, "the reply came late")
-	require.Less(t, other, 100*time.Millisecond, "another connection waited")
-	require.Less(t, after, 100*time.Millisecond, "muted for longer than it was told")
+	require.Less(t, answer, soon, "the reply came late")
+	require.Less(t, other, soon, "another connection waited")
+	require.Less(t, after, soon, "muted for longer than it was told")
 
 	// Nobody is there to be told with acks=0; the connection waits all the same.
 	c := dial(t, n)
@@ -60,7 +61,7 @@ func TestLine95Throttling(t *testing.T) {
 	silent.Acks = 0
 	silent.SetVersion(9)
 	c.send(silent)
-	for time.Since(began) < told { // until it is taken and what follows waits
+	for time.Since(began) < patience { // until it is taken and what follows waits
 		asked := time.Now()
 		c.alive()
 		if time.Since(asked) > told/2 {
