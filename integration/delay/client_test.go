@@ -19,7 +19,7 @@ import (
 // arrives while the next one runs. What is there in the end is what was read, once.
 func (s suite) client(t *testing.T) {
 	const id, total, atOnce = "a-client", 80, 4
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	raw := cluster.NewRaw(t, s.c.Agents[0])
 	for _, name := range []string{"client-in", "client-out"} {
