@@ -171,7 +171,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		OnStored: p.log.Stored, OnSettled: p.log.Settled,
 	})
 	brokers := &members{p: p, endpoints: a.o.Endpoints}
-	routing, held := &routing{p: p, members: brokers}, tenure.New(p.session)
+	routing, held := newRouting(p.session, brokers), tenure.New(p.session)
 	p.groups = group.New(group.Options{
 		Config: groupConfig(c, p.view), View: p.view, Session: p.session, Routing: groupRouting{routing}, Tenure: held, Log: a.o.Log,
 		OnChange: func(outcome string) { m.GroupChanges.WithLabelValues(outcome).Inc() },
@@ -184,7 +184,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		View: p.view, Session: p.session, Routing: txnRouting{routing}, Tenure: held,
 		OnEnd: func(how string) { m.TransactionsEnded.WithLabelValues(how).Inc() },
 	})
-	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, keeperRouting{routing}, held))
+	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, keeperRouting{txnRouting{routing}}, held))
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
 		Ingest: p.ingest, Log: p.log, Groups: p.groups, Txns: p.txns,

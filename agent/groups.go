@@ -24,11 +24,21 @@ type groupRouting struct{ *routing }
 func (r groupRouting) Mine(name string) bool {
 	mine := false
 	r.ask(func(self int32, brokers []api.Broker) bool {
-		b, ok := api.GroupCoordinator(name, brokers)
-		mine = ok && b.NodeID == self
+		mine = coordinates(self, brokers, name)
 		return mine
 	})
 	return mine
+}
+
+// Many implements group.Routing.
+func (r groupRouting) Many() func(name string) bool {
+	self, brokers := r.once()
+	return func(name string) bool { return coordinates(self, brokers, name) }
+}
+
+func coordinates(self int32, brokers []api.Broker, group string) bool {
+	b, ok := api.GroupCoordinator(group, brokers)
+	return ok && b.NodeID == self
 }
 
 // Epoch implements group.Routing.

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"wadi/agent/api"
+	"wadi/agent/tenure"
 )
 
 // routing says what this agent coordinates by the list of brokers that clients get. The list is kept for a moment, as it
 // is asked for with every heartbeat, every commit and every step of a transaction.
 type routing struct {
-	p       *parts
-	members *members
+	self    func() (node int32, open bool)
+	members func() []api.Broker // sorted by node id
 
 	mu struct {
 		sync.Mutex
@@ -20,6 +21,16 @@ type routing struct {
 		self    int32
 		brokers []api.Broker
 		epoch   uint64
+	}
+}
+
+func newRouting(s tenure.Session, m *members) *routing {
+	return &routing{
+		self: func() (node int32, open bool) {
+			_, node, open = s.Current()
+			return node, open
+		},
+		members: func() []api.Broker { return m.Brokers(0) },
 	}
 }
 
@@ -37,6 +48,13 @@ func (r *routing) ask(good func(self int32, brokers []api.Broker) bool) {
 	}
 }
 
+// once is a new list, for who asks for thousands of names and sends nobody away: one made for each of those that are
+// another agent's would cost more than all the rest.
+func (r *routing) once() (self int32, brokers []api.Broker) {
+	self, brokers, _ = r.list(0)
+	return self, brokers
+}
+
 func (r *routing) list(age time.Duration) (self int32, brokers []api.Broker, epoch uint64) {
 	r.mu.Lock()
 	if time.Since(r.mu.at) < age {
@@ -45,11 +63,11 @@ func (r *routing) list(age time.Duration) (self int32, brokers []api.Broker, epo
 	}
 	r.mu.Unlock()
 	// Made without the lock: the list takes others.
-	_, self, open := r.p.session.Current()
+	self, open := r.self()
 	if !open {
 		self = -1
 	}
-	brokers = r.members.Brokers(0)
+	brokers = r.members()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	same := func(a, b api.Broker) bool { return a.NodeID == b.NodeID }

@@ -24,6 +24,12 @@ func (r txnRouting) Rank(id string) int {
 	return rank
 }
 
+// Many implements txn.Routing.
+func (r txnRouting) Many() func(id string) bool {
+	self, brokers := r.once()
+	return func(id string) bool { return rankOf(id, self, brokers) == 0 }
+}
+
 // txnConfigs are Kafka's broker configs of transactions by the agent's own configuration.
 func txnConfigs(c config.Txns) map[string]int {
 	return map[string]int{
@@ -36,7 +42,7 @@ func txnConfigs(c config.Txns) map[string]int {
 }
 
 // keeperRouting is txnRouting for who asks for thousands of ids and sends nobody away: a list of a moment ago will do.
-type keeperRouting struct{ *routing }
+type keeperRouting struct{ txnRouting }
 
 // Rank implements txn.Routing.
 func (r keeperRouting) Rank(id string) int {

@@ -43,8 +43,9 @@ func (a *API) listGroups(ctx context.Context, req *server.Request) (kmsg.Respons
 				step = append(step, x)
 			})
 		})
+		mine := a.d.Groups.Mine()
 		for _, x := range step {
-			if a.d.Groups.Check(x.Group) != nil {
+			if !mine(x.Group) {
 				continue
 			}
 			if x.GroupState == "" {

@@ -44,8 +44,9 @@ func (a *API) listTransactions(ctx context.Context, req *server.Request) (kmsg.R
 				}
 			})
 		})
+		mine := a.d.Txns.Mine()
 		for _, x := range step {
-			if f.matches(x.TransactionalID) && a.d.Txns.Check(x.TransactionalID) == nil {
+			if f.matches(x.TransactionalID) && mine(x.TransactionalID) {
 				resp.TransactionStates = append(resp.TransactionStates, x)
 			}
 		}

@@ -63,6 +63,8 @@ func stateOf(t state.GroupType) string {
 type Groups interface {
 	// Check is nil when this agent answers for a group now.
 	Check(name string) error
+	// Mine says which of many groups this agent answers for, by the agents of this moment.
+	Mine() func(name string) bool
 	Join(*group.Join)
 	Sync(*group.Sync)
 	Heartbeat(*group.Heartbeat)

@@ -15,6 +15,8 @@ import (
 type Transactions interface {
 	// Check is nil when this agent answers for a transactional id now.
 	Check(id string) error
+	// Mine says which of many transactional ids this agent answers for, by the agents of this moment.
+	Mine() func(id string) bool
 	// Do proposes a command and waits for the verdict; see txn.Coordinator.
 	Do(ctx context.Context, a txn.Ask) (state.Result, error)
 }

@@ -32,6 +32,10 @@ func (g clusterGroups) Check(name string) error {
 	return nil
 }
 
+func (g clusterGroups) Mine() func(string) bool {
+	return func(name string) bool { return g.Check(name) == nil }
+}
+
 // clusterSession proposes to the cluster's State, in its only session.
 type clusterSession struct{ c *cluster }
 
@@ -67,6 +71,9 @@ func (c *cluster) Rank(id string) int {
 	}
 	return 0
 }
+
+// Many implements txn.Routing.
+func (c *cluster) Many() func(id string) bool { return func(id string) bool { return c.Rank(id) == 0 } }
 
 func newClusterTxns(c *cluster) *txn.Coordinator {
 	return txn.New(txn.Options{View: c, Session: clusterSession{c}, Routing: c, Tenure: tenure.New(clusterSession{c})})

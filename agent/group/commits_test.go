@@ -38,7 +38,10 @@ func (emptyView) Barrier(context.Context) error { return nil }
 type allMine struct{}
 
 func (allMine) Mine(string) bool { return true }
-func (allMine) Epoch() uint64    { return 1 }
+func (allMine) Many() func(string) bool {
+	return func(string) bool { return true }
+}
+func (allMine) Epoch() uint64 { return 1 }
 
 // F6: a commit that etcd does not answer is sent to the next coordinator once the lease may be over, and its late outcome
 // is nobody's. What is answered in time is answered as it is.

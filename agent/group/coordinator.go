@@ -31,6 +31,8 @@ type Session interface {
 type Routing interface {
 	// Mine reports whether this agent coordinates the group, by the agents that it knows of.
 	Mine(group string) bool
+	// Many is Mine for who asks for thousands of groups and sends nobody away: all by the agents of this moment.
+	Many() func(group string) bool
 	// Epoch is another number whenever the list of agents has changed.
 	Epoch() uint64
 }
@@ -145,8 +147,9 @@ func (c *Coordinator) keep() {
 	if !alive {
 		c.commits.refuse()
 	}
+	mine := c.o.Routing.Many()
 	for _, name := range names {
-		if !alive || !c.o.Routing.Mine(name) {
+		if !alive || !mine(name) {
 			lost = append(lost, name)
 		}
 	}
@@ -166,6 +169,17 @@ func (c *Coordinator) Check(group string) error {
 	return nil
 }
 
+// Mine says which of many groups this agent answers for, by the agents of this moment.
+func (c *Coordinator) Mine() func(group string) bool {
+	c.mu.Lock()
+	stopped := c.mu.stopped
+	c.mu.Unlock()
+	if stopped || !c.answers() {
+		return func(string) bool { return false }
+	}
+	return c.o.Routing.Many()
+}
+
 // adoptStep is how many groups are looked at while State is held.
 const adoptStep = 1000
 
@@ -183,8 +197,9 @@ func (c *Coordinator) adopt(ctx context.Context) bool {
 				}
 			})
 		})
+		mine := c.o.Routing.Many()
 		for _, name := range found {
-			if c.o.Routing.Mine(name) {
+			if mine(name) {
 				c.step(func(core *Core, now time.Duration) { core.Adopt(now, name) })
 			}
 		}

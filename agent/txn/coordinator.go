@@ -27,6 +27,9 @@ type Routing interface {
 	// Rank is this agent's place among those that may coordinate the id: 0 = it does, 1 = it is the first to stand in,
 	// and so on; -1 = it is not to propose anything.
 	Rank(id string) int
+	// Many says which of thousands of ids this agent coordinates, for who sends nobody away: all by the agents of this
+	// moment.
+	Many() func(id string) bool
 }
 
 // Options of a Coordinator.
@@ -66,6 +69,17 @@ func (c *Coordinator) Check(id string) error {
 		return ErrNotCoordinator
 	}
 	return nil
+}
+
+// Mine says which of many transactional ids this agent answers for, by the agents of this moment.
+func (c *Coordinator) Mine() func(id string) bool {
+	c.mu.Lock()
+	stopped := c.mu.stopped
+	c.mu.Unlock()
+	if stopped || !c.o.Tenure.Holds() {
+		return func(string) bool { return false }
+	}
+	return c.o.Routing.Many()
 }
 
 // maxConflicts bounds how often a command is judged again. Each time another agent acted for the same transactional id

@@ -88,6 +88,8 @@ func (w *world) Rank(id string) (rank int) {
 	return rank
 }
 
+func (w *world) Many() func(string) bool { return func(id string) bool { return w.Rank(id) == 0 } }
+
 func (w *world) Date(context.Context) (now time.Time, _ error) {
 	w.set(func() { now = time.Now().Add(w.skew) })
 	return now, nil

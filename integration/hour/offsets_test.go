@@ -17,7 +17,10 @@ import (
 type everything struct{}
 
 func (everything) Mine(string) bool { return true }
-func (everything) Epoch() uint64    { return 1 }
+func (everything) Many() func(string) bool {
+	return func(string) bool { return true }
+}
+func (everything) Epoch() uint64 { return 1 }
 
 // Semantics line 66: committed offsets outlive the last member of their group by the retention and no longer; those of a
 // group that has members stay. Nothing goes while the clock is far from the store's.
