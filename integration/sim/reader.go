@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"wadi/internal/batch"
 	"wadi/metadata/state"
 	"wadi/objstore"
 )
