@@ -1,5 +1,7 @@
 package keycompact
 
+import "wadi/compactor/unfold"
+
 // Config bounds a pass. Fields that are zero have the defaults.
 type Config struct {
 	Memory    int64 // bytes, 256 MiB: half of it is what the keys of a dirty section may take
@@ -7,6 +9,8 @@ type Config struct {
 	RunBytes  int64 // bytes, 8 MiB: runs end with the batch that passes it
 	MaxInput  int64 // bytes, 512 MiB: a pass begins no further partition or object once it has read so much
 	Parallel  int   // above 1 parts are uploaded while others are made
+
+	Unfold unfold.Limits // of a step in which runs come back out of a manifest
 }
 
 func (c Config) withDefaults() Config {

@@ -15,6 +15,13 @@
 // What a reader of committed records must not see is either gone or still on State's list of aborted transactions: State
 // forgets those whose marker lies within the range that is replaced and before its end, and just their markers go here.
 //
+// # Manifests
+//
+// A compaction goes through a partition from its log start on. So one that is due comes back out of its manifest first, in
+// steps (package unfold), and is compacted in a later pass; a fold takes what is compacted again once nothing more is due.
+// Until then a manifest counts as one long run: as compacted if all of it was, and else as dirty. A manifest that cannot be
+// read postpones its partition.
+//
 // # Tombstones
 //
 // KIP-534: the first compaction that leaves a tombstone writes into its batch until when it stays, delete.retention.ms from

@@ -18,6 +18,7 @@ type Due struct {
 	Bytes     int64   // of what is read: from the first run to the end of what may be compacted
 	Dirty     int64   // of them, those not compacted yet
 	Lags      bool    // something waits for longer than max.compaction.lag.ms
+	Folded    bool    // a manifest lists the first runs: they have to come back before
 }
 
 // Plan is the partitions that are worth a compaction in a snapshot of State, the dirtiest first (as Apache Kafka orders
@@ -31,7 +32,7 @@ func Plan(in *job.View, readable func(state.Run) bool) []Due {
 		}
 		for i := range int32(t.Partitions()) {
 			p := t.Partition(i)
-			if p.Next == max(p.CompactedTo, p.LogStart) || !in.Mine(t.Number, uint32(i)) {
+			if p.Next == dirty(p) || !in.Mine(t.Number, uint32(i)) {
 				continue
 			}
 			if d, ok := judge(p, c, in, readable); ok {
@@ -44,18 +45,50 @@ func Plan(in *job.View, readable func(state.Run) bool) []Due {
 	return list
 }
 
-// judge measures one partition and says whether it is due.
-func judge(p *state.Partition, c *kafkaconfig.Effective, in *job.View, readable func(state.Run) bool) (d Due, due bool) {
-	first, end := cleanable(p, c, in, readable)
-	dirtyFrom := dirty(p)
+// IsDue reports whether a partition of a compacted topic is worth a compaction, or may be: what is compacted goes through
+// all of it, so nothing of it should be on its way into a manifest then. It says the same of a partition before and
+// after a fold of what is compacted, and of one in the middle of a compaction of which something compacted is left to
+// write anew.
+func IsDue(p *state.Partition, c *kafkaconfig.Effective, in *job.View) bool {
+	if in.Clock != nil {
+		return true // nobody knows
+	}
+	_, due := judge(p, c, in, func(state.Run) bool { return true })
+	return due
+}
+
+// stretch is a run, or all that a manifest lists, which is compacted as a whole or not at all.
+type stretch struct {
+	base, last int64
+	newest     int64 // Unix ms, or a time later than that of its newest record, when some of a manifest's are released
+	bytes      int64
+	readable   bool
+}
+
+// eachStretch visits a partition's manifest, if it has one, and its runs, from the one that holds the log start on.
+func eachStretch(p *state.Partition, readable func(state.Run) bool, visit func(stretch)) {
+	if m := p.Manifest; m != nil {
+		visit(stretch{m.First, m.Last, m.MaxTimestamp, m.Bytes, true})
+	}
 	p.EachRun(func(r state.Run) {
-		if r.Base < first || r.Base >= end {
+		if r.Last >= p.LogStart {
+			visit(stretch{r.Base, r.Last, r.MaxTimestamp, int64(r.Length), readable(r)})
+		}
+	})
+}
+
+// judge measures one partition and says whether it is due. What a manifest lists is dirty unless all of it was compacted.
+func judge(p *state.Partition, c *kafkaconfig.Effective, in *job.View, readable func(state.Run) bool) (d Due, due bool) {
+	end, dirtyFrom := cleanable(p, c, in, readable), dirty(p)
+	d.Folded = p.Manifest != nil
+	eachStretch(p, readable, func(x stretch) {
+		if x.base >= end {
 			return
 		}
-		d.Bytes += int64(r.Length)
-		if r.Last >= dirtyFrom {
-			d.Dirty += int64(r.Length)
-			d.Lags = d.Lags || in.Clock == nil && c.MaxCompactionLagMs > 0 && r.MaxTimestamp <= before(in.Now, c.MaxCompactionLagMs)
+		d.Bytes += x.bytes
+		if x.last >= dirtyFrom {
+			d.Dirty += x.bytes
+			d.Lags = d.Lags || in.Clock == nil && c.MaxCompactionLagMs > 0 && x.newest <= before(in.Now, c.MaxCompactionLagMs)
 		}
 	})
 	if d.Dirty == 0 {
@@ -68,70 +101,42 @@ func judge(p *state.Partition, c *kafkaconfig.Effective, in *job.View, readable 
 // dirty is the first offset that no compaction has passed.
 func dirty(p *state.Partition) int64 { return max(p.CompactedTo, p.LogStart) }
 
-// begins tells which of a partition's runs a compaction begins with: the one that holds the log start. What a manifest
-// holds is not compacted. A transaction that was aborted with records in front of the run that the compaction begins with
-// stays on State's list, and its marker where it is: so no such marker lies in that run or behind it.
-func begins(p *state.Partition) func(state.Run) bool {
-	if p.Manifest == nil {
-		return func(r state.Run) bool { return r.Last >= p.LogStart }
-	}
-	from := p.Manifest.Last + 1
-	return func(r state.Run) bool {
-		if r.Base < from {
-			return false
-		}
-		for _, a := range p.Aborted(r.Base, r.Base-1, nil) { // those that began before the run and end in it or behind
-			from = max(from, a.Last+1)
-		}
-		return r.Base >= from
-	}
-}
-
-// cleanable is the range of offsets, first included and end not, that may be compacted: whole runs below the last stable
+// cleanable is the end of what may be compacted, from the run on that holds the log start: whole runs below the last stable
 // offset whose records are old enough (segment.ms and max.compaction.lag.ms), or are followed by enough others
 // (segment.bytes), and in any case older than min.compaction.lag.ms. Apache Kafka goes by segments, of which the last one
 // is never compacted; here nothing has to be written for a record to become old.
-func cleanable(p *state.Partition, c *kafkaconfig.Effective, in *job.View, readable func(state.Run) bool) (first, end int64) {
+func cleanable(p *state.Partition, c *kafkaconfig.Effective, in *job.View, readable func(state.Run) bool) (end int64) {
 	var total int64
-	p.EachRun(func(r state.Run) { total += int64(r.Length) })
-	begun, dirtyFrom, stable := begins(p), dirty(p), p.LSO()
-	first, end = -1, -1
+	eachStretch(p, readable, func(x stretch) { total += x.bytes })
+	dirtyFrom, stable := dirty(p), p.LSO()
 	closed := false
-	p.EachRun(func(r state.Run) {
-		total -= int64(r.Length) // what follows the run
-		if closed || first < 0 && !begun(r) {
-			return
-		}
+	eachStretch(p, readable, func(x stretch) {
+		total -= x.bytes // what follows it
 		switch {
-		case r.Last >= stable || !readable(r):
-			closed = true
-		case r.Last < dirtyFrom:
-			// Compacted already: it was old enough then.
-		case !oldEnough(r, c, in) && total < c.SegmentBytes, tooYoung(r, c, in):
-			closed = true
-		}
-		if closed {
+		case closed:
 			return
+		case x.last >= stable || !x.readable:
+			closed = true
+		case x.last < dirtyFrom:
+			// Compacted already: it was old enough then.
+		case !oldEnough(x, c, in) && total < c.SegmentBytes, tooYoung(x, c, in):
+			closed = true
 		}
-		if first < 0 {
-			first = r.Base
+		if !closed {
+			end = x.last + 1
 		}
-		end = r.Last + 1
 	})
-	if first < 0 {
-		return 0, 0
-	}
-	return first, end
+	return end
 }
 
 // oldEnough reports whether a run may be compacted although little follows it.
-func oldEnough(r state.Run, c *kafkaconfig.Effective, in *job.View) bool {
-	return in.Clock == nil && r.MaxTimestamp <= before(in.Now, c.MaxSegmentMs())
+func oldEnough(x stretch, c *kafkaconfig.Effective, in *job.View) bool {
+	return in.Clock == nil && x.newest <= before(in.Now, c.MaxSegmentMs())
 }
 
 // tooYoung reports whether a run's records must not be compacted yet. Without a clock nobody knows.
-func tooYoung(r state.Run, c *kafkaconfig.Effective, in *job.View) bool {
-	return c.MinCompactionLagMs > 0 && (in.Clock != nil || r.MaxTimestamp > before(in.Now, c.MinCompactionLagMs))
+func tooYoung(x stretch, c *kafkaconfig.Effective, in *job.View) bool {
+	return c.MinCompactionLagMs > 0 && (in.Clock != nil || x.newest > before(in.Now, c.MinCompactionLagMs))
 }
 
 // before is a time so many milliseconds earlier; configs may say "for ever".

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"wadi/compactor/unfold"
 	"wadi/internal/batch"
 	pb "wadi/metadata/metadatapb"
 	"wadi/objstore/fault"
@@ -101,6 +102,31 @@ func (w *world) trimSome() {
 		&pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: uint32(w.draw("swept", 3))}}})
 }
 
+// foldSome is what another task does: runs of a partition from its first one on become one, or lie alone already, and go
+// into a manifest. It may be that the topic has not been compacted for a while, so they may be of any age.
+func (w *world) foldSome() {
+	partition := int32(w.draw("partition", len(w.truths)))
+	p := w.part(partition)
+	list := p.RunsFrom(0, 1000, 1<<40, nil)
+	for len(list) > 0 && list[len(list)-1].Last >= p.LSO() {
+		list = list[:len(list)-1]
+	}
+	if len(list) == 0 || list[0].Last < p.LogStart {
+		return
+	}
+	list = list[:1+w.draw("to", len(list))]
+	last := list[len(list)-1].Last
+	for from := 0; from < len(list); { // a run alone in its object each
+		n := 1 + w.draw("of", min(4, len(list)-from))
+		w.merge(partition, list[from].Base, list[from+n-1].Last)
+		from += n
+	}
+	w.fold(partition, last)
+}
+
+// alter turns the topics' policy: delete alone, or compact.
+func (w *world) alter() { w.configs.Compact = !w.configs.Compact }
+
 // passSome runs a pass; some fail at some call, before or after its effect, and the process may die of it.
 func (w *world) passSome() {
 	before := map[int32]int64{}
@@ -108,7 +134,7 @@ func (w *world) passSome() {
 		before[int32(i)] = w.part(int32(i)).CompactedTo
 	}
 	var armed *fault.Armed
-	switch w.draw("fault", 6) {
+	switch w.draw("fault", 7) {
 	case 0:
 		armed = w.store.Script(fault.Fault{Nth: 1 + w.draw("call", 12), Do: fault.FailBefore(nil)})
 	case 1:
@@ -117,9 +143,12 @@ func (w *world) passSome() {
 		w.lose = 1 + w.draw("lost", 2)
 	case 3:
 		w.meddle = w.mergeSome
+	case 4:
+		w.meddle = w.foldSome
 	}
+	w.meddleAfter, w.loseAfter = w.draw("meddle after", 3), w.draw("lose after", 3)
 	_, err := w.pass()
-	w.lose, w.meddle = 0, nil
+	w.lose, w.meddle, w.meddleAfter, w.loseAfter = 0, nil, 0, 0
 	switch {
 	case armed == nil:
 	case armed.Fired() == 0 && err != nil:
@@ -203,10 +232,18 @@ func (w *world) check() {
 	}
 }
 
-// Whatever is written, merged, trimmed and compacted in whatever order, with passes that fail at any call: readers get the
+// Whatever is written, merged, folded, trimmed and compacted in whatever order, whatever the topics' policy in between, with passes that fail at any call: readers get the
 // last committed value of each key at its offset and nothing that was aborted, wherever they begin to read (I16). In the
 // end everything is old, and of each key nothing but the last record is left, and what ended the ranges.
 func TestAgainstTheTruth(t *testing.T) {
+	unfolds := map[string]int{}
+	defer func() {
+		for _, kind := range []string{"something stays", "nothing stays", "aborted come"} {
+			if unfolds[kind] == 0 && !t.Failed() {
+				t.Errorf("never when runs are brought back: %s (%v)", kind, unfolds)
+			}
+		}
+	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		partitions := rapid.IntRange(1, 3).Draw(rt, "partitions")
 		cfg := Config{
@@ -214,8 +251,26 @@ func TestAgainstTheTruth(t *testing.T) {
 			RunBytes:  rapid.SampledFrom([]int64{100, 400, 1 << 20}).Draw(rt, "run"),
 			MaxInput:  rapid.SampledFrom([]int64{1, 2000, 1 << 20}).Draw(rt, "input"),
 			Memory:    rapid.SampledFrom([]int64{2 * 4 * slotBytes, 2 * 8 * slotBytes, 1 << 20}).Draw(rt, "memory"),
+			Unfold: unfold.Limits{
+				Runs: rapid.IntRange(1, 5).Draw(rt, "runs of a step"), Objects: rapid.IntRange(1, 5).Draw(rt, "objects of a step"),
+				Aborted: rapid.IntRange(1, 3).Draw(rt, "aborted of a step"),
+			},
 		}
 		w := &world{rig: newRig(rt, partitions, cfg), t: rt}
+		w.taken = func(c *pb.Command) {
+			switch u := c.GetUnfoldRuns(); {
+			case u == nil:
+			case u.N == 0:
+				unfolds["nothing stays"]++
+			case len(u.Ns) == 0:
+				unfolds["aborted alone come"]++
+			default:
+				unfolds["something stays"]++
+			}
+			if len(c.GetUnfoldRuns().GetMarkers()) > 0 {
+				unfolds["aborted come"]++
+			}
+		}
 		w.configs.MinDirtyRatio = rapid.SampledFrom([]float64{0, 0.5}).Draw(rt, "ratio")
 		w.configs.MinCompactionLagMs = rapid.SampledFrom([]int64{0, 2000}).Draw(rt, "lag")
 		for range partitions {
@@ -226,15 +281,18 @@ func TestAgainstTheTruth(t *testing.T) {
 		}
 		w.txns = make([]*outcome, 2)
 		rt.Repeat(map[string]func(*rapid.T){
-			"write":  func(*rapid.T) { w.writeSome() },
-			"write2": func(*rapid.T) { w.writeSome() },
-			"end":    func(*rapid.T) { w.endSome() },
-			"merge":  func(*rapid.T) { w.mergeSome() },
-			"trim":   func(*rapid.T) { w.trimSome() },
-			"time":   func(*rapid.T) { w.now += rapid.Int64Range(1, 3000).Draw(rt, "ms") },
-			"pass":   func(*rapid.T) { w.passSome() },
-			"die":    func(*rapid.T) { w.crash() },
-			"":       func(*rapid.T) { w.check() },
+			"write":   func(*rapid.T) { w.writeSome() },
+			"write2":  func(*rapid.T) { w.writeSome() },
+			"end":     func(*rapid.T) { w.endSome() },
+			"merge":   func(*rapid.T) { w.mergeSome() },
+			"fold":    func(*rapid.T) { w.foldSome() },
+			"trim":    func(*rapid.T) { w.trimSome() },
+			"release": func(*rapid.T) { w.release(int32(w.draw("partition", len(w.truths)))) },
+			"alter":   func(*rapid.T) { w.alter() },
+			"time":    func(*rapid.T) { w.now += rapid.Int64Range(1, 3000).Draw(rt, "ms") },
+			"pass":    func(*rapid.T) { w.passSome() },
+			"die":     func(*rapid.T) { w.crash() },
+			"":        func(*rapid.T) { w.check() },
 		})
 		w.finish(cfg.Memory > 2*4*slotBytes, cfg.MaxOutput >= 1<<20)
 	})
@@ -250,7 +308,7 @@ func (w *world) finish(once, nothing bool) {
 			w.txns[i] = nil
 		}
 	}
-	w.configs.MinDirtyRatio, w.task.failed = 0, map[ref]*failure{}
+	w.configs.Compact, w.configs.MinDirtyRatio, w.task.failed = true, 0, map[ref]*failure{}
 	w.now += 1 << 30
 	w.settle()
 	for i := range w.truths {

@@ -14,7 +14,6 @@ import (
 type rest struct {
 	ref
 	next, last int64 // offsets: the first that is to be written, and the last of the section
-	tombstones bool  // as in section
 }
 
 // resume goes on with what the pass before left. done is false when that cannot be: somebody else compacted or trimmed what
@@ -39,14 +38,14 @@ func (t *Task) resume(ctx context.Context, in *job.View) (done bool, err error) 
 }
 
 // section is the rest in a snapshot of State. Merges may have changed the runs, as long as they begin and end where they
-// did; what is in them is the same then, and the keys are those of the map.
+// did; what is in them is the same then, and the keys are those of the map. What lies in front of it is written anew
+// already, and may be in a manifest by now.
 func (r *rest) section(in *job.View, readable func(state.Run) bool) (s section, ok bool) {
 	topic := in.State.TopicByNumber(r.topic)
 	if topic == nil || !in.Configs(topic).Compact || !in.Mine(r.topic, r.partition) {
 		return s, false
 	}
 	s = sectionOf(in, topic, r.partition, r.next, r.last)
-	s.tombstones = r.tombstones || topic.Partition(int32(r.partition)).Manifest != nil
 	for _, x := range s.runs {
 		if !readable(x) {
 			return s, false

@@ -41,9 +41,13 @@ type rig struct {
 	flush    uint64
 	entries  map[int64][]byte // inline bytes
 	merges   uint64
-	foreign  bool   // other processes work on the partitions
-	meddle   func() // called once, before a proposal lands
-	lose     int    // proposals whose answers are lost: 1 after they took effect, 2 before
+	foreign  bool              // other processes work on the partitions
+	meddle   func()            // called once, before a proposal lands
+	lose     int               // the next proposal is lost: 1 after it took effect, 2 before
+	lost     func()            // called then
+	taken    func(*pb.Command) // called with commands of the task that State took
+
+	meddleAfter, loseAfter int // so many proposals before that
 }
 
 // failer is a test, or a run of a property.
@@ -118,18 +122,32 @@ func (r *rig) Current() (layout.Session, int32, bool) { return r.session, 1, tru
 // Propose implements job.Proposer.
 func (r *rig) Propose(p *session.Proposal) {
 	lose := r.lose
-	r.lose = 0
+	if r.loseAfter > 0 {
+		lose = 0
+		r.loseAfter--
+	}
+	if lose > 0 {
+		r.lose = 0
+		if r.lost != nil {
+			r.lost()
+		}
+	}
 	if lose == 2 {
 		p.Done(session.Outcome{Err: session.ErrUnknown})
 		return
 	}
 	if f := r.meddle; f != nil {
-		r.meddle = nil
-		f()
+		if r.meddleAfter--; r.meddleAfter < 0 {
+			r.meddle, r.meddleAfter = nil, 0
+			f()
+		}
 	}
 	res := r.apply(nil, p.Command)
 	if err := r.s.Check(); err != nil {
 		r.t.Fatal(err)
+	}
+	if r.taken != nil && res[0].Code == state.OK {
+		r.taken(p.Command)
 	}
 	if lose == 1 {
 		p.Done(session.Outcome{Err: session.ErrUnknown})
@@ -261,13 +279,7 @@ func (r *rig) merge(partition int32, first, last int64) {
 			data, newest = append(data, b...), max(newest, b.MaxTimestamp())
 		}
 	}
-	mine := r.session
-	r.session = elsewhere
-	defer func() { r.session = mine }()
-	r.merges++
-	if r.merges == 1 {
-		r.do(&pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}})
-	}
+	defer r.away()()
 	if err := r.mem.Put(context.Background(), objects.Merged(elsewhere, r.merges), objstore.NewBody(data)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -281,17 +293,28 @@ func (r *rig) merge(partition int32, first, last int64) {
 // elsewhere is another process' session.
 const elsewhere layout.Session = 1 << 40
 
+// away lets another process act, with its next object, until the function that it returns is called.
+func (r *rig) away() (back func()) {
+	mine := r.session
+	r.session = elsewhere
+	r.merges++
+	if r.merges == 1 {
+		r.do(&pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{MinFeatureLevel: 1, MaxFeatureLevel: 1}}})
+	}
+	return func() { r.session = mine }
+}
+
 // stored are a partition's batches as they lie in its runs, in order, each valid and where State says.
 func (r *rig) stored(partition int32) []batch.Batch {
 	r.t.Helper()
 	var list []batch.Batch
 	p := r.part(partition)
-	p.EachRun(func(x state.Run) {
+	visit := func(key string, x state.Run) {
 		if x.Marker() {
 			list = append(list, x.MarkerBatch().AppendTo(nil))
 			return
 		}
-		data := r.bytesOf(x)
+		data := r.bytesOf(key, x)
 		next, newest := x.Base, int64(-1<<62)
 		for len(data) > 0 {
 			b, rest, err := batch.Split(data)
@@ -317,19 +340,25 @@ func (r *rig) stored(partition int32) []batch.Batch {
 		if newest != x.MaxTimestamp {
 			r.t.Fatalf("run %d..%d: newest is %d, State says %d", x.Base, x.Last, newest, x.MaxTimestamp)
 		}
+	}
+	for _, x := range r.folded(partition) {
+		visit(x.Key(objects), x.Run)
+	}
+	p.EachRun(func(x state.Run) {
+		o, ok := r.s.Object(x.Place)
+		if !ok && !x.Inline() && !x.Marker() {
+			r.t.Fatalf("object %d is not in State", x.Place)
+		}
+		visit(o.Key(objects), x)
 	})
 	return list
 }
 
-func (r *rig) bytesOf(x state.Run) []byte {
+func (r *rig) bytesOf(key string, x state.Run) []byte {
 	if x.Inline() {
 		return append([]byte(nil), r.entries[int64(x.Place)][x.Offset:x.Offset+x.Length]...)
 	}
-	o, ok := r.s.Object(x.Place)
-	if !ok {
-		r.t.Fatalf("object %d is not in State", x.Place)
-	}
-	data, err := r.mem.Get(context.Background(), o.Key(objects), int64(x.Offset), int64(x.Length))
+	data, err := r.mem.Get(context.Background(), key, int64(x.Offset), int64(x.Length))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -358,7 +387,7 @@ func (r *rig) committed(partition int32, from int64) []seen {
 	if len(list) == 0 {
 		return nil
 	}
-	pending := p.Aborted(from, p.LSO()-1, nil)
+	pending := append(r.foldedAborted(partition, from, p.LSO()-1), p.Aborted(from, p.LSO()-1, nil)...)
 	aborting := map[int64]bool{}
 	for _, b := range list {
 		if b.BaseOffset() >= p.LSO() {

@@ -22,18 +22,16 @@ type section struct {
 
 	aborted map[int64][]state.AbortedTxn // by producer id, in the order of the log
 
-	now        int64 // Unix ms; no tombstone's time has come when there is no clock
-	horizon    int64 // that tombstones get, Unix ms; 0 without a clock
-	tombstones bool  // all stay: what they delete may be where no compaction comes
+	now     int64 // Unix ms; no tombstone's time has come when there is no clock
+	horizon int64 // that tombstones get, Unix ms; 0 without a clock
 }
 
-// newSection looks up what is due. ok is false when there is nothing any more.
+// newSection looks up what is due, of a partition that has no manifest. ok is false when there is nothing any more.
 func newSection(in *job.View, d Due, readable func(state.Run) bool) (s section, ok bool) {
 	t := in.State.TopicByNumber(d.Topic)
 	p := t.Partition(int32(d.Partition))
-	first, end := cleanable(p, in.Configs(t), in, readable)
-	s = sectionOf(in, t, d.Partition, first, end-1)
-	s.tombstones = first > p.LogStart
+	end := cleanable(p, in.Configs(t), in, readable)
+	s = sectionOf(in, t, d.Partition, 0, end-1)
 	dirtyFrom := dirty(p)
 	for s.dirty < len(s.runs) && s.runs[s.dirty].Last < dirtyFrom {
 		s.dirty++
@@ -41,7 +39,8 @@ func newSection(in *job.View, d Due, readable func(state.Run) bool) (s section, 
 	return s, s.dirty < len(s.runs)
 }
 
-// sectionOf is the section of the runs that begin at an offset or behind it and end at another or before it.
+// sectionOf is the section of the runs that hold the log start or lie behind it, begin at an offset or behind it and end at
+// another or before it.
 func sectionOf(in *job.View, t *state.Topic, partition uint32, first, last int64) section {
 	p := t.Partition(int32(partition))
 	s := section{
@@ -52,7 +51,7 @@ func sectionOf(in *job.View, t *state.Topic, partition uint32, first, last int64
 		s.now, s.horizon = in.Now, in.Now+min(in.Configs(t).DeleteRetentionMs, math.MaxInt64-in.Now)
 	}
 	p.EachRun(func(r state.Run) {
-		if r.Base >= first && r.Last <= last {
+		if r.Base >= first && r.Last <= last && r.Last >= p.LogStart {
 			s.runs = append(s.runs, r)
 		}
 	})

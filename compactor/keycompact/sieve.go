@@ -42,7 +42,7 @@ func (s *section) sieve(keys *keyMap, b batch.Batch, end ending, dst []byte) ([]
 		return dst, 0, nil
 	}
 	horizon, has := b.DeleteHorizon()
-	expired := has && horizon <= s.now && !s.tombstones
+	expired := has && horizon <= s.now
 	last := b.NumRecords() - 1
 	out, left, err := batch.Filter(b, s.horizon, func(i int32, r *batch.Record) bool {
 		switch {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"wadi/compactor/job"
+	"wadi/compactor/unfold"
 	"wadi/metadata/state"
 )
 
@@ -63,6 +64,18 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	left := t.cfg.MaxInput
 	var failed error
 	for len(list) > 0 && left > 0 {
+		if d := list[0]; d.Folded { // a later pass, which sees what came back, compacts it
+			switch err := t.unfold(ctx, d); {
+			case err == nil:
+				more = true
+			case errors.Is(err, errUnreadable):
+				failed = cmp.Or(failed, err)
+			default:
+				return true, err
+			}
+			left, list = left-d.Bytes, list[1:]
+			continue
+		}
 		n := t.group(in.State, list)
 		for _, d := range list[:n] {
 			left -= d.Bytes
@@ -96,6 +109,9 @@ func (t *Task) group(s *state.State, list []Due) (n int) {
 	bytes, runs := int64(0), 0
 	for n < min(len(list), state.MaxReplaceRanges) {
 		d := list[n]
+		if d.Folded {
+			break
+		}
 		bytes += d.Bytes
 		runs += s.TopicByNumber(d.Topic).Partition(int32(d.Partition)).Runs()
 		if n > 0 && (bytes > t.cfg.MaxOutput || runs > maxRuns) {
@@ -139,6 +155,21 @@ func (t *Task) compact(ctx context.Context, in *job.View, list []Due) (again boo
 		}
 	}
 	return w.again, cmp.Or(w.finish(ctx), failed)
+}
+
+// unfold brings back what the manifest of a partition lists, for a compaction goes through all of it. One that cannot be
+// read postpones the partition.
+func (t *Task) unfold(ctx context.Context, d Due) error {
+	err := unfold.Partition(ctx, t.env, state.PartRef{Topic: d.Topic, Partition: d.Partition}, t.cfg.Unfold)
+	var bad *unfold.Error
+	if errors.As(err, &bad) && bad.Lasting() {
+		t.postpone(ref{d.Topic, d.Partition})
+		err = fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	if err != nil {
+		return fmt.Errorf("unfold partition %d of topic %d: %w", d.Partition, d.Topic, err)
+	}
+	return nil
 }
 
 // postpone keeps a partition out of the next passes.

@@ -96,7 +96,7 @@ func (w *writing) write(ctx context.Context, s *section, n int) error {
 					return false, err
 				}
 				if stop = input >= w.task.cfg.MaxInput; stop {
-					w.task.rest = &rest{ref{s.topic, s.partition}, s.runs[i].Base, s.runs[n-1].Last, s.tombstones}
+					w.task.rest = &rest{ref{s.topic, s.partition}, s.runs[i].Base, s.runs[n-1].Last}
 					return false, nil
 				}
 				if err := w.open(ctx); err != nil {
