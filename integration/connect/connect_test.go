@@ -38,7 +38,7 @@ const (
 // through once, and a connector that was deleted stays so (Semantics line 87).
 func TestWorkersLiveOnCompactedTopics(t *testing.T) {
 	binary.Need(t, installed())
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	c := cluster.Start(t, cluster.Options{Agents: 2, Settings: "compactor.interval: 500ms\ngc.grace: 1s\n"})
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...))
@@ -198,7 +198,7 @@ func read(ctx context.Context, t *testing.T, admin *kadm.Client, client *kgo.Cli
 func until(ctx context.Context, t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	begin := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
 	for !holds() {
 		select {
@@ -254,7 +254,7 @@ plugin.discovery=only_scan
 	file := filepath.Join(t.TempDir(), "worker.properties")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	p := binary.Start(t, binary.Spec{
-		Name: "Kafka Connect", Path: java, Ready: "Kafka Connect started", Within: 2 * time.Minute,
+		Name: "Kafka Connect", Path: java, Ready: "Kafka Connect started", Within: 5 * time.Minute,
 		Args: []string{"-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.logFile=System.out",
 			"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.connect.runtime.Connect=info",
 			"-cp", filepath.Join(libraries(), "*"), "org.apache.kafka.connect.cli.ConnectDistributed", file},

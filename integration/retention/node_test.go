@@ -28,7 +28,7 @@ import (
 
 const (
 	clusterName = "retention"
-	patience    = time.Minute
+	patience    = 3 * time.Minute
 )
 
 // node is an agent and its compactor, and what lies behind them.

@@ -35,7 +35,7 @@ const (
 // TestWordCount: the counts are exact, whoever is killed while records flow.
 func TestWordCount(t *testing.T) {
 	binary.Need(t, installed())
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	servers, agents := brokers(t)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(servers...))
@@ -122,7 +122,7 @@ func start(t *testing.T, servers []string, application, in, out string) *binary.
 	}
 	target := filepath.Join(project(), "target")
 	p := binary.Start(t, binary.Spec{
-		Name: "word count", Path: java, Ready: "state RUNNING", Within: 90 * time.Second,
+		Name: "word count", Path: java, Ready: "state RUNNING", Within: 5 * time.Minute,
 		Args: []string{"-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 			"-cp", filepath.Join(target, "classes") + string(os.PathListSeparator) + filepath.Join(target, "lib", "*"),
 			"wadi.streams.WordCount", strings.Join(servers, ","), application, in, out, t.TempDir()},

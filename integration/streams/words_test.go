@@ -27,7 +27,7 @@ type lines struct {
 }
 
 // stuck is when a wait for counts is given up.
-const stuck = time.Minute
+const stuck = 4 * time.Minute
 
 // lineEvery is the pause between lines.
 const lineEvery = 5 * time.Millisecond
