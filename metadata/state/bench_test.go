@@ -190,6 +190,30 @@ func marshal(tb testing.TB, body *pb.Entry) []byte {
 }
 
 // BenchmarkEndTxn opens a transaction over partitions with a batch in each, in one entry, and commits it in another.
+// BenchmarkEachTopic walks over 10,000 topics, next to each other and with most between them deleted.
+func BenchmarkEachTopic(b *testing.B) {
+	for name, apart := range map[string]int{"dense": 1, "sparse": 10} {
+		b.Run(name, func(b *testing.B) {
+			const topics = 10_000
+			j := newJournal(b)
+			j.unchecked = true
+			for i := range topics * apart {
+				n := j.must(alice, createTopic(fmt.Sprint(i), 1, j.position))
+				if i%apart != 0 {
+					j.must(alice, deleteTopic(uint64(n), j.position))
+					j.must(alice, sweep(10))
+				}
+			}
+			for b.Loop() {
+				n := 0
+				if j.s.EachTopic(func(*Topic) { n++ }); n != topics {
+					b.Fatal(n)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkEndTxn(b *testing.B) {
 	for _, partitions := range []uint32{1, 200, MaxTxnPartitions} {
 		b.Run(fmt.Sprint(partitions), func(b *testing.B) {
