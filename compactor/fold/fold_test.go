@@ -7,6 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"wadi/compactor/keycompact"
+	"wadi/compactor/unfold"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -17,6 +19,12 @@ import (
 // fails and proposals that get lost: every record that was written and not trimmed is read as it was, every object has one
 // owner, and what can be folded is.
 func TestFoldsKeepTheLog(t *testing.T) {
+	compacts := 0 // folds of compacted topics
+	defer func() {
+		if compacts == 0 && !t.Failed() {
+			t.Error("no compacted topic was folded")
+		}
+	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		c := Config{
 			Keep: rapid.IntRange(1, 6).Draw(rt, "keep"), Least: rapid.IntRange(1, 3).Draw(rt, "least"),
@@ -89,6 +97,35 @@ func TestFoldsKeepTheLog(t *testing.T) {
 					}}})
 				}
 			},
+			"alter": func(rt *rapid.T) {
+				n := rapid.Uint64Range(1, 2).Draw(rt, "topic")
+				w.compact[n] = !w.compact[n]
+			},
+			"compact": func(rt *rapid.T) {
+				ref := one.Draw(rt, "partition")
+				if w.partition(ref) == nil || !w.compact[ref.Topic] {
+					return
+				}
+				l := unfold.Limits{Runs: rapid.IntRange(1, 4).Draw(rt, "runs of a step"), Objects: 2, Aborted: 2}
+				if err := unfold.Partition(context.Background(), w.task.env, ref, l); err != nil {
+					rt.Fatal(err)
+				}
+				w.check()
+				if w.partition(ref).Manifest != nil {
+					rt.Fatalf("%+v is left", *w.partition(ref).Manifest)
+				}
+				w.compacted(ref)
+			},
+			"unfold with faults": func(rt *rapid.T) {
+				faults = true
+				armed := w.store.Script(fault.Fault{Nth: rapid.IntRange(1, 6).Draw(rt, "nth call"), Do: fault.FailAfter(nil)})
+				err := unfold.Partition(context.Background(), w.task.env, one.Draw(rt, "partition"), unfold.Limits{Objects: 1, Aborted: 1})
+				armed.Disarm()
+				faults = false
+				if err != nil && !errors.Is(err, fault.ErrInjected) && !errors.Is(err, session.ErrUnknown) {
+					rt.Fatal(err)
+				}
+			},
 			"sweep":         func(*rapid.T) { w.apply(&pb.Command{Kind: &pb.Command_Sweep{Sweep: &pb.Sweep{Limit: 20}}}) },
 			"release":       func(rt *rapid.T) { w.release(one.Draw(rt, "partition")) },
 			"release loose": func(*rapid.T) { w.releaseLoose() },
@@ -99,8 +136,25 @@ func TestFoldsKeepTheLog(t *testing.T) {
 				}
 			},
 			"fold": func(rt *rapid.T) {
-				if _, err := w.task.Pass(context.Background(), w.view()); err != nil {
+				before := map[state.PartRef]uint64{}
+				for _, ref := range refs {
+					if p := w.partition(ref); p != nil {
+						before[ref] = p.Version
+					}
+				}
+				in := w.view()
+				if _, err := w.task.Pass(context.Background(), in); err != nil {
 					rt.Fatal(err)
+				}
+				for _, ref := range refs { // no fold without a compaction before the next unfold
+					p := w.partition(ref)
+					if p == nil || p.Version == before[ref] || !w.compact[ref.Topic] {
+						continue
+					}
+					if c := in.Configs(w.s.TopicByNumber(ref.Topic)); p.Manifest.Last >= p.CompactedTo || keycompact.IsDue(p, c, in) {
+						rt.Fatalf("%v is folded to %d, compacted to %d", ref, p.Manifest.Last, p.CompactedTo)
+					}
+					compacts++
 				}
 			},
 			"fold what has changed since": func(rt *rapid.T) {

@@ -2,9 +2,12 @@ package fold
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"wadi/compactor/job"
+	"wadi/compactor/keycompact"
+	"wadi/internal/kafkaconfig"
 	"wadi/metadata/state"
 )
 
@@ -28,22 +31,29 @@ type part struct {
 	topic     uint64
 	partition uint32
 	runs      int
+	below     int64 // only runs that end below this offset may be folded
 }
 
-// due are the partitions that have something to fold, those with the most runs first.
+// due are the partitions that have something to fold, those with the most runs first. Of a compacted topic's, only what is
+// compacted may be folded, and nothing while the partition is due for a compaction, which begins with taking all of it back
+// out: so every fold is followed by a compaction before that happens, or by a change of the topic's configs.
 func due(in *job.View, c Config) (list []part) {
 	in.State.EachTopic(func(t *state.Topic) {
-		compact, known := false, false // looked up for topics with many runs alone
+		var configs *kafkaconfig.Effective // looked up for topics with many runs alone
 		for i := range int32(t.Partitions()) {
 			p := t.Partition(i)
 			if p.Runs() < c.Keep+c.Least || !in.Mine(t.Number, uint32(i)) {
 				continue
 			}
-			if !known {
-				compact, known = in.Configs(t).Compact, true
+			if configs == nil {
+				configs = in.Configs(t)
 			}
-			if !compact && prefix(in.State, p, c) >= c.Least {
-				list = append(list, part{t.Number, uint32(i), p.Runs()})
+			x := part{t.Number, uint32(i), p.Runs(), math.MaxInt64}
+			if configs.Compact {
+				x.below = p.CompactedTo
+			}
+			if prefix(in.State, p, c, x.below) >= c.Least && !(configs.Compact && keycompact.IsDue(p, configs, in)) {
+				list = append(list, x)
 			}
 		}
 	})
@@ -52,13 +62,14 @@ func due(in *job.View, c Config) (list []part) {
 }
 
 // prefix is how many of a partition's first runs can be folded: so many that Keep stay or, where no object ends soon enough
-// for that, the least that is worth it. It is none while the first run waits for a sweep: the log begins behind it.
-func prefix(s *state.State, p *state.Partition, c Config) (fits int) {
-	most, n, stable := p.Runs()-c.Keep, 0, p.LSO()
+// for that, the least that is worth it. All end below an offset. It is none while the first run waits for a sweep: the log
+// begins behind it.
+func prefix(s *state.State, p *state.Partition, c Config, below int64) (fits int) {
+	most, n, end := p.Runs()-c.Keep, 0, min(p.LSO(), below)
 	ended, object, left := false, uint64(0), uint64(0)
 	p.EachRun(func(r state.Run) {
 		enough := n >= most && fits >= c.Least || n == state.MaxReplacedRuns
-		if ended || enough || r.Inline() || r.Marker() || !r.Placed() || r.Last >= stable || n == 0 && r.Last < p.LogStart {
+		if ended || enough || r.Inline() || r.Marker() || !r.Placed() || r.Last >= end || n == 0 && r.Last < p.LogStart {
 			ended = true
 			return
 		}
@@ -109,7 +120,7 @@ func (x part) plan(s *state.State, c Config) plan {
 	t := s.TopicByNumber(x.topic)
 	p := t.Partition(int32(x.partition))
 	f := plan{part: x, id: t.ID, version: p.Version}
-	n := prefix(s, p, c)
+	n := prefix(s, p, c, x.below)
 	f.runs = make([]state.Run, 0, n)
 	p.EachRun(func(r state.Run) {
 		if len(f.runs) < n {

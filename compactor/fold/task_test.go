@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"wadi/compactor/unfold"
 	"wadi/metadata/manifest"
 	"wadi/metadata/session"
 	"wadi/metadata/state"
@@ -83,6 +84,58 @@ func TestWhatIsFolded(t *testing.T) {
 	}
 	if w.partition(state.PartRef{Topic: 2}).Manifest != nil {
 		t.Error("a compacted partition was folded")
+	}
+	w.check()
+}
+
+// Of a compacted partition what is compacted is folded, unless a compaction is due, or nobody knows, for want of a clock.
+func TestCompactedPartitions(t *testing.T) {
+	w := newWorld(t, Config{Keep: 5, Least: 5}, 1)
+	w.compact[1] = true
+	ref := state.PartRef{Topic: 1}
+	grow := func(n int) { // as a merge leaves them, one object each
+		for range n {
+			w.grow(ref, 1)
+		}
+	}
+	grow(30)
+	w.pass(t)
+	if w.partition(ref).Manifest != nil {
+		t.Fatal("what is dirty was folded")
+	}
+	w.compacted(ref)
+	to := w.partition(ref).CompactedTo
+	grow(30)
+	w.pass(t)
+	if m := w.partition(ref).Manifest; m != nil {
+		t.Fatalf("%+v while half is dirty", *m)
+	}
+	w.compacted(ref)
+	grow(10)
+	in := w.view()
+	in.Clock = errors.New("no clock")
+	if _, err := w.task.Pass(t.Context(), in); err != nil || w.partition(ref).Manifest != nil {
+		t.Fatalf("%v, folded without a clock", err)
+	}
+	w.pass(t)
+	p := w.partition(ref)
+	if p.Manifest == nil || p.Manifest.Last+1 != p.CompactedTo || p.CompactedTo == to || p.Runs() != 10 {
+		t.Errorf("%d runs, compacted to %d, manifest %+v", p.Runs(), p.CompactedTo, p.Manifest)
+	}
+	m := *p.Manifest
+	for range 5 {
+		grow(5)
+		w.pass(t)
+	}
+	if p := w.partition(ref); *p.Manifest != m {
+		t.Errorf("manifest %+v, was %+v", p.Manifest, m)
+	}
+	if err := unfold.Partition(t.Context(), w.task.env, ref, unfold.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	before := w.partition(ref).Version
+	if w.pass(t); w.partition(ref).Version != before+1 {
+		t.Error("not due: what came back goes into a manifest again")
 	}
 	w.check()
 }

@@ -118,7 +118,9 @@ func (w *world) view() *job.View {
 	return &job.View{
 		State: w.s.Freeze(), Now: 1_000_000, Mine: func(uint64, uint32) bool { return true },
 		Configs: func(t *state.Topic) *kafkaconfig.Effective {
-			return &kafkaconfig.Effective{Compact: w.compact[t.Number]}
+			return &kafkaconfig.Effective{
+				Compact: w.compact[t.Number], MinDirtyRatio: 0.5, SegmentMs: 1, SegmentBytes: 1 << 30, MaxCompactionLagMs: 1 << 40,
+			}
 		},
 	}
 }
@@ -155,7 +157,13 @@ func (w *world) append(ref state.PartRef, n uint32, p *state.Result, sequence in
 
 // merged writes the stretches of runs that each partition has below its last stable offset and not in merged objects, each
 // run anew, into one object for all or, with alone, into one each.
-func (w *world) merged(refs []state.PartRef, alone bool) {
+func (w *world) merged(refs []state.PartRef, alone bool) { w.write(refs, alone, false) }
+
+// compacted writes all runs of a partition below its last stable offset, which has no manifest, anew into an object, as a
+// compaction does that finds nothing that is replaced.
+func (w *world) compacted(ref state.PartRef) { w.write([]state.PartRef{ref}, true, true) }
+
+func (w *world) write(refs []state.PartRef, alone, compacted bool) {
 	var k *pb.ReplaceRuns
 	var data []byte
 	flush := func() {
@@ -176,7 +184,7 @@ func (w *world) merged(refs []state.PartRef, alone bool) {
 		}
 		var runs []state.Run
 		p.EachRun(func(r state.Run) {
-			if !r.Placed() && r.Last < p.LSO() {
+			if (compacted || !r.Placed()) && r.Last < p.LSO() {
 				runs = append(runs, r)
 			}
 		})
@@ -192,6 +200,10 @@ func (w *world) merged(refs []state.PartRef, alone bool) {
 			data = []byte("a merged segment")
 		}
 		k.Topics, k.Partitions, k.Versions = append(k.Topics, ref.Topic), append(k.Partitions, ref.Partition), append(k.Versions, p.Version)
+		k.Compacted = append(k.Compacted, compacted)
+		if last := runs[len(runs)-1].Last; compacted { // State forgets them: their records and markers are gone
+			w.log(ref).aborted = slices.DeleteFunc(w.log(ref).aborted, func(a state.AbortedTxn) bool { return a.Last >= runs[0].Base && a.Last < last })
+		}
 		k.Bases, k.Lasts, k.Runs = append(k.Bases, runs[0].Base), append(k.Lasts, runs[len(runs)-1].Last), append(k.Runs, uint32(len(runs)))
 		for _, r := range runs {
 			b := fmt.Appendf(nil, "topic %d partition %d offsets %d to %d;", ref.Topic, ref.Partition, r.Base, r.Last)

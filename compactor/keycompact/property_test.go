@@ -121,7 +121,11 @@ func (w *world) foldSome() {
 		w.merge(partition, list[from].Base, list[from+n-1].Last)
 		from += n
 	}
+	due := IsDue(w.part(partition), &w.configs, w.view())
 	w.fold(partition, last)
+	if p := w.part(partition); last < p.CompactedTo && !due && IsDue(p, &w.configs, w.view()) {
+		w.t.Fatalf("partition %d is due as it was folded to %d", partition, last)
+	}
 }
 
 // alter turns the topics' policy: delete alone, or compact.
