@@ -93,6 +93,10 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 		}
 		return
 	}
+	if req.Epoch == kip848.LeaveEpoch {
+		c.takeOutConsumers(g, []string{a.Member}, func(err error) { req.Done(ConsumerAnswer{Err: err, Answer: a}) })
+		return
+	}
 	if req.Epoch >= kip848.JoinEpoch { // who leaves looks at no topics
 		x.looked = c.topicsRound
 	}
@@ -108,10 +112,7 @@ func (c *Core) consumerHeartbeat(g *group, req *ConsumerHeartbeat, fail func(err
 		if m := x.Members[a.Member]; m != nil && req.Epoch >= kip848.JoinEpoch {
 			c.heardConsumer(g, m, settings.Session)
 		}
-		switch req.Epoch {
-		case kip848.LeaveEpoch:
-			c.downgrade(g)
-		case kip848.StaticLeaveEpoch:
+		if req.Epoch == kip848.StaticLeaveEpoch {
 			delete(x.revoke, a.Member) // it is back with nothing, or out after its session
 		}
 	})
@@ -190,8 +191,16 @@ func (c *Core) expireConsumers(g *group) bool {
 	}
 	slices.Sort(gone)
 	g.consumers.forget(gone)
-	c.proposeAll(g, g.consumers.Remove(gone...), nil, func() { c.downgrade(g) })
+	c.takeOutConsumers(g, gone, nil)
 	return true
+}
+
+// takeOutConsumers removes members, by a change to the classic protocol where only those are left that speak it.
+func (c *Core) takeOutConsumers(g *group, gone []string, answer func(error)) {
+	if len(gone) > 0 && c.downgrade(g, gone, answer) {
+		return
+	}
+	c.proposeAll(g, g.consumers.Remove(gone...), answer, func() {})
 }
 
 // lazyBy is until when a member must have done what it was told to, however lively it is.

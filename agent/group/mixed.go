@@ -1,6 +1,8 @@
 package group
 
 import (
+	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,7 +17,10 @@ import (
 // the classic protocol join at a member epoch, get their partitions by SyncGroup and are told by heartbeats to join again
 // when something has changed for them. It works for members of protocol type "consumer" whose words can be read.
 
-const consumerType = "consumer"
+const (
+	consumerType  = "consumer"
+	maxAssignment = 3 // the newest version of a consumer's assignment
+)
 
 // subscription is a classic member's, out of the words that it has for its first protocol.
 type subscription struct {
@@ -159,14 +164,14 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 		c.wakeBy(g, g.pendingJoin[id])
 		refuse(id, ErrMemberIDRequired)
 		return
-	case req.Member != "" && req.Instance != "" && x.Static(req.Instance) != nil && x.Static(req.Instance).Id != req.Member:
-		refuse(req.Member, ErrFencedInstance)
+	case req.Member != "" && x.another(req.Instance, req.Member):
+		refuse("", ErrFencedInstance)
 		return
 	case req.Member != "" && g.pendingJoin[req.Member] == 0 && x.Members[req.Member] == nil:
-		refuse(req.Member, ErrUnknownMember)
+		refuse("", ErrUnknownMember)
 		return
 	case !ok:
-		refuse(req.Member, ErrInconsistentProtocol)
+		refuse("", ErrInconsistentProtocol)
 		return
 	}
 	id := req.Member
@@ -186,7 +191,7 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 	}
 	a, change, err := x.Heartbeat(&h, c.cfg.Topics, x.looked != c.topicsRound, c.cfg.MaxConsumers)
 	if err != nil {
-		refuse(req.Member, err)
+		refuse("", err)
 		return
 	}
 	x.looked = c.topicsRound
@@ -203,8 +208,17 @@ func (c *Core) joinConsumers(g *group, req *Join, refuse func(id string, err err
 			delete(x.owes, id)
 			c.owes(g, m) // to ask for what it got
 		}
-		c.downgrade(g) // if it is the successor of the last one that spoke the other protocol
+		c.downgrade(g, nil, nil) // if it is the successor of the last one that spoke the other protocol
 	})
+}
+
+// another reports whether an instance id is somebody else's than that member's.
+func (x *consumers) another(instance, id string) bool {
+	if instance == "" {
+		return false
+	}
+	m := x.Static(instance)
+	return m != nil && m.Id != id
 }
 
 // classicMember finds a classic member of a group of the consumer protocol.
@@ -248,6 +262,9 @@ func (c *Core) syncConsumers(g *group, req *Sync, fail func(error)) {
 // assignmentOf is what a member owns in the words of the classic protocol.
 func (c *Core) assignmentOf(m *state.Member) []byte {
 	words := kmsg.NewConsumerMemberAssignment()
+	if said := m.Protocols[0].Metadata; len(said) >= 2 { // it reads what it writes
+		words.Version = min(int16(binary.BigEndian.Uint16(said)), maxAssignment)
+	}
 	for _, set := range m.Owned {
 		t := kmsg.NewConsumerMemberAssignmentTopic()
 		name, ok := c.cfg.Topics.Name(set.Topic)
@@ -314,22 +331,31 @@ func (c *Core) leaveConsumers(g *group, req *Leave) {
 			gone = append(gone, m.Id)
 		}
 	}
-	c.proposeAll(g, g.consumers.Remove(gone...), func(err error) { req.Done(err, each) }, func() { c.downgrade(g) })
+	c.takeOutConsumers(g, gone, func(err error) { req.Done(err, each) })
 }
 
-// downgrade makes a group classic again when nobody is left in it who speaks the consumer protocol.
-func (c *Core) downgrade(g *group) {
+// downgrade makes a group classic again, without the members that go, when nobody is left in it who speaks the consumer
+// protocol. False when somebody is, or nobody at all. The generation is the last epoch: who has that is told by its next
+// heartbeat to join again, and keeps its partitions until it does.
+func (c *Core) downgrade(g *group, gone []string, answer func(error)) bool {
 	x := g.consumers
-	if len(x.Members) == 0 {
-		return
-	}
-	for _, m := range x.Members {
-		if !kip848.IsClassic(m) {
-			return
+	gone = slices.Compact(slices.Sorted(slices.Values(gone)))
+	var members []*state.Member
+	settled := len(gone) == 0 // everybody has what it is to have, and may keep it
+	for _, m := range x.Sorted() {
+		switch {
+		case slices.Contains(gone, m.Id):
+		case !kip848.IsClassic(m):
+			return false
+		default:
+			members = append(members, m)
+			settled = settled && m.Epoch == x.Epoch && kip848.Settled(m)
 		}
 	}
-	members := x.Sorted()
-	u := &pb.UpdateGroup{Header: &pb.GroupHeader{
+	if len(members) == 0 {
+		return false
+	}
+	u := &pb.UpdateGroup{Removed: gone, Header: &pb.GroupHeader{
 		Type: uint32(state.ClassicGroup), State: uint32(state.GroupStable), ProtocolType: consumerType,
 		Protocol: members[0].Protocols[0].Name, Leader: members[0].Id, Generation: x.Epoch,
 	}}
@@ -339,12 +365,18 @@ func (c *Core) downgrade(g *group) {
 			SessionTimeoutMs: m.SessionTimeoutMs, Protocols: m.Protocols, Assignment: c.assignmentOf(m),
 		})
 	}
+	if answer != nil {
+		g.replies = append(g.replies, answer)
+	}
 	c.propose(g, u, func() {
 		g.consumers = nil
 		c.restore(g, &Snapshot{
 			Version: g.version, Type: state.ClassicGroup, State: state.GroupStable, ProtocolType: consumerType,
 			Protocol: u.Header.Protocol, Leader: u.Header.Leader, Generation: u.Header.Generation, Members: u.Members,
 		})
-		c.prepare(g) // its members were assigned by the coordinator: now one of them does it
+		if !settled {
+			c.prepare(g) // its members were assigned by the coordinator: now one of them does it
+		}
 	})
+	return true
 }

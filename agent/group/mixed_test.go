@@ -119,7 +119,7 @@ func TestMixedGroup(t *testing.T) {
 	fresh.epoch = kip848.LeaveEpoch
 	fresh.beat(t)
 	require.Equal(t, state.ClassicGroup, w.s.Group("g").Type)
-	require.ErrorIs(t, old.heartbeat(), ErrIllegalGeneration, "its epoch went by with the other")
+	require.ErrorIs(t, old.heartbeat(), ErrRebalanceInProgress, "it keeps what it has until it is back")
 	old.come(t)
 	require.Len(t, old.owned, 4)
 	require.NoError(t, old.heartbeat())

@@ -12,6 +12,9 @@ const (
 // Revokes reports whether a member was told to give up partitions and has not done so.
 func Revokes(m *state.Member) bool { return m.State == revoking }
 
+// Settled reports whether a member has all that its target says, and nothing to give up.
+func Settled(m *state.Member) bool { return m.State == stable }
+
 // reconcile moves a member towards its target, as far as it goes now. said is what the member says that it owns, nil
 // when it does not say. free tells whether a partition is in nobody's hands.
 func reconcile(m *state.Member, epoch int32, said *Set, free func(slot) bool) {
