@@ -19,7 +19,7 @@ func consumerGroupJoin(group, member string, topics ...string) *kmsg.ConsumerGro
 const memberID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 func consumerGroupHeartbeatCases() apiCases {
-	return apiCases{68, func() kmsg.Request { return consumerGroupHeartbeat("nobody", "no member", 5) }, []Case{
+	return apiCases{68, func() kmsg.Request { return consumerGroupHeartbeat("nobody", "no member", 5) }, append([]Case{
 		{Name: "a member's life", Run: func(s *Script) {
 			t, g := s.Topic("a", 2), s.Group("g")
 			resp, _ := s.Ask(consumerGroupJoin(g, memberID, t.name)).(*kmsg.ConsumerGroupHeartbeatResponse)
@@ -92,7 +92,7 @@ func consumerGroupHeartbeatCases() apiCases {
 			s.AskAs(9, offsetCommit(g, "no member", 1, t, place{0, 1}))
 			s.AskAs(9, offsetCommit(g, "", -1, t, place{0, 1}))
 		}},
-	}}
+	}, consumerMemberCases()...)}
 }
 
 func consumerGroupDescribeCases() apiCases {
