@@ -21,24 +21,36 @@ step() {
 	printf 'install %-22s %4ds\n' "$1" $(($(date +%s) - begin))
 }
 
+# fetch COMMAND...: runs a command that brings something over the network, up to four times with growing pauses. Registries and
+# networks have bad minutes; what is wrong stays wrong and fails after half a minute.
+fetch() {
+	for pause in 2 8 20; do
+		"$@" && return
+		echo "install: $* failed; again in $pause s" >&2
+		sleep "$pause"
+	done
+	"$@"
+}
+
 # has BINARY MODULE VERSION: .tools/bin/BINARY was built from MODULE at VERSION, by the Go toolchain in use.
 has() {
 	go version -m ".tools/bin/$1" 2>/dev/null | awk -v m="$2" -v v="$3" '$2 == m && $3 == v { found = 1 } END { exit !found }'
 }
 
 minio() {
-	has minio github.com/minio/minio "$MINIO" || GOBIN="$PWD/.tools/bin" go install "github.com/minio/minio@$MINIO"
+	has minio github.com/minio/minio "$MINIO" ||
+		fetch env GOBIN="$PWD/.tools/bin" go install "github.com/minio/minio@$MINIO"
 }
 
 versitygw() {
 	has versitygw github.com/versity/versitygw "$VERSITYGW" ||
-		GOBIN="$PWD/.tools/bin" go install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW"
+		fetch env GOBIN="$PWD/.tools/bin" go install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW"
 }
 
 # etcd comes from the requirement in go.mod: the tests run the version that `wadi dev` embeds.
 etcd() {
 	has etcd go.etcd.io/etcd/server/v3 "$(go list -m -f '{{.Version}}' go.etcd.io/etcd/server/v3)" ||
-		go build -o .tools/bin/etcd go.etcd.io/etcd/server/v3
+		fetch go build -o .tools/bin/etcd go.etcd.io/etcd/server/v3
 }
 
 # debian PACKAGE...: installs Debian packages, or says what to do.
@@ -47,8 +59,8 @@ debian() {
 		echo "install: on Debian, as root: apt-get update && apt-get install -y $*" >&2
 		exit 1
 	fi
-	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+	fetch apt-get update -q
+	fetch env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
 # need COMMAND PACKAGE...: installs the packages when the command is missing.
@@ -67,7 +79,7 @@ python() {
 	python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3 python3-venv
 	rm -rf .tools/venv
 	python3 -m venv .tools/venv
-	.tools/venv/bin/pip install --quiet -r "$requirements"
+	fetch .tools/venv/bin/pip install --quiet -r "$requirements"
 	cp "$requirements" .tools/venv/installed.txt
 }
 
@@ -79,7 +91,7 @@ maven() {
 	need javac default-jdk-headless
 	need mvn maven
 	rm -rf "$1/target"
-	mvn -q -o -f "$1/pom.xml" compile >/dev/null 2>&1 || mvn -q -f "$1/pom.xml" compile
+	mvn -q -o -f "$1/pom.xml" compile >/dev/null 2>&1 || fetch mvn -q -f "$1/pom.xml" compile
 	echo "$sources" >"$1/target/installed"
 }
 
@@ -92,14 +104,14 @@ java() {
 }
 
 # sarama and kafka-go live in a module of their own: Wadi requires neither.
-goclients() { go -C integration/clients/go build -o ../../../.tools/bin/clients .; }
+goclients() { fetch go -C integration/clients/go build -o ../../../.tools/bin/clients .; }
 
 node() {
 	js=integration/clients/js
 	cmp -s "$js/package-lock.json" "$js/node_modules/installed.json" && return
 	need node nodejs
 	need npm npm
-	npm --prefix "$js" ci --no-audit --no-fund --loglevel=error >/dev/null
+	fetch npm --prefix "$js" ci --no-audit --no-fund --loglevel=error >/dev/null
 	cp "$js/package-lock.json" "$js/node_modules/installed.json"
 }
 
@@ -111,12 +123,20 @@ kafka() {
 	need mvn maven
 	rm -rf "$jars.new"
 	mvn -q -o -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$jars.new" >/dev/null 2>&1 ||
-		mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$jars.new"
+		fetch mvn -q -B -f "$pom" dependency:copy-dependencies -DoutputDirectory="$PWD/$jars.new"
 	cp "$pom" "$jars.new/installed.xml"
 	rm -rf "$jars"
 	mv "$jars.new" "$jars"
 }
 
+# modules: what the tests and linters are built from, so that no later step waits for the network.
+modules() {
+	fetch go list -deps -test ./... >/dev/null
+	fetch go -C integration/clients/go list -deps ./... >/dev/null
+	fetch go list -modfile=tools/go.mod -deps tool >/dev/null
+}
+
+step modules modules
 step etcd etcd
 step minio minio
 step versitygw versitygw
