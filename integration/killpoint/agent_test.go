@@ -42,6 +42,7 @@ type plan struct {
 	Hedge   bool   // the first PUT of every flush brings no answer; see hangFirst
 	Compact bool   // with a compactor
 	Flaky   int    // every so many calls of the compactor fail, or lose their answer; 0 = none
+	Lasting bool   // sessions last for long: no busy machine ends one
 
 	Step  step // "" = live until SIGTERM
 	After bool
@@ -86,8 +87,9 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// ttl is short so that a successor need not wait long for its predecessor's job.
-const ttl = time.Second
+// ttl is short so that a successor need not wait long for its predecessor's job; lasting is for what would not happen
+// once but for the end of a session.
+const ttl, lasting = time.Second, 5 * time.Second
 
 // limits make checkpoints follow each other, and everything that a checkpoint does happen soon.
 var limits = checkpoint.Limits{
@@ -183,7 +185,9 @@ func agentConfig(p plan) (config.Config, error) {
 		return config.Config{}, err
 	}
 	c := loaded.Config
-	c.SessionTTL = ttl
+	if c.SessionTTL = ttl; p.Lasting {
+		c.SessionTTL = lasting
+	}
 	return c, nil
 }
 

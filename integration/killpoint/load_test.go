@@ -180,6 +180,13 @@ func (l *load) churn(t *testing.T) {
 	})
 }
 
+// hasChurned: a topic came and went.
+func (l *load) hasChurned() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.churned > 0
+}
+
 // begun waits until every producer has had an answer.
 func (l *load) begun(t *testing.T) {
 	t.Helper()
@@ -191,7 +198,7 @@ func (l *load) begun(t *testing.T) {
 			seen[name[0]] = true
 		}
 		return len(seen) == producers
-	}, 30*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }
 
 // answered is how many records were acknowledged until now.
@@ -209,10 +216,10 @@ func (l *load) stop(t *testing.T) {
 	go func() { l.work.Wait(); close(answered) }()
 	select {
 	case <-answered:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		t.Fatalf("%d records sent, %d answered and %d errors a minute after the last kill", l.mu.sent, len(l.mu.acked), len(l.mu.errs))
+		t.Fatalf("%d records sent, %d answered and %d errors long after the last kill", l.mu.sent, len(l.mu.acked), len(l.mu.errs))
 	}
 }
 
@@ -261,7 +268,7 @@ func (l *load) verify(t *testing.T) {
 // readAll reads every partition from offset 0 to its end and checks that no offset is left out.
 func readAll(t *testing.T, c *kgo.Client) map[place]string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
 	require.NoError(t, err)
