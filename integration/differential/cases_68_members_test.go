@@ -33,15 +33,7 @@ func (c *consumer) beat() {
 	if resp == nil || resp.ErrorCode != 0 {
 		return
 	}
-	c.epoch = resp.MemberEpoch
-	if resp.Assignment != nil {
-		c.owned = nil
-		for _, t := range resp.Assignment.Topics {
-			x := kmsg.NewConsumerGroupHeartbeatRequestTopic()
-			x.TopicID, x.Partitions = t.TopicID, t.Partitions
-			c.owned = append(c.owned, x)
-		}
-	}
+	c.takes(resp)
 }
 
 // beatUntil sends heartbeats until the member has come to an epoch, and one more: Apache Kafka computes a group's assignment
@@ -53,6 +45,61 @@ func (c *consumer) beatUntil(epoch int32) {
 		return c.s.Do(c.s.Version, req).(*kmsg.ConsumerGroupHeartbeatResponse).MemberEpoch >= epoch
 	})
 	c.beat()
+}
+
+// all says everything under the member's epoch, and so hears everything.
+func (c *consumer) all() {
+	req := consumerGroupJoin(c.group, c.id, c.topic.name)
+	req.InstanceID, req.MemberEpoch, req.Topics = c.instance, c.epoch, append(req.Topics, c.owned...)
+	c.s.Ask(req)
+}
+
+// moves sends heartbeats until the member has come to another epoch.
+func (c *consumer) moves() {
+	before := c.epoch
+	c.s.Until(func() bool {
+		req := consumerGroupJoin(c.group, c.id, c.topic.name)
+		req.InstanceID, req.MemberEpoch, req.Topics = c.instance, c.epoch, append(req.Topics, c.owned...)
+		resp := c.s.Do(c.s.Version, req).(*kmsg.ConsumerGroupHeartbeatResponse)
+		if resp.ErrorCode != 0 {
+			c.s.fail("heartbeat: error %d", resp.ErrorCode)
+		}
+		c.takes(resp)
+		return c.epoch > before
+	})
+}
+
+func (c *consumer) takes(resp *kmsg.ConsumerGroupHeartbeatResponse) {
+	c.epoch = resp.MemberEpoch
+	if resp.Assignment == nil {
+		return
+	}
+	c.owned = nil
+	for _, t := range resp.Assignment.Topics {
+		x := kmsg.NewConsumerGroupHeartbeatRequestTopic()
+		x.TopicID, x.Partitions = t.TopicID, t.Partitions
+		c.owned = append(c.owned, x)
+	}
+}
+
+// deleted deletes a topic.
+func (s *Script) deleted(t topic) {
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TimeoutMillis, req.TopicNames = 10_000, []string{t.name}
+	s.Do(5, req)
+}
+
+// anew makes another topic of the same name.
+func (s *Script) anew(t topic, partitions int32) topic {
+	var got kmsg.CreateTopicsResponseTopic
+	s.Until(func() bool { // Apache Kafka may not have heard of the deletion
+		got = s.Do(7, createTopics(t.name, partitions)).(*kmsg.CreateTopicsResponse).Topics[0]
+		return got.ErrorCode == 0
+	})
+	t.id = got.TopicID
+	s.names.id(t.id, "another")
+	s.await(t, partitions)
+	return t
 }
 
 // words are those of a consumer of the classic protocol.
@@ -173,6 +220,32 @@ func consumerMemberCases() []Case {
 			b.beat()
 			b.epoch = -1
 			b.beat()
+		}},
+		{Name: "a topic made anew", Run: func(s *Script) {
+			g, t := s.Group("g"), s.Topic("a", 2)
+			a := &consumer{s: s, group: g, id: memberID, topic: t}
+			a.beat()
+			a.beat()
+			s.deleted(t)
+			a.moves()
+			a.all()
+			a.topic = s.anew(t, 1)
+			a.moves()
+			a.all()
+		}},
+		{Name: "a topic made anew while its reader is away", Run: func(s *Script) {
+			g, t := s.Group("g"), s.Topic("a", 2)
+			a := &consumer{s: s, group: g, id: memberID, instance: instance, topic: t}
+			a.beat()
+			a.epoch = -2
+			a.beat()
+			s.deleted(t)
+			b := &consumer{s: s, group: g, id: other, instance: instance, topic: s.anew(t, 1)}
+			b.moves()
+			for len(b.owned) == 0 || b.owned[0].TopicID == t.id {
+				b.moves() // the coordinator of groups is the last to learn of topics
+			}
+			s.noteAny("owned", b.owned)
 		}},
 		{Name: "an upgrade", Run: func(s *Script) {
 			g, t := s.Group("g"), s.Topic("a", 1)
