@@ -185,10 +185,14 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 		OnEnd: func(how string) { m.TransactionsEnded.WithLabelValues(how).Inc() },
 	})
 	p.keeper = txn.NewKeeper(keeperOptions(a.o, p, keeperRouting{txnRouting{routing}}, held))
+	slow := &slowed{log: a.o.Log, limit: c.Compactor.Debt, compactors: p.member.Compactors}
 	p.handlers = api.New(api.Deps{
 		View: apiView{p.view}, Members: brokers, Proposer: api.SessionProposer{Session: p.session},
 		Ingest: p.ingest, Log: p.log, Groups: p.groups, Txns: p.txns,
-		OnThrottle: func(d time.Duration) { m.ThrottledSeconds.Add(d.Seconds()) },
+		OnThrottle: func(t api.Throttle) {
+			m.ThrottledSeconds.Add(t.Wait.Seconds())
+			slow.throttled(t)
+		},
 		Config: api.Config{
 			DefaultPartitions: int32(c.Kafka.NumPartitions), AutoCreate: c.Kafka.AutoCreateTopics,
 			OffsetMetadataMax: c.Kafka.Groups.OffsetMetadataMaxBytes,

@@ -57,15 +57,14 @@ func (a *API) produce(ctx context.Context, req *server.Request) {
 
 // producing is one Produce request on its way.
 type producing struct {
-	req   *server.Request
-	body  *kmsg.ProduceRequest
-	resp  *kmsg.ProduceResponse
-	slots []answerTo // of each part of the call
-	err   error      // the first one, for acks=0
-	// throttle is how long the client is told to wait before its next request.
-	throttle   time.Duration
-	debt       int                 // Config.MergeDebt
-	onThrottle func(time.Duration) // Deps.OnThrottle
+	req        *server.Request
+	body       *kmsg.ProduceRequest
+	resp       *kmsg.ProduceResponse
+	slots      []answerTo // of each part of the call
+	err        error      // the first one, for acks=0
+	throttle   Throttle
+	debt       int            // Config.MergeDebt
+	onThrottle func(Throttle) // Deps.OnThrottle
 	// several: the batches of transactions are not all of one producer id and epoch.
 	several bool
 }
@@ -234,11 +233,12 @@ func (p *producing) fail(slot *kmsg.ProduceResponseTopicPartition, err error) {
 
 // slow tells the client to wait if the compactor is behind, and sees to it that it does (Semantics line 95).
 func (p *producing) slow() {
-	if p.throttle == 0 {
+	wait := p.throttle.Wait
+	if wait == 0 {
 		return
 	}
-	p.resp.ThrottleMillis = int32(p.throttle.Milliseconds())
-	p.req.Conn.Mute(p.throttle)
+	p.resp.ThrottleMillis = int32(wait.Milliseconds())
+	p.req.Conn.Mute(wait)
 	if p.onThrottle != nil {
 		p.onThrottle(p.throttle)
 	}

@@ -202,6 +202,6 @@ type Deps struct {
 	Groups   Groups
 	Txns     Transactions
 	Config   Config
-	// OnThrottle is told how long a producer was told to wait; nil = nobody.
-	OnThrottle func(time.Duration)
+	// OnThrottle is told of each wait that a producer is told of; nil = nobody. It must not block, nor read State.
+	OnThrottle func(Throttle)
 }

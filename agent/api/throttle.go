@@ -18,11 +18,18 @@ const (
 	maxThrottle = time.Second
 )
 
-// throttle is how long a producer is to wait before its next request, by what waits for the compactor. It is in whole
-// milliseconds, as the protocol has it.
-func throttle(s *state.State, from int) time.Duration {
-	debt, _ := s.Unmerged()
-	return max(share(debt, from, debtFull*from), share(s.RunCount(), runsFrom, runsFull)).Truncate(time.Millisecond)
+// Throttle is how long a producer is told to wait before its next request, and why.
+type Throttle struct {
+	Wait     time.Duration // in whole milliseconds, as the protocol has it; 0 = not at all
+	Unmerged int           // objects of flushes that wait for the compactor
+	Runs     int           // in State
+}
+
+func throttle(s *state.State, from int) Throttle {
+	t := Throttle{Runs: s.RunCount()}
+	t.Unmerged, _ = s.Unmerged()
+	t.Wait = max(share(t.Unmerged, from, debtFull*from), share(t.Runs, runsFrom, runsFull)).Truncate(time.Millisecond)
+	return t
 }
 
 // share grows from 0 at from to maxThrottle at full, and stays there.

@@ -48,6 +48,7 @@ type Set struct {
 	Garbage       prometheus.Gauge // objects that nothing needs and that are still stored
 	GarbageBytes  prometheus.Gauge
 
+	Compactors        prometheus.Gauge         // live processes that take part, in the cluster
 	CompactorShards   prometheus.Gauge         // that this process holds
 	CompactorPasses   *prometheus.HistogramVec // by task: how long its passes took
 	CompactorFailures *prometheus.CounterVec   // by task
@@ -196,6 +197,10 @@ func New(reg Registerer) (*Set, error) {
 			Name: "wadi_garbage_bytes",
 			Help: "Bytes of the objects that nothing needs any more and that wait to be deleted.",
 		}),
+		Compactors: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wadi_compactors",
+			Help: "Live processes that take part in the compactor's work; without one nothing is merged or deleted.",
+		}),
 		CompactorShards: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wadi_compactor_shards",
 			Help: "Shards of the compactor's work, of 16, that this process holds.",
@@ -279,7 +284,7 @@ func New(reg Registerer) (*Set, error) {
 		s.ObjectLimit, s.JournalAppends, s.JournalAppendSeconds, s.ApplySeconds, s.ViewLagSeconds,
 		s.FlushSeconds, s.RequestSeconds, s.StateBytes, s.StateUnswept,
 		s.FetchSessions, s.FetchSessionPartitions, s.FetchSessionEvictions, s.Groups, s.GroupChanges, s.Transactions, s.TransactionOldest, s.TransactionsEnded,
-		s.Unmerged, s.UnmergedBytes, s.Garbage, s.GarbageBytes, s.CompactorShards, s.CompactorPasses, s.CompactorFailures,
+		s.Unmerged, s.UnmergedBytes, s.Garbage, s.GarbageBytes, s.Compactors, s.CompactorShards, s.CompactorPasses, s.CompactorFailures,
 		s.CompactorRead, s.CompactorWritten, s.CompactorDeleted, s.CompactorChanges, s.CompactorRunsGone,
 		s.ObjectsMissing, s.RangesUnreadable, s.GarbageWaits, s.OrphansDeleted, s.ObjectsUnknown, s.UploadsAbandoned, s.SessionsForgotten, s.ThrottledSeconds,
 		s.Connections, s.ConnectionsRefused, s.RequestPanics,

@@ -178,6 +178,7 @@ func (m *Member) measure(ctx context.Context) error {
 			return nil
 		}
 		m.Metrics.ViewLagSeconds.Set(m.View.Lag().Seconds())
+		m.Metrics.Compactors.Set(float64(m.Compactors()))
 		var size map[string]int64
 		m.View.Read(func(s *state.State) {
 			size = s.Size()
