@@ -60,7 +60,7 @@ func start(t testing.TB, cfg server.Config, handlers map[int16]server.API) *runn
 			if ok && err != nil {
 				t.Errorf("Serve: %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Serve did not return")
 		}
 	})
@@ -80,7 +80,7 @@ func (r *running) dial() *client {
 	nc, err := net.Dial("tcp", r.addr)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { nc.Close() })
-	require.NoError(r.t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(r.t, nc.SetDeadline(time.Now().Add(time.Minute)))
 	return &client{t: r.t, nc: nc}
 }
 

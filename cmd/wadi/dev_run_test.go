@@ -71,7 +71,7 @@ func TestDevRuns(t *testing.T) {
 			t.Fatalf("exit %d: %s", code, errs.String())
 		}
 		require.Equal(t, wantFound, <-agent.found)
-		require.Eventually(t, func() bool { return strings.HasSuffix(out.String(), "--from-beginning\n") }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.HasSuffix(out.String(), "--from-beginning\n") }, time.Minute, 5*time.Millisecond)
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		require.Len(t, lines, 4)
 		require.Equal(t, "ready "+agent.parts.Endpoints[0].Advertised.Address(), lines[0])

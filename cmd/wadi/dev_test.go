@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"wadi/integration/ports"
 	"wadi/internal/config"
 	"wadi/internal/datadir"
 	"wadi/internal/listen"
@@ -103,29 +104,12 @@ func TestDevAdvertises(t *testing.T) {
 	}
 }
 
-// freePorts finds n ports in a row that are free on 127.0.0.1.
+// freePorts finds n ports in a row that are free on 127.0.0.1, and that connections of others never get.
 func freePorts(t *testing.T, n int) uint16 {
 	t.Helper()
-	for range 50 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		sockets, port := []net.Listener{first}, listen.Port(first)
-		for i := 1; i < n; i++ {
-			s, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(int(port)+i))
-			if err != nil {
-				break
-			}
-			sockets = append(sockets, s)
-		}
-		for _, s := range sockets {
-			require.NoError(t, s.Close())
-		}
-		if len(sockets) == n {
-			return port
-		}
-	}
-	t.Fatalf("no %d free ports in a row", n)
-	return 0
+	first, err := ports.Free(n)
+	require.NoError(t, err)
+	return uint16(first)
 }
 
 // --agents takes the next ports, for the Kafka address and for the operations address.

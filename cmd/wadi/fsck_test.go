@@ -40,7 +40,7 @@ func devData(t *testing.T) string {
 	go func() {
 		ended <- a.run(ctx, []string{"dev", "--data-dir", dir, "--listen", "127.0.0.1:0", "--http", ""})
 	}()
-	require.Eventually(t, func() bool { return strings.HasSuffix(out.String(), "--from-beginning\n") }, 20*time.Second,
+	require.Eventually(t, func() bool { return strings.HasSuffix(out.String(), "--from-beginning\n") }, time.Minute,
 		5*time.Millisecond, errs.String())
 	address := strings.TrimPrefix(strings.Split(out.String(), "\n")[0], "ready ")
 	p := &app{stdio: stdio{in: strings.NewReader("one\ntwo\n"), out: &syncBuffer{}, err: &errs}}

@@ -177,7 +177,7 @@ func TestConsumeFollows(t *testing.T) {
 	}()
 	for _, line := range []string{"first\n", "second\n"} {
 		requireOK(t, wadi(t.Context(), line, "produce", "--topic", "t", "--bootstrap-server", address))
-		require.Eventually(t, func() bool { return strings.HasSuffix(out.String(), line) }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.HasSuffix(out.String(), line) }, time.Minute, 5*time.Millisecond)
 	}
 	signal()
 	require.Equal(t, exitOK, <-ended, errs.String())

@@ -72,7 +72,7 @@ func (f fixture) liveWith(t *testing.T, limits func(*checkpoint.Limits), checkpo
 	for range checkpoints {
 		before := f.pointer(t)
 		produce(records)
-		require.Eventually(t, func() bool { return f.pointer(t) > before }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return f.pointer(t) > before }, time.Minute, time.Millisecond)
 	}
 	produce(5)
 	stop()
@@ -112,7 +112,7 @@ func (f fixture) agent(
 	}
 	a, err := agent.New(o)
 	require.NoError(t, err)
-	ctx, end := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, end := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(end)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

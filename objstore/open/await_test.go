@@ -2,14 +2,15 @@ package open_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"wadi/integration/ports"
 	"wadi/objstore"
 	"wadi/objstore/open"
 	"wadi/objstore/s3"
@@ -21,12 +22,11 @@ func s3url(address string) string { return "s3://bkt?region=us-east-1&endpoint=h
 func TestAwaitWaitsForAServiceThatIsNotThere(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "a")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
 	if _, err := open.Open(ctx, s3url(address), open.Options{}); !s3.Transient(err) {

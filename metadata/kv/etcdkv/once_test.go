@@ -69,7 +69,7 @@ func TestRequestsAreSentOnce(t *testing.T) {
 				srv.Stop()
 				require.NoError(t, <-done)
 			}()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			for i, call := range []func() error{
 				func() error {
