@@ -75,8 +75,8 @@ func startWadi(t testing.TB, path string) *wadi {
 }
 
 // watchBucket looks at the bucket until the context ends, and reports whether it ever held what a merge wrote, and lacked
-// a segment that it had held.
-func (w *wadi) watchBucket(ctx context.Context, t testing.TB) (merged, deleted bool) {
+// a segment that it had held. It calls both when it has seen the two.
+func (w *wadi) watchBucket(ctx context.Context, t testing.TB, both func()) (merged, deleted bool) {
 	c, seen := w.store.Client(t), map[string]bool{}
 	for pause(ctx, 2*time.Second) {
 		now := map[string]bool{}
@@ -94,6 +94,9 @@ func (w *wadi) watchBucket(ctx context.Context, t testing.TB) (merged, deleted b
 			deleted = deleted || now != nil && !now[key]
 		}
 		maps.Copy(seen, now)
+		if merged && deleted {
+			both()
+		}
 	}
 	return merged, deleted
 }

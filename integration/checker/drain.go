@@ -11,13 +11,14 @@ import (
 
 	h "wadi/integration/history"
 	"wadi/integration/history/judge"
+	"wadi/internal/busy"
 )
 
 // budget is how long after the healing everything must have been read.
 const budget = 200 * time.Second
 
 const (
-	// soon is how long after the healing everything must go on (L1).
+	// soon is how long after the healing everything must go on (L1), and what the machine keeps everybody waiting for.
 	soon = 30 * time.Second
 	// slack is what the cluster may take beyond the timeout of an open transaction to end it.
 	slack = 25 * time.Second
@@ -37,8 +38,15 @@ func (r *run) probed(name string, err error) {
 
 // probe (L1) produces to each partition, waits until a consumer has it, and gets a producer id.
 func (r *run) probe(healed time.Time) {
-	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(soon))
+	ctx, cancel := context.WithDeadline(context.Background(), healed.Add(4*soon))
 	defer cancel()
+	waited := busy.Since()
+	inTime := func(err error) error {
+		if slack := waited(); err == nil && time.Since(healed) > soon+slack {
+			return fmt.Errorf("%v after the healing, of which the machine was busy for %v", time.Since(healed), slack)
+		}
+		return err
+	}
 	cl, l, err := r.client("probe")
 	if err != nil {
 		r.fail(err)
@@ -47,7 +55,7 @@ func (r *run) probe(healed time.Time) {
 	defer l.cut()
 	defer cl.Close()
 	_, _, err = cl.ProducerID(ctx)
-	r.probed("get a producer id", err)
+	r.probed("get a producer id", inTime(err))
 	s := &sender{r: r, who: "probe", random: r.random("probe")}
 	var all sync.WaitGroup
 	for _, t := range r.topics {
@@ -59,13 +67,13 @@ func (r *run) probe(healed time.Time) {
 				rec := func() *kgo.Record { r.mu.Lock(); defer r.mu.Unlock(); return s.record(0, t.name, p, "") }()
 				err := cl.ProduceSync(ctx, rec).FirstErr()
 				s.answered(0, rec, err)
-				r.probed(fmt.Sprintf("produce to %s/%d", t.name, p), err)
+				r.probed(fmt.Sprintf("produce to %s/%d", t.name, p), inTime(err))
 				for err == nil && r.at(committedConsumer, h.Log{Topic: t.name, Partition: p}) <= rec.Offset {
 					if !pause(ctx, 10*time.Millisecond) {
 						err = fmt.Errorf("offset %d was not read, only up to %d", rec.Offset, r.at(committedConsumer, h.Log{Topic: t.name, Partition: p}))
 					}
 				}
-				r.probed(fmt.Sprintf("read %s/%d", t.name, p), err)
+				r.probed(fmt.Sprintf("read %s/%d", t.name, p), inTime(err))
 			})
 		}
 	}

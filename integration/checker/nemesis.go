@@ -107,6 +107,7 @@ func (n *nemesis) one(ctx context.Context, fault string) {
 	f := h.Fact{Kind: h.Stop, Name: fault, Who: who, Broker: who, Outcome: h.Unknown}
 	if fired {
 		f.Outcome = h.OK
+		n.r.happens(fault)
 	}
 	n.r.rec.Add(f)
 }
@@ -243,7 +244,7 @@ func (n *nemesis) run(ctx context.Context) {
 	var all sync.WaitGroup
 	n.r.start(compacted, "bucket")
 	all.Go(func() {
-		merged, deleted := n.w.watchBucket(ctx, n.r.t)
+		merged, deleted := n.w.watchBucket(ctx, n.r.t, func() { n.r.happens(compacted) })
 		n.r.stop(compacted, "bucket", merged && deleted, fmt.Sprintf("merged %v, deleted %v", merged, deleted))
 	})
 	n.r.network(ctx, &all)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,8 +35,10 @@ func patient(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // options of a run.
 type options struct {
-	Seed         uint64
-	Length       time.Duration // of the work, faults and healing; the drain comes on top
+	Seed uint64
+	// Length is of the work, faults and healing; the drain comes on top. Work goes on until every planned fault has happened,
+	// three times as long at most: a busy machine takes longer for each.
+	Length       time.Duration
 	Transactions bool
 	// OldClient adds a client of transaction version 1, whose requests are never held back.
 	OldClient bool
@@ -74,7 +77,32 @@ type run struct {
 
 	mu struct {
 		sync.Mutex
-		next map[string]map[h.Log]int64 // of consumers by assignment
+		next     map[string]map[h.Log]int64 // of consumers by assignment
+		happened map[string]bool            // faults
+	}
+}
+
+// happens notes that a fault did.
+func (r *run) happens(fault string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.happened[fault] = true
+}
+
+// shown reports whether every planned fault has happened.
+func (r *run) shown() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !slices.ContainsFunc(plans(r.o, len(r.net.addresses) > 1), func(fault string) bool { return !r.mu.happened[fault] })
+}
+
+// enough calls end when the work has lasted long enough.
+func (r *run) enough(ctx context.Context, end func()) {
+	defer end()
+	if !pause(ctx, r.o.Length) || r.o.First {
+		return
+	}
+	for began := time.Now(); !r.shown() && time.Since(began) < 2*r.o.Length && pause(ctx, time.Second); {
 	}
 }
 
@@ -87,6 +115,7 @@ func (r *run) stop(fault, who string, fired bool, why string) {
 	f := h.Fact{Kind: h.Stop, Name: fault, Who: who, Outcome: h.Unknown, Error: why}
 	if fired {
 		f.Outcome = h.OK
+		r.happens(fault)
 	}
 	r.rec.Add(f)
 }
@@ -114,7 +143,7 @@ func (r *run) at(who string, l h.Log) int64 {
 func execute(t testing.TB, addresses []string, o options, plan []string, faults func(ctx context.Context, r *run)) *judge.Result {
 	t.Helper()
 	r := &run{t: t, o: o, rec: h.New(), net: newNetwork(t, addresses), calm: make(chan struct{})}
-	r.mu.next = map[string]map[h.Log]int64{}
+	r.mu.next, r.mu.happened = map[string]map[h.Log]int64{}, map[string]bool{}
 	if r.o.Budget == 0 {
 		r.o.Budget = budget
 	}
@@ -143,8 +172,9 @@ func execute(t testing.TB, addresses []string, o options, plan []string, faults 
 	r.producers(sending, &senders)
 	r.transformers(making, &makers)
 
-	timed, cancel := context.WithTimeout(context.Background(), o.Length)
+	timed, cancel := context.WithCancel(context.Background())
 	var looks sync.WaitGroup
+	looks.Go(func() { r.enough(timed, cancel) })
 	if o.First {
 		looks.Go(func() { r.look(timed, cancel) })
 	}
