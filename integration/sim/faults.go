@@ -6,6 +6,7 @@ import (
 
 	"wadi/compactor/keycompact"
 	"wadi/compactor/merge"
+	"wadi/compactor/unfold"
 )
 
 // faults are the probabilities of what happens to a single call or batch. Each run enables some kinds only: rare
@@ -48,6 +49,9 @@ func (w *World) drawFaults() (f faults) {
 	}
 	if w.chance(0.5) {
 		w.cleans.Memory = int64(200 + w.rng.IntN(250)) // fewer keys than there are
+	}
+	if w.chance(0.7) {
+		w.cleans.Unfold = unfold.Limits{Runs: 1 + w.rng.IntN(20), Objects: 1 + w.rng.IntN(3), Aborted: 1 + w.rng.IntN(3)}
 	}
 	w.sharing = sharing(w.rng.IntN(int(ways)))
 	return f

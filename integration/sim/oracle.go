@@ -164,6 +164,8 @@ func (o *oracle) apply(e journal.Entry) {
 			o.compactions.closes(layout.Session(c.GetCloseSession().Session))
 		case c.GetFoldRuns() != nil && r.Code == state.OK:
 			o.compactions.folded(e, c.GetFoldRuns())
+		case c.GetUnfoldRuns() != nil && r.Code == state.OK:
+			o.compactions.unfolded(e, c.GetUnfoldRuns(), r)
 		case c.GetForgetSessions() != nil && r.Code == state.OK:
 			o.compactions.forgot(e, c.GetForgetSessions())
 		case c.GetMark() != nil && r.Code == state.OK:

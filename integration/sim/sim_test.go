@@ -124,6 +124,9 @@ func (s *Stats) add(o Stats) {
 	s.Retained += o.Retained
 	s.Folded += o.Folded
 	s.Indexed += o.Indexed
+	s.FoldedTables += o.FoldedTables
+	s.Unfolded += o.Unfolded
+	s.UnfoldedInPart += o.UnfoldedInPart
 	s.Orphans += o.Orphans
 	s.Forgotten += o.Forgotten
 	s.Calls += o.Calls
@@ -148,6 +151,7 @@ func (s *Stats) checkHappened(t *testing.T) {
 		"committed transaction": s.Committed, "aborted transaction": s.Aborted, "overdue transaction": s.Overdue,
 		"merge": s.Merged, "merge that State refused": s.Outrun, "compaction": s.Compactions, "tombstone that went": s.Expired,
 		"deleted object": s.Deleted, "log start that retention moved": s.Retained, "fold": s.Folded, "read by a manifest": s.Indexed,
+		"fold of a table": s.FoldedTables, "unfold": s.Unfolded, "unfold in part": s.UnfoldedInPart,
 		"session that was forgotten": s.Forgotten, "failed pass": s.Failed,
 		"fenced producer": s.Shut, "position that a transaction held": s.Waits, "copy": s.Copied, "late request": s.Late,
 	} {

@@ -70,6 +70,7 @@ type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims                int
 	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                               int    // of groups
 	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                                             int    // of transactions
+	FoldedTables, Unfolded, UnfoldedInPart                                                                                    int    // of compactors
 	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten, Calls, Hits int    // of compactors
 	Disasters                                                                                                                 [8]int // by kind
 	Virtual                                                                                                                   time.Duration
