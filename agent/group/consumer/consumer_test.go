@@ -289,6 +289,29 @@ func TestHalfAChange(t *testing.T) {
 	require.Equal(t, "1/1", text(*owned["b"]))
 }
 
+// Kafka, KIP-848: whoever comes with epoch 0 is taken at its word that it owns nothing, also a member that is there: it may
+// have been fenced, or its leave was lost. So a join that the network keeps until its member has got on, and brings then,
+// gives the member's partitions up, and nothing in the protocol could tell. The member is fenced by its next heartbeat, as
+// it owns what is another's now. Apache Kafka is no different (integration/differential: "a join comes again"); what it
+// does not do, and a coordinator must not, is to keep such a request itself.
+func TestJoinThatComesLate(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 2)
+	a := r.must(join("a", "t"))
+	again := r.must(join("a", "t"))
+	require.Equal(t, a.Epoch, again.Epoch)
+	require.Equal(t, "1/0 1/1", text(*again.Assignment), "nothing has changed for it: it keeps what it has")
+	b := r.must(join("b", "t"))
+	require.Empty(t, *b.Assignment)
+	late := r.must(join("a", "t"))
+	require.False(t, late.Revoking)
+	require.Equal(t, b.Epoch, late.Epoch)
+	require.Equal(t, "1/0", text(*late.Assignment))
+	require.Equal(t, "1/1", text(*r.must(beat("b", b.Epoch, &Set{})).Assignment))
+	_, err := r.beat(beat("a", a.Epoch, a.Assignment))
+	require.ErrorIs(t, err, ErrFencedEpoch)
+}
+
 // client is a member as its process sees itself, one process after the other.
 type client struct {
 	id, instance string
