@@ -82,6 +82,7 @@ func TestExitCodes(t *testing.T) {
 		{"consume --topic t --offset first", exitUsage, "--offset \"first\": must be an offset or 'latest'"},
 		{"consume --topic t --timestamp noon", exitUsage, "--timestamp \"noon\": must be a time"},
 		{"consume --topic t --offset 3 --from-beginning", exitUsage, "exclude each other"},
+		{"consume --topic t --isolation serializable", exitUsage, "--isolation \"serializable\": there are read_uncommitted and read_committed"},
 		{"consume --topic t --max-messages -1", exitUsage, "--max-messages -1: must not be negative"},
 		{"demo --records 0", exitUsage, "--records 0: must lie between 1 and 10000"},
 		{"agent", exitUsage, "store (default): must be set"},

@@ -23,7 +23,13 @@ type consumeOptions struct {
 	exitAtEnd     bool
 	keySeparator  string
 	group         string
+	isolation     string
 }
+
+// isolations are the values of --isolation, as Kafka names them.
+var isolations = map[string]kgo.IsolationLevel{"read_uncommitted": kgo.ReadUncommitted(), "read_committed": kgo.ReadCommitted()}
+
+func (o consumeOptions) committed() bool { return o.isolation == "read_committed" }
 
 func (a *app) consumeCommand() *cobra.Command {
 	var o consumeOptions
@@ -32,7 +38,8 @@ func (a *app) consumeCommand() *cobra.Command {
 		Short: "Print the records of a topic",
 		Long: "Print the records of a topic, by default those that arrive from now on, or with --exit-at-end all that are\n" +
 			"there. Text output is the value on a line; --key-separator puts the key in front; JSON has everything. With\n" +
-			"--group the command is a member of that consumer group and commits what it has printed.",
+			"--group the command is a member of that consumer group and commits what it has printed. Records of open and\n" +
+			"aborted transactions are printed too, unless --isolation is read_committed.",
 		Args: cobra.NoArgs,
 		RunE: a.do(func(ctx context.Context, _ []string) error { return a.consume(ctx, o) }),
 	}
@@ -45,6 +52,7 @@ func (a *app) consumeCommand() *cobra.Command {
 	f.Int64Var(&o.maxMessages, "max-messages", 0, "stop after this many records, 0 for no limit")
 	f.BoolVar(&o.exitAtEnd, "exit-at-end", false, "stop at the end that the partitions had at the start")
 	f.StringVar(&o.group, "group", "", "read as a member of this consumer group, and commit what was printed")
+	f.StringVar(&o.isolation, "isolation", "read_uncommitted", "read_committed leaves out what aborted transactions wrote, and waits for open ones")
 	f.StringVar(&o.keySeparator, "key-separator", "", "print the key and this text before the value")
 	return cmd
 }
@@ -115,6 +123,7 @@ func parseTime(flag, s string) (int64, error) {
 
 func (a *app) consume(ctx context.Context, o consumeOptions) error {
 	at, err := o.start()
+	isolation, known := isolations[o.isolation]
 	switch {
 	case err != nil:
 		return err
@@ -122,6 +131,8 @@ func (a *app) consume(ctx context.Context, o consumeOptions) error {
 		return usagef("--topic is required")
 	case o.maxMessages < 0:
 		return usagef("--max-messages %d: must not be negative", o.maxMessages)
+	case !known:
+		return usagef("--isolation %q: there are read_uncommitted and read_committed", o.isolation)
 	case o.group != "" && (len(o.partitions) > 0 || o.exitAtEnd || at.kind == fromOffset || at.kind == fromTime):
 		return usagef("--group goes with neither --partition, --offset, --timestamp nor --exit-at-end: the group says what is read from where")
 	case o.group != "":
@@ -129,14 +140,20 @@ func (a *app) consume(ctx context.Context, o consumeOptions) error {
 		if at.kind == fromBeginning {
 			reset = kgo.NewOffset().AtStart()
 		}
-		return a.print(ctx, o, groupReader{group: o.group, topic: o.topic, reset: reset}.read)
+		return a.print(ctx, o, groupReader{group: o.group, topic: o.topic, reset: reset, isolation: isolation}.read)
 	}
-	r := topicReader{topic: o.topic}
+	r := topicReader{topic: o.topic, isolation: isolation}
 	err = a.admin(ctx, func(adm *kadm.Client) error {
-		var ends map[int32]int64
-		r.starts, ends, err = resolve(ctx, adm, o, at)
+		b, err := resolve(ctx, adm, o, at)
+		if err != nil {
+			return err
+		}
+		r.starts = b.starts
 		if o.exitAtEnd {
-			r.ends = ends
+			r.ends = b.stable
+		}
+		if o.exitAtEnd && o.committed() {
+			r.ends, err = a.committedEnds(ctx, adm, o.topic, b)
 		}
 		return err
 	})
@@ -173,47 +190,61 @@ func (a *app) print(ctx context.Context, o consumeOptions, read reader) error {
 	return err
 }
 
+// extent is what there is of a topic: offsets by partition.
+type extent struct {
+	starts map[int32]int64 // the first to read, of the partitions asked for
+	first  map[int32]int64
+	stable map[int32]int64 // the end as it is now, of committed records if only these are read
+	high   map[int32]int64 // the end
+}
+
 // resolve finds the first offset to read, and the end as it is now, for every partition asked for.
-func resolve(ctx context.Context, adm *kadm.Client, o consumeOptions, at from) (starts, ends map[int32]int64, err error) {
+func resolve(ctx context.Context, adm *kadm.Client, o consumeOptions, at from) (b extent, err error) {
 	listed, err := adm.ListEndOffsets(ctx, o.topic)
-	if ends, err = offsetsOf(o.topic, listed, err); err != nil {
-		return nil, nil, err
+	if b.high, err = offsetsOf(o.topic, listed, err); err != nil {
+		return b, err
+	}
+	b.stable = b.high
+	if o.committed() {
+		listed, err = adm.ListCommittedOffsets(ctx, o.topic)
+		if b.stable, err = offsetsOf(o.topic, listed, err); err != nil {
+			return b, err
+		}
 	}
 	listed, err = adm.ListStartOffsets(ctx, o.topic)
-	first, err := offsetsOf(o.topic, listed, err)
-	if err != nil {
-		return nil, nil, err
+	if b.first, err = offsetsOf(o.topic, listed, err); err != nil {
+		return b, err
 	}
 	var found map[int32]int64
 	if at.kind == fromTime {
 		listed, err = adm.ListOffsetsAfterMilli(ctx, at.value, o.topic)
 		if found, err = offsetsOf(o.topic, listed, err); err != nil {
-			return nil, nil, err
+			return b, err
 		}
 	}
 	wanted := o.partitions
 	if len(wanted) == 0 {
-		wanted = sortedKeys(ends)
+		wanted = sortedKeys(b.high)
 	}
-	starts = make(map[int32]int64, len(wanted))
+	b.starts = make(map[int32]int64, len(wanted))
 	for _, p := range wanted {
-		end, ok := ends[p]
+		end, ok := b.high[p]
 		if !ok {
-			return nil, nil, fmt.Errorf("topic %s has no partition %d", o.topic, p)
+			return b, fmt.Errorf("topic %s has no partition %d", o.topic, p)
 		}
 		switch at.kind {
 		case fromLatest:
-			starts[p] = end
+			b.starts[p] = b.stable[p]
 		case fromBeginning:
-			starts[p] = first[p]
+			b.starts[p] = b.first[p]
 		case fromTime:
-			starts[p] = found[p]
+			b.starts[p] = found[p]
 		case fromOffset:
-			if at.value < first[p] || at.value > end {
-				return nil, nil, fmt.Errorf("topic %s, partition %d: offset %d is outside of what is there, %d to %d", o.topic, p, at.value, first[p], end)
+			if at.value < b.first[p] || at.value > end {
+				return b, fmt.Errorf("topic %s, partition %d: offset %d is outside of what is there, %d to %d", o.topic, p, at.value, b.first[p], end)
 			}
-			starts[p] = at.value
+			b.starts[p] = at.value
 		}
 	}
-	return starts, ends, nil
+	return b, nil
 }

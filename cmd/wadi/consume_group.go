@@ -17,6 +17,8 @@ type groupReader struct {
 	group string
 	topic string
 	reset kgo.Offset // where to begin in partitions that the group has not committed
+
+	isolation kgo.IsolationLevel
 }
 
 // read hands over records until ctx ends or each fails; errStop is no failure. flush is called when the records of one
@@ -24,7 +26,7 @@ type groupReader struct {
 // passed over.
 func (r groupReader) read(ctx context.Context, a *app, each func(*kgo.Record) error, flush func() error) error {
 	client, err := a.connect(ctx, kgo.ConsumerGroup(r.group), kgo.ConsumeTopics(r.topic), kgo.ConsumeResetOffset(r.reset),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll())
+		kgo.FetchIsolationLevel(r.isolation), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll())
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ type topicReader struct {
 	topic  string
 	starts map[int32]int64 // first offset of each partition to read
 	ends   map[int32]int64 // stop before these offsets; nil = follow until ctx ends
+
+	isolation kgo.IsolationLevel
 }
 
 // read hands over the records of each partition in order until every end is reached, ctx ends or each fails; errStop
@@ -36,7 +38,8 @@ func (r topicReader) read(ctx context.Context, a *app, each func(*kgo.Record) er
 		return nil
 	}
 	// Control records end transactions. They have offsets, so the end may lie behind one.
-	client, err := a.connect(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: from}), kgo.KeepControlRecords())
+	client, err := a.connect(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: from}), kgo.KeepControlRecords(),
+		kgo.FetchIsolationLevel(r.isolation))
 	if err != nil {
 		return err
 	}
