@@ -50,6 +50,9 @@ type Options struct {
 	// Companion, unless nil, makes what works beside the agent in its process and its session, the compactor, out of what
 	// the agent has anyway. It ends before the session does. Without one the agent does not register that role.
 	Companion func(*member.Member) func(context.Context) error
+	// Place is where this process is alone as long as it lives (see package place); "" = unknown. The sessions of those that
+	// were there before are over when the agent's first one is made, also while their leases last.
+	Place string
 	// Steady says how calls of Store are repeated, hedged and limited; the zero value only repeats them. What happens is
 	// observed in Metrics.
 	Steady steady.Config
@@ -149,7 +152,7 @@ func (a *Agent) assemble(id bootstrap.Identity) (*parts, error) {
 	c, m := a.o.Config, a.o.Metrics
 	p := &parts{identity: id}
 	p.member = member.New(member.Options{
-		Identity: id, TTL: c.SessionTTL, KV: a.o.KV, Keys: a.keys, Store: a.o.Store, Info: a.info(), Address: a.address(),
+		Identity: id, TTL: c.SessionTTL, KV: a.o.KV, Keys: a.keys, Store: a.o.Store, Info: a.info(), Address: a.address(), Place: a.o.Place,
 		Checkpoint: a.o.Checkpoint, Metrics: m, Log: a.o.Log,
 		OnOpened:  func(s layout.Session, _ int32) { p.ingest.Opened(s, p.objects, id.ClusterID) },
 		OnLost:    func(s layout.Session) { p.ingest.Lost(s) },
@@ -248,7 +251,7 @@ func (a *Agent) address() string {
 func (a *Agent) info() *pb.SessionInfo {
 	info := &pb.SessionInfo{
 		Zone: a.o.Config.Zone, MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
-		Http: a.o.Config.HTTP,
+		Http: a.o.Config.HTTP, Place: a.o.Place,
 	}
 	for _, r := range a.o.Config.Roles {
 		if r == config.Compactor && a.o.Companion == nil {

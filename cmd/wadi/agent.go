@@ -11,6 +11,7 @@ import (
 
 	"wadi/internal/config"
 	"wadi/internal/listen"
+	whereabouts "wadi/internal/place"
 	"wadi/objstore"
 )
 
@@ -84,6 +85,10 @@ func (a *app) runNode(ctx context.Context, c config.Config, endpoints []listen.E
 		return errors.Join(bindError(err, "http"), closeAll(endpoints))
 	}
 	defer n.close()
+	if len(endpoints) > 0 {
+		leave := n.takePlace()
+		defer leave()
+	}
 	metadata, err := openEtcd(c.Etcd.Endpoints, log)
 	if err != nil {
 		return fmt.Errorf("etcd cannot be opened: %w", err)
@@ -109,6 +114,28 @@ func (a *app) runNode(ctx context.Context, c config.Config, endpoints []listen.E
 		}
 		return a.printf("ready %s\n", n.addresses())
 	})
+}
+
+// takePlace has the agent know that processes which were at its address on this machine are dead, as long as nobody else says
+// to be there. Without that it waits, as others do, until their leases are over.
+func (n *node) takePlace() (leave func()) {
+	address := n.endpoints[0].Advertised.Address()
+	p, err := whereabouts.Take("agent", n.config.Cluster, address)
+	if err != nil {
+		level := slog.LevelInfo
+		if errors.Is(err, whereabouts.ErrTaken) {
+			level = slog.LevelWarn
+		}
+		n.log.Log(context.Background(), level, "a process before this one is not forgotten before its session ends",
+			"address", address, "reason", err)
+		return func() {}
+	}
+	n.place = p.String()
+	return func() {
+		if err := p.Close(); err != nil {
+			n.log.Warn("place not given up", "error", err)
+		}
+	}
 }
 
 // bindError adds what can be done about an address that is taken; setting is the flag or key that chose it.

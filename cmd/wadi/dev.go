@@ -106,7 +106,8 @@ func (a *app) dev(ctx context.Context, o devOptions) (err error) {
 
 // forgetLast removes the registrations and jobs of the process that had this data directory before and was killed. The
 // directory's lock says that it is gone; its leases would say so seconds later, and until then clients would be sent to
-// its agents.
+// its agents. The first agent's OpenSession closes the sessions that have no key any more, so that all agents are the nodes
+// that they were at their addresses.
 func forgetLast(ctx context.Context, metadata kv.KV, cluster string) error {
 	keys := layout.NewEtcd(cluster)
 	var gone []kv.Op

@@ -30,6 +30,7 @@ type node struct {
 	http      net.Listener // nil = none
 	registry  *prometheus.Registry
 	metrics   *metrics.Set
+	place     string // where it is alone, "" = unknown
 	agent     agentProcess
 	log       *slog.Logger
 }
@@ -74,6 +75,7 @@ func (n *node) build(newAgent agentFunc, metadata kv.KV, store objstore.Store) e
 		Store:     metrics.Store(store, n.metrics),
 		Log:       n.log,
 		Metrics:   n.metrics,
+		Place:     n.place,
 	})
 	return err
 }

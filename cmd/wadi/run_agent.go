@@ -25,6 +25,7 @@ type agentParts struct {
 	Store     objstore.Store // bare; counts its requests in Metrics
 	Log       *slog.Logger
 	Metrics   *metrics.Set
+	Place     string // where the process is alone, "" = unknown (see package place)
 }
 
 // agentProcess is an agent as the commands see it.
@@ -62,6 +63,7 @@ func newAgent(p agentParts) (agentProcess, error) {
 	}
 	o := agent.Options{
 		Config: p.Config, Endpoints: p.Endpoints, KV: p.KV, Store: p.Store, Log: p.Log, Metrics: p.Metrics, Steady: steadiness,
+		Place: p.Place,
 	}
 	if p.Config.HasRole(config.Compactor) {
 		o.Companion = func(m *member.Member) func(context.Context) error {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -144,6 +145,14 @@ func (a *agent) heal() {
 	}
 }
 
+// place is where one process of the agent after the other is alone. Of the first agent's nobody knows whether they are dead.
+func (a *agent) place() string {
+	if a.id == 0 {
+		return ""
+	}
+	return fmt.Sprintf("place-%d", a.id)
+}
+
 // start is a new process.
 func (a *agent) start() {
 	if a.up {
@@ -187,6 +196,7 @@ func (a *agent) assemble(id bootstrap.Identity) {
 		TTL:             ttl,
 		Init:            &pb.InitCluster{ClusterId: id.ClusterID, Incarnation: id.Incarnation, FeatureLevel: state.MaxFeatureLevel},
 		MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel,
+		Address: fmt.Sprintf("agent-%d:9092", a.id), Place: a.place(),
 	}, (*sessionEffects)(a))
 	a.view = view.NewCore(view.LimitsFor(ttl), (*viewEffects)(a), noLock{})
 	a.ing = ingest.NewCore(ingest.Config{

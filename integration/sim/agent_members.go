@@ -88,7 +88,7 @@ func (w *World) setDraining(a *agent, draining bool) {
 		return
 	}
 	id, _, _ := a.sess.Session()
-	value, err := proto.Marshal(&pb.SessionInfo{Draining: draining})
+	value, err := proto.Marshal(&pb.SessionInfo{Draining: draining, Place: a.place()})
 	if err != nil {
 		w.violated("registration: %v", err)
 	}

@@ -36,6 +36,14 @@ func (x *sessionEffects) call(f func()) {
 	x.sessFx = append(x.sessFx, func() { x.a().spawn(f) })
 }
 
+func (x *sessionEffects) Look() {
+	a := x.a()
+	x.call(func() {
+		found, err := session.Look(background, etcdClient{a}, a.w.keys)
+		a.sessStep(func(c *session.Core) { c.Looked(a.instant(), found, err) })
+	})
+}
+
 func (x *sessionEffects) Grant(d time.Duration) {
 	a := x.a()
 	x.call(func() {
@@ -49,8 +57,8 @@ func (x *sessionEffects) Register(id layout.Session, stale []layout.Session) {
 	stale = append([]layout.Session(nil), stale...)
 	x.call(func() {
 		a.w.owners[id] = a.id
-		rev, err := session.Register(background, etcdClient{a}, a.w.keys, id, &pb.SessionInfo{}, stale)
-		a.sessStep(func(c *session.Core) { c.Registered(a.instant(), id, rev, err) })
+		r, err := session.Register(background, etcdClient{a}, a.w.keys, id, &pb.SessionInfo{Place: a.place()}, stale)
+		a.sessStep(func(c *session.Core) { c.Registered(a.instant(), id, r, err) })
 	})
 }
 

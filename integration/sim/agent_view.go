@@ -62,6 +62,9 @@ func (x *viewEffects) Applied(e journal.Entry, body *pb.Entry, res *state.Result
 		if c := body.Commands[i].GetCloseSession(); c != nil && r.Code == state.OK {
 			a.sessStep(func(core *session.Core) { core.Closed(a.instant(), layout.Session(c.Session)) })
 		}
+		if o := body.Commands[i].GetOpenSession(); o != nil && r.Code == state.OK {
+			a.sessStep(func(core *session.Core) { core.Listed(a.instant(), o.ListedAt, o.Listed) })
+		}
 	}
 	if id, _, _ := a.sess.Session(); id == e.Session {
 		sum := journal.Checksum(e.Value)

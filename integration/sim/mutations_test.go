@@ -66,6 +66,8 @@ var mutations = []mutation{
 		"if p.pending[objectLane] == 0 && c.inlineAllowed(", "if c.inlineAllowed("},
 	{"a lost session's uploads free their bytes at once", "agent/ingest/core.go",
 		"c.settle(it, Result{Err: ErrNoSession, Base: -1})\n", "c.settle(it, Result{Err: ErrNoSession, Base: -1})\n\t\t\t\tc.free(it)\n"},
+	{"registering leaves the keys of dead predecessors", "metadata/session/registration.go",
+		"f.Place == c.cfg.Place && len(c.tried) < maxTried", "f.Place == c.cfg.Place && len(c.tried) < 0"},
 	{"a log start moves back", "metadata/state/trim.go", "offset <= start {", "offset == start {"},
 	{"a sweep drops the run that the log start lies in", "metadata/state/trim.go",
 		"p.runs.first().Last < p.LogStart }", "p.runs.first().Base < p.LogStart }"},

@@ -160,6 +160,8 @@ func (o *oracle) apply(e journal.Entry) {
 			o.txns.ended(e, c.GetEndTxn(), r)
 		case c.GetReplaceRuns() != nil && r.Code == state.OK:
 			o.compactions.replaced(e, c.GetReplaceRuns(), r)
+		case c.GetOpenSession() != nil && r.Code == state.OK:
+			o.compactions.opened(e, c.GetOpenSession(), r)
 		case c.GetCloseSession() != nil && r.Code == state.OK:
 			o.compactions.closes(layout.Session(c.GetCloseSession().Session))
 		case c.GetFoldRuns() != nil && r.Code == state.OK:

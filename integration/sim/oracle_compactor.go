@@ -21,6 +21,7 @@ type compactions struct {
 	w         *World
 	closed    map[layout.Session]time.Duration // when sessions were closed
 	forgotten map[layout.Session]bool
+	nodes     map[int]int64             // node ids that agents had last
 	roots     map[int64]map[string]bool // what the State at a kept root needs, by its position
 	asked     map[place]bool            // log starts that clients asked for
 
@@ -30,7 +31,7 @@ type compactions struct {
 
 func newCompactions(w *World) *compactions {
 	return &compactions{
-		w: w, closed: map[layout.Session]time.Duration{}, forgotten: map[layout.Session]bool{},
+		w: w, closed: map[layout.Session]time.Duration{}, forgotten: map[layout.Session]bool{}, nodes: map[int]int64{},
 		roots: map[int64]map[string]bool{}, asked: map[place]bool{}, introduced: map[string]int64{}, taken: map[place]bool{},
 	}
 }

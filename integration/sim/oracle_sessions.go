@@ -8,6 +8,7 @@ import (
 
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
+	"wadi/metadata/kv"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
@@ -19,6 +20,30 @@ func (o *compactions) closes(id layout.Session) {
 			o.closed[id] = o.w.now
 		}
 	}
+}
+
+// opened follows an OpenSession: what it closes had lost its key when it was listed, and an agent whose processes know of
+// each other that they are dead is the same node in all of them.
+func (o *compactions) opened(e journal.Entry, c *pb.OpenSession, r *state.Result) {
+	w := o.w
+	w.oracle.st.EachSession(func(id layout.Session, v state.Session) {
+		if v.Closed != e.Position {
+			return
+		}
+		o.closes(id)
+		w.stats.Unlisted++
+		res, err := w.etcd.Range(kv.RangeRequest{Key: w.keys.SessionKey(id)})
+		// A registration that was lost on the way may come after all; nothing can be appended with what it puts.
+		if err != nil || len(res.KVs) > 0 && res.KVs[0].CreateRevision <= c.ListedAt {
+			w.violated("position %d: session %s is closed as its key is gone, but it is there: %v", e.Position, id, err)
+		}
+	})
+	agent := w.owners[e.Session]
+	node, known := o.nodes[agent]
+	if known && node != r.ID && w.agents[agent].place() != "" {
+		w.violated("position %d: agent %d comes back as node %d, it was %d", e.Position, agent, r.ID, node)
+	}
+	o.nodes[agent] = r.ID
 }
 
 // forgot follows a ForgetSessions: nothing is left of what a forgotten session wrote, but what landed later than anything

@@ -100,6 +100,7 @@ func (s *Stats) add(o Stats) {
 	s.Sessions += o.Sessions
 	s.Crashes += o.Crashes
 	s.Trims += o.Trims
+	s.Unlisted += o.Unlisted
 	s.Generations += o.Generations
 	s.Assignments += o.Assignments
 	s.Commits += o.Commits
@@ -145,7 +146,7 @@ func (s *Stats) checkHappened(t *testing.T) {
 	}
 	for name, n := range map[string]int{
 		"acknowledged batch": s.Acked, "duplicate": s.Duplicates, "definite refusal": s.Definite, "unknown outcome": s.Unknown,
-		"read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
+		"session closed by the next one": s.Unlisted, "read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
 		"trim": s.Trims, "generation": s.Generations, "assignment": s.Assignments, "commit": s.Commits, "fenced commit": s.Fenced,
 		"take-over of a group": s.Takeovers, "crash, pause or leave of a member": s.Fates,
 		"committed transaction": s.Committed, "aborted transaction": s.Aborted, "overdue transaction": s.Overdue,

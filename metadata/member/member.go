@@ -28,6 +28,7 @@ type Options struct {
 	Store    objstore.Store // repeats what can be repeated
 	Info     *pb.SessionInfo
 	Address  string // host:port where clients reach the process, "" = none do
+	Place    string // where the process is alone, "" = unknown; Info says the same
 	// Checkpoint says when a checkpoint is due and what it keeps.
 	Checkpoint checkpoint.Limits
 	Metrics    *metrics.Set
@@ -79,6 +80,7 @@ func New(o Options) *Member {
 				ClusterId: o.Identity.ClusterID, Incarnation: o.Identity.Incarnation, FeatureLevel: state.MaxFeatureLevel,
 			},
 			MinFeatureLevel: state.MinFeatureLevel, MaxFeatureLevel: state.MaxFeatureLevel, Address: o.Address,
+			Place: o.Place,
 		},
 		KV: o.KV, Keys: o.Keys, Journal: jrnl, Info: o.Info, Log: o.Log,
 		// The key is put once; an etcd without it was wiped, which the view finds out only some time later.

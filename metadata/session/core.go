@@ -14,6 +14,8 @@ import (
 
 // Effects carries out what the core decides. An implementation must not call back into the core from within.
 type Effects interface {
+	// Look lists the registrations there are and answers with Core.Looked.
+	Look()
 	// Grant asks for a lease and answers with Core.Granted.
 	Grant(ttl time.Duration)
 	// Register puts the session's key on its lease, deletes the keys of stale, and answers with Core.Registered.
@@ -43,12 +45,16 @@ type Config struct {
 	MinFeatureLevel uint32
 	MaxFeatureLevel uint32
 	Address         string // host:port where clients reach the agent: State gives it the node id back that it had there
+	// Place stands in the registration of a process that is alone there as long as it lives: whoever is there now knows that
+	// others that say the same are dead. "" = nobody can know.
+	Place string
 }
 
 type phase uint8
 
 const (
 	idle        phase = iota // waits for retryAt, then asks for a lease
+	looking                  // asked who is registered; asked again until a definite answer
 	granting                 // lease asked for
 	registering              // key sent; sent again until a definite answer
 	opening                  // OpenSession is on its way
@@ -76,13 +82,15 @@ type Core struct {
 	phase    phase
 	session  layout.Session
 	revision int64 // create revision of the session's key
+	listing  Registration
 	node     int32
-	tried    []layout.Session // session keys this process may have written, without the present one
+	tried    []layout.Session // session keys that this process, or a dead one before it, may have written, without the present one
 	wrote    bool             // the present session's key may have been written
 	retryAt  time.Duration
 	failures int // in a row of one request
 	attempts int // in a row to open a session
 
+	lookSent     bool // the question who is registered has not been answered
 	registerSent bool // a registration has not been answered
 	keepingAlive bool
 	keepAliveAt  time.Duration // when the next one is due
@@ -108,9 +116,13 @@ func (c *Core) Session() (id layout.Session, node int32, isOpen bool) {
 // AliveUntil is the time until which the session's lease cannot have expired.
 func (c *Core) AliveUntil() time.Duration { return c.lastAlive + c.cfg.TTL }
 
-// Start asks for the first lease.
+// Start asks for the first lease; a process that serves clients looks before that who was in its place.
 func (c *Core) Start(now Instant) {
 	c.now = now
+	if c.cfg.Address != "" {
+		c.look()
+		return
+	}
 	c.grant()
 }
 
@@ -146,8 +158,8 @@ func (c *Core) Granted(now Instant, session layout.Session, err error) {
 	c.register()
 }
 
-// Registered takes the answer to Register: the key's create revision. An unknown outcome is tried again.
-func (c *Core) Registered(now Instant, session layout.Session, revision int64, err error) {
+// Registered takes the answer to Register. An unknown outcome is tried again.
+func (c *Core) Registered(now Instant, session layout.Session, r Registration, err error) {
 	c.now = now
 	if c.phase != registering || session != c.session {
 		return
@@ -155,7 +167,7 @@ func (c *Core) Registered(now Instant, session layout.Session, revision int64, e
 	c.registerSent = false
 	switch {
 	case err == nil:
-		c.phase, c.revision, c.seq, c.failures, c.wrote = opening, revision, 0, 0, true
+		c.phase, c.revision, c.listing, c.seq, c.failures, c.wrote = opening, r.Revision, r, 0, 0, true
 		c.tried = nil // deleted in the same txn
 		c.send(c.entry(nil))
 	case errors.Is(err, ErrTaken) || kv.Definite(err):
@@ -216,11 +228,12 @@ func (c *Core) pump() {
 // entry makes the next entry. The first one of a session carries OpenSession and nothing else.
 func (c *Core) entry(list []*Proposal) *flight {
 	if list == nil {
+		at, listed := c.listing.list()
 		list = []*Proposal{
 			{Command: &pb.Command{Kind: &pb.Command_InitCluster{InitCluster: c.cfg.Init}}},
 			{Command: &pb.Command{Kind: &pb.Command_OpenSession{OpenSession: &pb.OpenSession{
 				MinFeatureLevel: c.cfg.MinFeatureLevel, MaxFeatureLevel: c.cfg.MaxFeatureLevel, NewNodeId: true,
-				Address: c.cfg.Address,
+				Address: c.cfg.Address, ListedAt: at, Listed: listed,
 			}}}},
 		}
 	}
@@ -402,6 +415,8 @@ func (c *Core) Tick(now Instant) {
 	switch {
 	case c.phase == idle:
 		c.grant()
+	case c.phase == looking && !c.lookSent:
+		c.look()
 	case c.phase == registering && !c.registerSent:
 		c.register()
 	case c.inFlight != nil && !c.inFlight.sending:

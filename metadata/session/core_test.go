@@ -31,6 +31,7 @@ func (s *script) say(format string, args ...any) {
 	s.words = append(s.words, fmt.Sprintf(format, args...))
 }
 
+func (s *script) Look()               { s.say("look") }
 func (s *script) Grant(time.Duration) { s.say("grant") }
 func (s *script) Register(id layout.Session, stale []layout.Session) {
 	s.stale = append([]layout.Session(nil), stale...)
@@ -66,6 +67,9 @@ type rig struct {
 
 const ttl = 5 * time.Second
 
+// at is a registration of which nothing but the key's create revision matters.
+func at(revision int64) Registration { return Registration{Revision: revision} }
+
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, st: state.New(), out: &script{outcomes: map[string]error{}, results: map[string]int64{}, done: map[string]int{}}}
 	r.now.Wall = 1_700_000_000_000
@@ -89,7 +93,7 @@ func (r *rig) open() {
 	r.t.Helper()
 	r.next++
 	r.c.Granted(r.now, r.next, nil)
-	r.c.Registered(r.now, r.next, 100+int64(r.next), nil)
+	r.c.Registered(r.now, r.next, at(100+int64(r.next)), nil)
 	a := r.last()
 	if a.Session != r.next || a.Seq != 1 {
 		r.t.Fatalf("the first entry of session %d: %+v", r.next, a)
@@ -202,7 +206,7 @@ func TestOpening(t *testing.T) {
 	r.expect("grant")
 	r.c.Granted(r.now, 7, nil)
 	r.expect("register(7)")
-	r.c.Registered(r.now, 7, 40, nil)
+	r.c.Registered(r.now, 7, at(40), nil)
 	r.expect("append(7/1)")
 	if a := r.last(); a.Revision != 40 {
 		t.Errorf("create revision %d", a.Revision)
@@ -248,7 +252,7 @@ func TestRegisterUnknownOutcome(t *testing.T) {
 	r.c.Start(r.now)
 	r.c.Granted(r.now, 7, nil)
 	r.out.words = nil
-	r.c.Registered(r.now, 7, 0, kv.ErrUnavailable)
+	r.c.Registered(r.now, 7, at(0), kv.ErrUnavailable)
 	r.until()
 	r.expect("register(7)")
 	r.tick(time.Second) // one at a time
@@ -256,9 +260,9 @@ func TestRegisterUnknownOutcome(t *testing.T) {
 		t.Fatalf("effects %v", r.out.words)
 	}
 	r.out.words = nil
-	r.c.Registered(r.now, 7, 41, nil)
+	r.c.Registered(r.now, 7, at(41), nil)
 	r.expect("append(7/1)")
-	r.c.Registered(r.now, 7, 41, nil) // the answer to the first attempt, after all
+	r.c.Registered(r.now, 7, at(41), nil) // the answer to the first attempt, after all
 	r.expect()
 }
 
@@ -281,7 +285,7 @@ func TestRegisterRefused(t *testing.T) {
 		r.c.Start(r.now)
 		r.c.Granted(r.now, 7, nil)
 		r.out.words = nil
-		r.c.Registered(r.now, 7, 0, refusal)
+		r.c.Registered(r.now, 7, at(0), refusal)
 		r.expect("lost(7)")
 		r.until()
 		r.expect("grant")
@@ -296,7 +300,7 @@ func TestStaleKeys(t *testing.T) {
 	r.c.Start(r.now)
 	for _, id := range []layout.Session{7, 8} {
 		r.c.Granted(r.now, id, nil)
-		r.c.Registered(r.now, id, 0, kv.ErrUnavailable) // may have been written
+		r.c.Registered(r.now, id, at(0), kv.ErrUnavailable) // may have been written
 		r.c.KeptAlive(r.now, id, r.now.Mono, kv.ErrLeaseNotFound)
 		r.until()
 	}
@@ -305,7 +309,7 @@ func TestStaleKeys(t *testing.T) {
 		t.Fatalf("stale %v", r.out.stale)
 	}
 	r.next = 8
-	r.c.Registered(r.now, 9, 50, nil)
+	r.c.Registered(r.now, 9, at(50), nil)
 	r.ok()
 	r.c.KeptAlive(r.now, 9, r.now.Mono, kv.ErrLeaseNotFound)
 	r.until()
@@ -313,6 +317,120 @@ func TestStaleKeys(t *testing.T) {
 	if fmt.Sprint(r.out.stale) != fmt.Sprint([]layout.Session{9}) {
 		t.Fatalf("stale %v after a registration that deleted the others", r.out.stale)
 	}
+}
+
+// A process that serves clients looks once who was there before. Those at its place are over and go with its first
+// registration; of the others it knows nothing. It asks until it is told, or told that it may not know.
+func TestLook(t *testing.T) {
+	before := []Found{{5, "a:1", "here"}, {6, "a:1", "there"}, {3, "b:1", "here"}, {4, "a:1", ""}}
+	for _, c := range []struct {
+		place string
+		err   error
+		want  string
+	}{
+		{"here", nil, "[5 3]"}, {"", nil, "[]"}, {"elsewhere", nil, "[]"}, {"here", kv.ErrDenied, "[]"},
+	} {
+		r := newRig(t)
+		r.c.cfg.Address, r.c.cfg.Place = "a:1", c.place
+		r.c.Start(r.now)
+		r.expect("look")
+		r.tick(10 * time.Second)
+		r.expect() // an answer comes
+		last := time.Duration(0)
+		for range 8 {
+			r.c.Looked(r.now, nil, kv.ErrUnavailable)
+			pause := r.until()
+			r.expect("look")
+			if pause < last || pause > 3*time.Second {
+				t.Fatalf("pause %v after %v", pause, last)
+			}
+			last = pause
+		}
+		found := before
+		if c.err != nil {
+			found = nil
+		}
+		r.c.Looked(r.now, found, c.err)
+		r.c.Looked(r.now, before, nil) // an answer to an earlier question
+		r.expect("grant")
+		r.c.Granted(r.now, 7, nil)
+		r.expect("register(7)")
+		if got := fmt.Sprint(ids(r.out.stale)); got != c.want {
+			t.Errorf("place %q, %v: stale %v, want %v", c.place, c.err, got, c.want)
+		}
+		r.c.Registered(r.now, 7, at(40), nil)
+		r.expect("append(7/1)")
+		r.ok()
+		r.c.KeptAlive(r.now, 7, r.now.Mono, kv.ErrLeaseNotFound)
+		r.until()
+		r.expect("grant") // and does not look again
+		r.c.Granted(r.now, 8, nil)
+		if got := fmt.Sprint(ids(r.out.stale)); got != "[7]" {
+			t.Errorf("the next session finds %v stale", got)
+		}
+	}
+}
+
+func ids(list []layout.Session) []int64 {
+	all := []int64{}
+	for _, id := range list {
+		all = append(all, int64(id))
+	}
+	return all
+}
+
+// OpenSession says who was registered when the key was put, unless too many were.
+func TestOpeningSaysWhoIsRegistered(t *testing.T) {
+	many := make([]layout.Session, maxListed+1)
+	for i := range many {
+		many[i] = layout.Session(i + 1)
+	}
+	for _, c := range []struct {
+		listed []layout.Session
+		at     int64
+		want   int
+	}{
+		{[]layout.Session{3, 7}, 40, 2}, {many, 0, 0}, {many[:maxListed], 40, maxListed},
+	} {
+		r := newRig(t)
+		r.position = 50
+		r.c.Start(r.now)
+		r.c.Granted(r.now, 7, nil)
+		r.c.Registered(r.now, 7, Registration{Revision: 39, At: 40, Listed: c.listed}, nil)
+		e := &pb.Entry{}
+		if err := proto.Unmarshal(r.last().Value, e); err != nil {
+			t.Fatal(err)
+		}
+		o := e.Commands[1].GetOpenSession()
+		if o.ListedAt != c.at || len(o.Listed) != c.want {
+			t.Errorf("%d are listed at %d, want %d at %d", len(o.Listed), o.ListedAt, c.want, c.at)
+		}
+		r.out.words = nil
+		r.ok()
+		r.expect("opened(7,0)")
+	}
+}
+
+// Who opens a session without finding this one registered has closed it, if it was there before.
+func TestClosedByWhoDidNotFindIt(t *testing.T) {
+	for _, c := range []struct {
+		at     int64
+		listed []int64
+		lost   bool
+	}{
+		{0, nil, false}, {100, []int64{9}, false}, {101, []int64{1, 9}, false}, {101, []int64{9}, true}, {500, []int64{2}, true},
+	} {
+		r := opened(t) // with a key of revision 101
+		r.c.Listed(r.now, c.at, c.listed)
+		if lost := len(r.out.words) == 1 && r.out.words[0] == "lost(1)"; lost != c.lost {
+			t.Errorf("listed at %d: %v: %v", c.at, c.listed, r.out.words)
+		}
+	}
+	r := newRig(t)
+	r.c.Start(r.now)
+	r.out.words = nil
+	r.c.Listed(r.now, 100, []int64{9}) // there is no session yet
+	r.expect()
 }
 
 // However often registering fails, the next attempt still fits a transaction (etcd: 128 operations).
@@ -324,8 +442,8 @@ func TestStaleKeysAreBounded(t *testing.T) {
 		if n := len(r.out.stale); n > 100 {
 			t.Fatalf("%d stale keys", n)
 		}
-		r.c.Registered(r.now, id, 0, kv.ErrUnavailable)
-		r.c.Registered(r.now, id, 0, kv.ErrDenied)
+		r.c.Registered(r.now, id, at(0), kv.ErrUnavailable)
+		r.c.Registered(r.now, id, at(0), kv.ErrDenied)
 		r.until()
 	}
 }
@@ -583,7 +701,7 @@ func TestRefusedForGood(t *testing.T) {
 	r := newRig(t)
 	r.c.Start(r.now)
 	r.c.Granted(r.now, 7, nil)
-	r.c.Registered(r.now, 7, 40, nil)
+	r.c.Registered(r.now, 7, at(40), nil)
 	r.out.words = nil
 	r.answer(kv.ErrDenied)
 	r.expect("lost(7)")
@@ -658,7 +776,7 @@ func TestSessionLost(t *testing.T) {
 		r.propose("early")
 		r.c.Start(r.now)
 		r.c.Granted(r.now, 7, nil)
-		r.c.Registered(r.now, 7, 40, nil)
+		r.c.Registered(r.now, 7, at(40), nil)
 		r.answer(journal.ErrSessionLost)
 		r.outcome("early", ErrNotProposed)
 	})
@@ -739,7 +857,7 @@ func TestOpenRefusedBacksOff(t *testing.T) {
 	var last time.Duration
 	for id := layout.Session(1); id <= 8; id++ {
 		r.c.Granted(r.now, id, nil)
-		r.c.Registered(r.now, id, 100, nil)
+		r.c.Registered(r.now, id, at(100), nil)
 		r.ok()
 		r.out.words = nil
 		last = r.until()
@@ -800,7 +918,7 @@ func TestReplaced(t *testing.T) {
 		r := newRig(t)
 		r.c.Start(r.now)
 		r.c.Granted(r.now, 7, nil)
-		r.c.Registered(r.now, 7, 40, nil)
+		r.c.Registered(r.now, 7, at(40), nil)
 		r.out.words = nil
 		r.c.Replaced(r.now, 0, 0, false, false) // not there yet
 		r.expect()

@@ -3,6 +3,7 @@
 // shell that talks to etcd.
 //
 // A session opens in this order: lease granted, key registered (deleting every session key that this process tried to
-// write before), OpenSession appended as entry 1, seen applied. One entry is in flight at a time; commands that come
+// write before, or a dead one in its place), OpenSession appended as entry 1, seen applied. OpenSession says who is
+// registered, and State closes who is not any more. One entry is in flight at a time; commands that come
 // meanwhile share the next one, control commands first.
 package session

@@ -29,6 +29,7 @@ type world struct {
 	seen    int // entries of the log that the view has applied
 	rev     int64
 	nextID  layout.Session
+	looked  bool // who was there before
 
 	pending []func(fate) // requests under way; each answers the core
 	fates   map[string]error
@@ -53,17 +54,38 @@ const (
 
 func newWorld(t *rapid.T) *world {
 	w := &world{
-		t: t, st: state.New(), keys: map[layout.Session]int64{}, entries: map[string]bool{}, fates: map[string]error{},
+		t: t, st: state.New(), keys: map[layout.Session]int64{predecessor: 1, stranger: 2}, rev: 2, entries: map[string]bool{}, fates: map[string]error{},
 		done: map[string]int{}, applied: map[string]int{},
 	}
 	w.c = NewCore(Config{
 		TTL: ttl, Init: &pb.InitCluster{ClusterId: "c", Incarnation: 1, FeatureLevel: 1}, MinFeatureLevel: 1, MaxFeatureLevel: 1,
+		Address: "a:1", Place: "p",
 	}, w)
 	w.c.Start(w.now)
 	return w
 }
 
 var errUnknownFate = fmt.Errorf("no answer: %w", kv.ErrUnavailable)
+
+// Look finds two before this process, one of them at its place.
+func (w *world) Look() {
+	w.pending = append(w.pending, func(f fate) {
+		switch f {
+		case answered:
+			w.looked = true
+			w.c.Looked(w.now, []Found{{Session: predecessor, Place: "p"}, {Session: stranger, Place: "q"}}, nil)
+		case denied:
+			w.c.Looked(w.now, nil, kv.ErrDenied)
+		default:
+			w.c.Looked(w.now, nil, errUnknownFate)
+		}
+	})
+}
+
+const (
+	predecessor layout.Session = 5000
+	stranger    layout.Session = 5001
+)
 
 func (w *world) Grant(time.Duration) {
 	w.pending = append(w.pending, func(f fate) {
@@ -83,10 +105,10 @@ func (w *world) Register(id layout.Session, stale []layout.Session) {
 	w.pending = append(w.pending, func(f fate) {
 		switch f {
 		case lostBefore:
-			w.c.Registered(w.now, id, 0, errUnknownFate)
+			w.c.Registered(w.now, id, Registration{}, errUnknownFate)
 			return
 		case denied:
-			w.c.Registered(w.now, id, 0, kv.ErrDenied)
+			w.c.Registered(w.now, id, Registration{}, kv.ErrDenied)
 			return
 		}
 		if w.keys[id] == 0 {
@@ -97,10 +119,17 @@ func (w *world) Register(id layout.Session, stale []layout.Session) {
 			}
 		}
 		if f == lostAfter {
-			w.c.Registered(w.now, id, 0, errUnknownFate)
+			w.c.Registered(w.now, id, Registration{}, errUnknownFate)
 			return
 		}
-		w.c.Registered(w.now, id, w.keys[id], nil)
+		r := Registration{Revision: w.keys[id], At: w.rev}
+		for other, revision := range w.keys {
+			if revision != 0 {
+				r.Listed = append(r.Listed, other)
+			}
+		}
+		slices.Sort(r.Listed)
+		w.c.Registered(w.now, id, r, nil)
 	})
 }
 
@@ -206,7 +235,8 @@ func (w *world) answer(i int, f fate) {
 
 // Whatever the order of events: every proposal ends exactly once; one that ended well was applied exactly once; one that
 // was not proposed was never applied and never will be; and once faults stop, a session opens and works again within
-// seconds.
+// seconds. It is the only one of this process that State has open then, and always the same node; nobody who is at another
+// place was touched.
 func TestOutcomesAreTrue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
@@ -261,6 +291,15 @@ func TestOutcomesAreTrue(t *testing.T) {
 			if w.now.Mono-healed > 10*time.Second {
 				t.Fatalf("no session that works 10 s after the last fault; phase %d", w.c.phase)
 			}
+		}
+		open := 0
+		w.st.EachSession(func(_ layout.Session, v state.Session) {
+			if v.Closed == 0 {
+				open++
+			}
+		})
+		if _, node, _ := w.c.Session(); open != 1 || node != 0 || w.keys[stranger] == 0 || (w.keys[predecessor] == 0) != w.looked {
+			t.Fatalf("%d sessions are open, this one is node %d; keys %v, looked %v", open, node, w.keys, w.looked)
 		}
 		names := []string{"after"}
 		for i := range count {

@@ -249,6 +249,9 @@ func (s *Session) Applied(e journal.Entry, body *pb.Entry, res *state.Results) {
 		if c != nil && res.Commands[i].Code == state.OK && c.Session != int64(e.Session) { // else it leaves
 			s.step(func(core *Core, now Instant) { core.Closed(now, layout.Session(c.Session)) })
 		}
+		if o := body.Commands[i].GetOpenSession(); o != nil && res.Commands[i].Code == state.OK {
+			s.step(func(core *Core, now Instant) { core.Listed(now, o.ListedAt, o.Listed) })
+		}
 	}
 	if id, _, _ := s.Current(); id != e.Session {
 		return
@@ -302,6 +305,20 @@ func (x *shell) call(f func(ctx context.Context)) {
 	})
 }
 
+func (x *shell) Look() {
+	s := x.s()
+	x.call(func(ctx context.Context) {
+		found, err := Look(ctx, s.o.KV, s.o.Keys)
+		for _, f := range found {
+			if f.Address == s.o.Address && (f.Place == "" || f.Place != s.o.Place) {
+				s.o.Log.Warn("another session is at this agent's address: its process ended a moment ago without giving it up, "+
+					"or another agent has the same advertised.listeners", "address", f.Address, "session", f.Session.String())
+			}
+		}
+		s.step(func(c *Core, now Instant) { c.Looked(now, found, err) })
+	})
+}
+
 func (x *shell) Grant(ttl time.Duration) {
 	s := x.s()
 	x.call(func(ctx context.Context) {
@@ -315,43 +332,9 @@ func (x *shell) Register(id layout.Session, stale []layout.Session) {
 	stale = append([]layout.Session(nil), stale...)
 	info := x.mu.info
 	x.call(func(ctx context.Context) {
-		rev, err := Register(ctx, s.o.KV, s.o.Keys, id, info, stale, s.o.Require...)
-		s.step(func(c *Core, now Instant) { c.Registered(now, id, rev, err) })
+		r, err := Register(ctx, s.o.KV, s.o.Keys, id, info, stale, s.o.Require...)
+		s.step(func(c *Core, now Instant) { c.Registered(now, id, r, err) })
 	})
-}
-
-// Register puts the session's key on its lease unless it exists, deletes the keys of stale, and returns the key's
-// create revision. A key that is on the lease already was put by a call whose answer was lost. ErrTaken: it is on
-// another lease. ErrNotOurs: something of require does not hold.
-func Register(
-	ctx context.Context, store kv.KV, keys layout.Etcd, id layout.Session, info *pb.SessionInfo, stale []layout.Session,
-	require ...kv.Compare,
-) (int64, error) {
-	value, err := proto.Marshal(info)
-	if err != nil {
-		return 0, fmt.Errorf("register session: %w", err)
-	}
-	key := keys.SessionKey(id)
-	then := []kv.Op{kv.Put(key, value, int64(id))}
-	for _, old := range stale {
-		then = append(then, kv.Delete(keys.SessionKey(old)))
-	}
-	res, err := store.Txn(ctx, kv.Txn{
-		If:   append([]kv.Compare{{Key: key, Target: kv.CreateRevision, Want: 0}}, require...),
-		Then: then,
-		Else: []kv.Op{kv.Get(key)},
-	})
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("register session %s: %w", id, err)
-	case res.Succeeded:
-		return res.Header.Revision, nil
-	case len(res.Gets[0]) == 0:
-		return 0, fmt.Errorf("register session %s: %w", id, ErrNotOurs)
-	case len(res.Gets[0]) == 1 && res.Gets[0][0].Lease == int64(id):
-		return res.Gets[0][0].CreateRevision, nil
-	}
-	return 0, fmt.Errorf("register session %s: %w", id, ErrTaken)
 }
 
 func (x *shell) Append(a journal.Append) {

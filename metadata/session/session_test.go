@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,15 +39,17 @@ type agent struct {
 	lost   chan layout.Session
 }
 
-func start(t *testing.T, m *memkv.KV) *agent {
+func start(t *testing.T, m *memkv.KV) *agent { return startAt(t, m, "") }
+
+func startAt(t *testing.T, m *memkv.KV, place string) *agent {
 	a := &agent{t: t, kv: faultkv.New(m.Client()), done: make(chan error, 2), lost: make(chan layout.Session, 100)}
 	jrnl := journal.New(a.kv, keys)
 	a.s = session.New(session.Options{
 		Config: session.Config{
 			TTL: ttl, Init: &pb.InitCluster{ClusterId: "c", Incarnation: 1, FeatureLevel: 1}, MinFeatureLevel: 1, MaxFeatureLevel: 1,
-			Address: "a:1",
+			Address: "a:1", Place: place,
 		},
-		KV: a.kv, Keys: keys, Journal: jrnl, Info: &pb.SessionInfo{Zone: "z"}, Log: slog.New(slog.DiscardHandler),
+		KV: a.kv, Keys: keys, Journal: jrnl, Info: &pb.SessionInfo{Zone: "z", Place: place}, Log: slog.New(slog.DiscardHandler),
 		OnLost: func(id layout.Session) { a.lost <- id },
 	})
 	a.view = view.NewView(view.Config{Limits: view.LimitsFor(ttl), Journal: jrnl, Observers: []view.Observer{a.s}})
@@ -401,15 +404,24 @@ func TestRegister(t *testing.T) {
 		return layout.Session(id)
 	}
 	one, two, three := lease(), lease(), lease()
-	rev, err := session.Register(ctx, m, keys, one, &pb.SessionInfo{}, nil)
-	if err != nil {
+	other := layout.Session(1)
+	if _, err := m.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Put(keys.SessionKey(other), nil, 0)}}); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := session.Register(ctx, m, keys, one, &pb.SessionInfo{}, nil); err != nil || again != rev {
-		t.Errorf("again: %d, %v; it was %d", again, err, rev)
+	first, err := session.Register(ctx, m, keys, one, &pb.SessionInfo{}, nil)
+	if err != nil || first.At != first.Revision || !slices.Equal(first.Listed, []layout.Session{other, one}) {
+		t.Fatalf("%+v, %v", first, err)
 	}
-	if _, err := session.Register(ctx, m, keys, two, &pb.SessionInfo{}, []layout.Session{one, 99}); err != nil {
+	if _, err := m.Txn(ctx, kv.Txn{Then: []kv.Op{kv.Delete(keys.SessionKey(other))}}); err != nil {
 		t.Fatal(err)
+	}
+	again, err := session.Register(ctx, m, keys, one, &pb.SessionInfo{}, nil)
+	if err != nil || again.Revision != first.Revision || again.At != first.At+1 || !slices.Equal(again.Listed, []layout.Session{one}) {
+		t.Errorf("again: %+v, %v; it was %+v", again, err, first)
+	}
+	second, err := session.Register(ctx, m, keys, two, &pb.SessionInfo{}, []layout.Session{one, 99})
+	if err != nil || !slices.Equal(second.Listed, []layout.Session{two}) {
+		t.Fatalf("%+v, %v", second, err)
 	}
 	if got := sessionKeys(m); len(got) != 1 || got[0] != keys.SessionKey(two) {
 		t.Errorf("keys %v", got)
@@ -472,6 +484,84 @@ func TestLeave(t *testing.T) {
 		b.open()
 		if _, again, _ := b.s.Current(); again != node {
 			t.Errorf("node %d comes back as %d", node, again)
+		}
+	})
+}
+
+// kill ends an agent so that nobody hears of it.
+func (a *agent) kill() {
+	for _, op := range []faultkv.Op{faultkv.Txn, faultkv.Range, faultkv.KeepAlive, faultkv.Grant, faultkv.Revoke} {
+		a.kv.Add(faultkv.Rule{Op: op, Times: -1, Action: faultkv.FailBefore})
+	}
+	a.stop()
+}
+
+// A process that is killed and comes back is the same node as soon as it has a session, if it is known that the one before
+// is dead, by its place or as its lease is over. Else it is another one, and the session before, which may live, is left
+// alone.
+func TestComesBack(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after string
+		pause         time.Duration
+		same          bool
+	}{
+		{"at its place", "here", "here", 0, true},
+		{"somewhere else", "here", "there", 0, false},
+		{"nobody knows where", "", "", 0, false},
+		{"later, without anybody who saw it go", "", "", time.Minute, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newKV(t)
+				a := startAt(t, m, c.before)
+				id, _ := a.open()
+				_, node, _ := a.s.Current()
+				a.kill()
+				time.Sleep(c.pause)
+				b := startAt(t, m, c.after)
+				defer b.stop()
+				now, took := b.open()
+				if took > time.Second {
+					t.Errorf("open after %v", took)
+				}
+				if _, again, _ := b.s.Current(); (again == node) != c.same {
+					t.Errorf("node %d comes back as %d", node, again)
+				}
+				b.view.Read(func(st *state.State) {
+					if v, _ := st.Session(id); (v.Closed != 0) != c.same {
+						t.Errorf("the session before: %+v", v)
+					}
+				})
+				want := []string{keys.SessionKey(now)}
+				if !c.same {
+					want = []string{keys.SessionKey(id), keys.SessionKey(now)}
+				}
+				if got := sessionKeys(m); !slices.Equal(got, want) {
+					t.Errorf("keys %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// An agent that lost its session is the same node in the next one.
+func TestSameNodeInTheNextSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newKV(t)
+		a := start(t, m)
+		defer a.stop()
+		id, _ := a.open()
+		_, node, _ := a.s.Current()
+		if err := m.Revoke(t.Context(), int64(id)); err != nil {
+			t.Fatal(err)
+		}
+		if lost := <-a.lost; lost != id {
+			t.Fatalf("lost %v", lost)
+		}
+		a.open()
+		if _, again, _ := a.s.Current(); again != node {
+			t.Errorf("node %d goes on as %d", node, again)
 		}
 	})
 }
