@@ -201,6 +201,21 @@ func TestStaticMembers(t *testing.T) {
 	require.ErrorIs(t, err, ErrFencedInstance)
 }
 
+// A member that joins again with an instance id is a static one from then on.
+func TestBecomesStatic(t *testing.T) {
+	r := newRig(t)
+	r.topics.add("t", 1)
+	r.must(join("a", "t"))
+	h := join("a", "t")
+	h.Instance = "i"
+	a := r.must(h)
+	h = beat("a", a.Epoch, nil)
+	h.Instance = "i"
+	r.must(h)
+	require.Equal(t, "i", r.g.Members["a"].InstanceId)
+	require.Len(t, r.g.Members, 1)
+}
+
 func TestSubscriptions(t *testing.T) {
 	r := newRig(t)
 	r.topics.add("orders", 1)

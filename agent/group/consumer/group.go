@@ -246,14 +246,14 @@ func (g *Group) regex(pattern string) *regexp.Regexp {
 		if len(g.regexes) >= 2*len(g.Members)+16 {
 			clear(g.regexes) // patterns that members had once
 		}
-		re, _ = compile(pattern)
+		re, _ = Pattern(pattern)
 		g.regexes[pattern] = re
 	}
 	return re
 }
 
-// compile makes a pattern that matches whole names. Kafka takes RE2's syntax, and so does Go.
-func compile(pattern string) (*regexp.Regexp, error) {
+// Pattern is a member's pattern as it matches the whole names of topics. Kafka takes RE2's syntax, and so does Go.
+func Pattern(pattern string) (*regexp.Regexp, error) {
 	if _, err := regexp.Compile(pattern); err != nil {
 		return nil, err
 	}

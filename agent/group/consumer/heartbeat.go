@@ -58,7 +58,7 @@ func (h *Heartbeat) Check() error {
 		return fmt.Errorf("%w: %s", ErrUnsupportedAssign, *h.Assignor)
 	}
 	if h.Regex != nil && *h.Regex != "" {
-		if _, err := compile(*h.Regex); err != nil {
+		if _, err := Pattern(*h.Regex); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidRegex, err)
 		}
 	}
@@ -144,6 +144,9 @@ func (g *Group) updated(h *Heartbeat, before *state.Member) (m *state.Member, su
 	m = &state.Member{Id: h.Member, InstanceId: h.Instance}
 	if before != nil {
 		m = proto.CloneOf(before)
+		if h.Instance != "" {
+			m.InstanceId = h.Instance
+		}
 		if m.Id = h.Member; before.Id != m.Id || before.Epoch == StaticLeaveEpoch {
 			m.Epoch, m.PreviousEpoch = 0, 0 // the successor of a static member
 		}
