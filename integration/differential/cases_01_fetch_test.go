@@ -106,15 +106,15 @@ func fetchCases() apiCases {
 				s.Ask(req)
 				s.Note("waited", waited(time.Since(begin), wait))
 			}
-			ask(5000, 1, place{0, 0})
+			ask(30_000, 1, place{0, 0})
 			ask(1000, 1, place{0, 1})
-			ask(5000, 0, place{0, 1})
-			ask(5000, -1, place{0, 1})
+			ask(30_000, 0, place{0, 1})
+			ask(30_000, -1, place{0, 1})
 			ask(-1, 1, place{0, 1})
 			ask(0, 1000, place{0, 0})
 			ask(1000, 1000, place{0, 0})
-			ask(5000, 1, place{0, 1}, place{0, 9}, place{1, 3}) // out of range answers at once
-			ask(1000, 1, place{0, 1}, place{7, 0})              // an unknown partition does not
+			ask(30_000, 1, place{0, 1}, place{0, 9}, place{1, 3}) // out of range answers at once
+			ask(1000, 1, place{0, 1}, place{7, 0})                // an unknown partition does not
 		}},
 		{Name: "woken by a record", Run: func(s *Script) {
 			t := s.Topic("a", 1)
@@ -209,7 +209,7 @@ func waited(d time.Duration, ms int32) string {
 // recreate deletes a topic and creates it again under its name.
 func (s *Script) recreate(t topic, partitions int32) topic {
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TimeoutMillis, req.TopicNames = 10_000, []string{t.name}
+	req.TimeoutMillis, req.TopicNames = 60_000, []string{t.name}
 	if got := s.Do(5, req).(*kmsg.DeleteTopicsResponse).Topics[0]; got.ErrorCode != 0 {
 		s.fail("delete %s: error %d", t.name, got.ErrorCode)
 	}

@@ -9,7 +9,7 @@ import (
 func createTopicsCases() apiCases {
 	ask := func(topics ...kmsg.CreateTopicsRequestTopic) *kmsg.CreateTopicsRequest {
 		req := kmsg.NewPtrCreateTopicsRequest()
-		req.TimeoutMillis, req.Topics = 10_000, topics
+		req.TimeoutMillis, req.Topics = 60_000, topics
 		return req
 	}
 	sized := func(name string, partitions int32, factor int16) kmsg.CreateTopicsRequestTopic {

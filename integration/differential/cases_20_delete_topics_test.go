@@ -9,7 +9,7 @@ import (
 func deleteTopicsCases() apiCases {
 	names := func(list ...string) *kmsg.DeleteTopicsRequest {
 		req := kmsg.NewPtrDeleteTopicsRequest()
-		req.TimeoutMillis, req.TopicNames = 10_000, list
+		req.TimeoutMillis, req.TopicNames = 60_000, list
 		for _, name := range list {
 			in := kmsg.NewDeleteTopicsRequestTopic()
 			in.Topic = kmsg.StringPtr(name)

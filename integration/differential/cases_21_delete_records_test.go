@@ -8,7 +8,7 @@ import (
 
 func deleteRecords(topic string, places ...place) *kmsg.DeleteRecordsRequest {
 	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.TimeoutMillis = 10_000
+	req.TimeoutMillis = 60_000
 	in := kmsg.NewDeleteRecordsRequestTopic()
 	in.Topic = topic
 	for _, p := range places {

@@ -19,7 +19,7 @@ func createPartitionsCases() apiCases {
 	}
 	ask := func(topics ...kmsg.CreatePartitionsRequestTopic) *kmsg.CreatePartitionsRequest {
 		req := kmsg.NewPtrCreatePartitionsRequest()
-		req.TimeoutMillis, req.Topics = 10_000, topics
+		req.TimeoutMillis, req.Topics = 60_000, topics
 		return req
 	}
 	return apiCases{37, func() kmsg.Request { return ask(in("not a name!", 2)) }, []Case{

@@ -9,7 +9,7 @@ import (
 func electLeadersCases() apiCases {
 	ask := func(kind int8, topic string, partitions ...int32) *kmsg.ElectLeadersRequest {
 		req := kmsg.NewPtrElectLeadersRequest()
-		req.ElectionType, req.TimeoutMillis = kind, 10_000
+		req.ElectionType, req.TimeoutMillis = kind, 60_000
 		t := kmsg.NewElectLeadersRequestTopic()
 		t.Topic, t.Partitions = topic, partitions
 		req.Topics = append(req.Topics, t)
@@ -55,7 +55,7 @@ func electLeadersCases() apiCases {
 func alterPartitionReassignmentsCases() apiCases {
 	ask := func(topic string, to ...[]int32) *kmsg.AlterPartitionAssignmentsRequest {
 		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-		req.TimeoutMillis = 10_000
+		req.TimeoutMillis = 60_000
 		t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
 		t.Topic = topic
 		for i, replicas := range to {
@@ -104,7 +104,7 @@ func alterPartitionReassignmentsCases() apiCases {
 func listPartitionReassignmentsCases() apiCases {
 	ask := func(topic string, partitions ...int32) *kmsg.ListPartitionReassignmentsRequest {
 		req := kmsg.NewPtrListPartitionReassignmentsRequest()
-		req.TimeoutMillis = 10_000
+		req.TimeoutMillis = 60_000
 		t := kmsg.NewListPartitionReassignmentsRequestTopic()
 		t.Topic, t.Partitions = topic, partitions
 		req.Topics = append(req.Topics, t)

@@ -14,7 +14,7 @@ type part struct {
 
 func produce(acks int16, t topic, parts ...part) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis = acks, 10_000
+	req.Acks, req.TimeoutMillis = acks, 60_000
 	if len(parts) > 0 {
 		req.Topics = append(req.Topics, produceTopic(t, parts...))
 	}
@@ -70,7 +70,7 @@ func listOffsets(topic string, timestamp int64, n int32) *kmsg.ListOffsetsReques
 
 func listOffsetsOf(topic string, timestamp int64, partitions ...int32) *kmsg.ListOffsetsRequest {
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID, req.TimeoutMillis = -1, 10_000
+	req.ReplicaID, req.TimeoutMillis = -1, 60_000
 	in := kmsg.NewListOffsetsRequestTopic()
 	in.Topic = topic
 	for _, p := range partitions {
@@ -84,7 +84,7 @@ func listOffsetsOf(topic string, timestamp int64, partitions ...int32) *kmsg.Lis
 
 func createTopics(name string, partitions int32, configs ...string) *kmsg.CreateTopicsRequest {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 10_000
+	req.TimeoutMillis = 60_000
 	req.Topics = append(req.Topics, createTopic(name, partitions, configs...))
 	return req
 }

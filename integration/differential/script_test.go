@@ -213,7 +213,7 @@ func (s *Script) Brief(req kmsg.Request) {
 	defer s.hangUp()
 	_, err := c.send(req)
 	if err == nil {
-		err = c.nc.SetReadDeadline(time.Now().Add(time.Second))
+		err = c.nc.SetReadDeadline(time.Now().Add(4 * time.Second))
 	}
 	if err != nil {
 		s.fail("%w", err)

@@ -35,7 +35,7 @@ func recordedConfigs(t *testing.T, b *Broker) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.TimeoutMillis = 10_000

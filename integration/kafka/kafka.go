@@ -62,7 +62,7 @@ group.initial.rebalance.delay.ms=0
 	}
 	b := &Broker{Address: fmt.Sprintf("127.0.0.1:%d", client)}
 	b.Process = binary.Start(t, binary.Spec{
-		Name: "Apache Kafka", Path: java, Dir: dir, Ready: "Kafka Server started", Within: 2 * time.Minute, Quiet: true,
+		Name: "Apache Kafka", Path: java, Dir: dir, Ready: "Kafka Server started", Within: 5 * time.Minute, Quiet: true,
 		Args: []string{"-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-Dorg.slf4j.simpleLogger.logFile=System.out", "-cp", classes, "kafka.Kafka", file},
 	})
 	t.Cleanup(func() {

@@ -23,7 +23,7 @@ type settling struct {
 }
 
 // patience bounds a wait for the broker.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // Settle returns when all of the broker's components have learned of what it answered before.
 //

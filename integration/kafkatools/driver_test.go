@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds each command.
-const patience = 90 * time.Second
+const patience = 4 * time.Minute
 
 // driver is a JVM that runs tools.
 type driver struct {
