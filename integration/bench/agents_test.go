@@ -72,7 +72,7 @@ type place struct {
 
 func newPlace(b *testing.B) *place {
 	b.Helper()
-	p := &place{etcd: etcd.Start(b, etcd.Options{QuotaBytes: 8 << 30}), minio: minio.Start(b)}
+	p := &place{etcd: etcd.Start(b, etcd.Options{QuotaBytes: 8 << 30, Fsync: true}), minio: minio.Start(b)}
 	p.bucket = p.minio.NewBucket(b)
 	return p
 }

@@ -27,7 +27,7 @@ type Spec struct {
 	Dir  string
 	// Ready is the text of the line that the process prints when it serves; "" does not wait.
 	Ready string
-	// Within bounds the wait for that line; 0 means 60 s.
+	// Within bounds the wait for that line; 0 means two minutes.
 	Within time.Duration
 	// Quiet leaves it to the test whether its output is worth showing when the test fails.
 	Quiet bool
@@ -57,7 +57,7 @@ type Process struct {
 const keptLines = 60
 
 // Start starts the process and waits until it is ready. It is stopped with SIGTERM at the end of the test, which fails
-// when that takes more than 30 s, or when the process ended before without being asked; Stop and Kill do it earlier.
+// when that takes more than 90 s, or when the process ended before without being asked; Stop and Kill do it earlier.
 func Start(t testing.TB, s Spec) *Process {
 	t.Helper()
 	p, err := start(s)
@@ -108,7 +108,7 @@ func start(s Spec) (*Process, error) {
 	}
 	within := s.Within
 	if within == 0 {
-		within = time.Minute
+		within = 2 * time.Minute
 	}
 	select {
 	case p.ReadyLine = <-ready:
@@ -181,7 +181,7 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop asks with SIGTERM and waits up to 30 s. It returns an error when the process had to be killed or ended with a
+// Stop asks with SIGTERM and waits up to 90 s, longer than an agent drains. It returns an error when the process had to be killed or ended with a
 // code other than 0.
 func (p *Process) Stop() error {
 	p.asked.Store(true)
@@ -193,9 +193,9 @@ func (p *Process) Stop() error {
 	select {
 	case <-p.done:
 		return p.err
-	case <-time.After(30 * time.Second):
+	case <-time.After(90 * time.Second):
 		p.Kill()
-		return errors.New("still running 30 s after SIGTERM")
+		return errors.New("still running 90 s after SIGTERM")
 	}
 }
 

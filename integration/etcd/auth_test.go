@@ -17,10 +17,10 @@ import (
 func secured(t *testing.T) *etcd.Server {
 	t.Helper()
 	s := etcd.Start(t, etcd.Options{Args: []string{"--auth-token-ttl=1"}})
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint()}, DialTimeout: 10 * time.Second})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Endpoint()}, DialTimeout: time.Minute})
 	require.NoError(t, err)
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, step := range []func() error{
 		func() error { _, err := c.RoleAdd(ctx, "root"); return err },

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wadi/integration/etcd"
+	"wadi/internal/busy"
 	"wadi/metadata/kv"
 	"wadi/metadata/kv/etcdkv"
 	"wadi/metadata/kv/kvtest"
@@ -34,7 +35,7 @@ func put(ctx context.Context, k kv.KV, key string, value []byte) (kv.TxnResult, 
 // eventually repeats a read until it answers, as long as the client reconnects.
 func eventually(t *testing.T, k kv.KV, key string) kv.RangeResult {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		r, err := k.Range(ctx, kv.RangeRequest{Key: key})
 		cancel()
@@ -159,10 +160,11 @@ func TestOneDeadEndpointIsNoOutage(t *testing.T) {
 	frozen, err := etcdkv.Dial(etcdkv.Config{Endpoints: []string{dead.Endpoint()}})
 	require.NoError(t, err)
 	defer frozen.Close()
-	start := time.Now()
+	start, waited := time.Now(), busy.Since()
 	_, err = frozen.Status(t.Context())
+	took := time.Since(start)
 	require.ErrorIs(t, err, kv.ErrUnavailable)
-	require.Less(t, time.Since(start), 20*time.Second)
+	require.Less(t, took, 20*time.Second+waited())
 }
 
 func TestProgressNotifications(t *testing.T) {

@@ -42,7 +42,7 @@ type Spec struct {
 const (
 	accessKey    = "wadi-test-access"
 	secretKey    = "wadi-test-secret-key"
-	startTimeout = 30 * time.Second
+	startTimeout = 2 * time.Minute
 	startTries   = 3 // another process may take the free port that was found
 )
 
