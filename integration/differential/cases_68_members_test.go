@@ -6,6 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+const otherID = "BBBBBBBBBBBBBBBBBBBBBB"
+
 // consumer is a member of the consumer protocol, or, where old is said, one of the classic protocol that says what consumers
 // say. It takes what it is given at once.
 type consumer struct {
@@ -167,14 +169,38 @@ func (c *consumer) oldBeat() {
 	c.s.AskAs(4, req)
 }
 
+// renewed lets a static member leave for a while, and another process come for it. Its topic is made anew before or meanwhile.
+func renewed(s *Script, meanwhile bool) {
+	g, t := s.Group("g"), s.Topic("a", 2)
+	a := &consumer{s: s, group: g, id: memberID, instance: kmsg.StringPtr("i"), topic: t}
+	a.beat()
+	a.beat()
+	leave := func() {
+		a.epoch = -2
+		a.beat()
+	}
+	if meanwhile {
+		leave()
+	}
+	s.deleted(t)
+	b := &consumer{s: s, group: g, id: otherID, instance: a.instance, topic: s.anew(t, 1)}
+	if !meanwhile {
+		leave()
+	}
+	b.moves()
+	for len(b.owned) == 0 || b.owned[0].TopicID == t.id {
+		b.moves() // the coordinator of groups is the last to learn of topics
+	}
+	s.noteAny("owned", b.owned)
+}
+
 // consumerMemberCases are about several members of a group, and what becomes of their partitions.
 func consumerMemberCases() []Case {
-	const other = "BBBBBBBBBBBBBBBBBBBBBB"
 	instance := kmsg.StringPtr("i")
 	return []Case{
 		{Name: "a join comes again", Run: func(s *Script) {
 			g, t := s.Group("g"), s.Topic("a", 1)
-			a, b := &consumer{s: s, group: g, id: memberID, topic: t}, &consumer{s: s, group: g, id: other, topic: t}
+			a, b := &consumer{s: s, group: g, id: memberID, topic: t}, &consumer{s: s, group: g, id: otherID, topic: t}
 			a.beat()
 			a.beat()
 			late := *a
@@ -193,7 +219,7 @@ func consumerMemberCases() []Case {
 		{Name: "static members", Run: func(s *Script) {
 			g, t := s.Group("g"), s.Topic("a", 1)
 			a := &consumer{s: s, group: g, id: memberID, instance: instance, topic: t}
-			b := &consumer{s: s, group: g, id: other, instance: instance, topic: t}
+			b := &consumer{s: s, group: g, id: otherID, instance: instance, topic: t}
 			a.beat()
 			b.beat()
 			again := *a
@@ -233,19 +259,32 @@ func consumerMemberCases() []Case {
 			a.moves()
 			a.all()
 		}},
-		{Name: "a topic made anew while its reader is away", Run: func(s *Script) {
-			g, t := s.Group("g"), s.Topic("a", 2)
-			a := &consumer{s: s, group: g, id: memberID, instance: instance, topic: t}
-			a.beat()
-			a.epoch = -2
-			a.beat()
-			s.deleted(t)
-			b := &consumer{s: s, group: g, id: other, instance: instance, topic: s.anew(t, 1)}
-			b.moves()
-			for len(b.owned) == 0 || b.owned[0].TopicID == t.id {
-				b.moves() // the coordinator of groups is the last to learn of topics
+		{Name: "a topic made anew before its reader leaves for a while", Run: func(s *Script) { renewed(s, false) }},
+		{Name: "a topic made anew while its reader is away", Run: func(s *Script) { renewed(s, true) }},
+		{Name: "offsets of topics that a pattern names", From: 1, Run: func(s *Script) {
+			g, t, other := s.Group("g"), s.Topic("a", 1), s.Topic("b", 1)
+			req := consumerGroupJoin(g, memberID)
+			req.SubscribedTopicNames, req.SubscribedTopicRegex = nil, &t.name
+			a := &consumer{s: s, group: g, id: memberID, topic: t}
+			s.Until(func() bool { // Apache Kafka looks for topics a moment later
+				a.takes(s.Do(1, req).(*kmsg.ConsumerGroupHeartbeatResponse))
+				return len(a.owned) > 0
+			})
+			for _, topic := range []topic{t, other} {
+				in := kmsg.NewOffsetDeleteRequestTopic()
+				in.Topic, in.Partitions = topic.name, []kmsg.OffsetDeleteRequestTopicPartition{{}}
+				req := kmsg.NewPtrOffsetDeleteRequest()
+				req.Group, req.Topics = g, append(req.Topics, in)
+				s.AskAs(0, req)
 			}
-			s.noteAny("owned", b.owned)
+		}},
+		{Name: "becomes static", Run: func(s *Script) {
+			g, t := s.Group("g"), s.Topic("a", 1)
+			a := &consumer{s: s, group: g, id: memberID, topic: t}
+			a.beat()
+			a.instance, a.epoch = instance, 0
+			a.beat()
+			a.beat()
 		}},
 		{Name: "an upgrade", Run: func(s *Script) {
 			g, t := s.Group("g"), s.Topic("a", 1)
