@@ -62,6 +62,8 @@ func TestExitCodes(t *testing.T) {
 		{"topic create x --partitions many", exitUsage, "invalid argument \"many\""},
 		{"topic create x --partitions 0", exitUsage, "--partitions 0: must be positive"},
 		{"topic create x --config retention", exitUsage, "--config \"retention\": must be KEY=VALUE"},
+		{"txn list --state Open", exitUsage, "--state \"Open\": there are Empty, Ongoing, CompleteCommit, CompleteAbort"},
+		{"group list --state Empty,stable,Gone", exitUsage, "--state \"Gone\": there are Empty, PreparingRebalance, "},
 		{"topic list --bootstrap-server a,,b", exitUsage, "--bootstrap-server \"a,,b\" names no host"},
 		{"topic alter", exitUsage, "accepts 1 arg(s)"},
 		{"topic alter x", exitUsage, "there is nothing to change"},

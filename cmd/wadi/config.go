@@ -71,11 +71,11 @@ func (f *resourceFlags) resource() (resource, error) {
 // refused is one sentence about one resource, nil for code 0.
 func (r resource) refused(code int16, message *string) error {
 	err := kerr.ErrorForCode(code)
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case message != nil && *message != "":
-		return fmt.Errorf("%v: %w: %s", r, err, *message)
+	}
+	if message != nil {
+		err = refusal(err, *message)
 	}
 	return fmt.Errorf("%v: %w", r, err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -140,6 +141,9 @@ func (a *app) consume(ctx context.Context, o consumeOptions) error {
 		if at.kind == fromBeginning {
 			reset = kgo.NewOffset().AtStart()
 		}
+		if err := a.admin(ctx, func(adm *kadm.Client) error { return topicThere(ctx, adm, o.topic) }); err != nil {
+			return err
+		}
 		return a.print(ctx, o, groupReader{group: o.group, topic: o.topic, reset: reset, isolation: isolation}.read)
 	}
 	r := topicReader{topic: o.topic, isolation: isolation}
@@ -161,6 +165,15 @@ func (a *app) consume(ctx context.Context, o consumeOptions) error {
 		return err
 	}
 	return a.print(ctx, o, r.read)
+}
+
+// topicThere is an error when there is no such topic. Members of a group wait for it, without a word.
+func topicThere(ctx context.Context, adm *kadm.Client, topic string) error {
+	_, err := partitionsOf(ctx, adm, topic)
+	if kerr.IsRetriable(err) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil // the client tries again
+	}
+	return err
 }
 
 // reader hands over records one by one, and says when those of one poll are through.
@@ -230,7 +243,7 @@ func resolve(ctx context.Context, adm *kadm.Client, o consumeOptions, at from) (
 	for _, p := range wanted {
 		end, ok := b.high[p]
 		if !ok {
-			return b, fmt.Errorf("topic %s has no partition %d", o.topic, p)
+			return b, noPartition(o.topic, p)
 		}
 		switch at.kind {
 		case fromLatest:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -30,6 +32,9 @@ func (a *app) groupList() *cobra.Command {
 		Short: "List all consumer groups",
 		Args:  cobra.NoArgs,
 		RunE: a.do(func(ctx context.Context, _ []string) error {
+			if err := knownStates(states, groupStates); err != nil {
+				return err
+			}
 			return a.admin(ctx, func(adm *kadm.Client) error {
 				groups, err := listGroups(ctx, adm, states)
 				if err != nil {
@@ -46,8 +51,23 @@ func (a *app) groupList() *cobra.Command {
 			})
 		}),
 	}
-	cmd.Flags().StringSliceVar(&states, "state", nil, "only groups in these states: Empty, PreparingRebalance, CompletingRebalance, Assigning, Reconciling, Stable")
+	cmd.Flags().StringSliceVar(&states, "state", nil, "only groups in these states: "+strings.Join(groupStates, ", "))
 	return cmd
+}
+
+var groupStates = []string{"Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Stable"}
+
+// knownStates spells the given states as servers do. One that nothing is ever in is refused: servers pass over it, and
+// list nothing.
+func knownStates(given, known []string) error {
+	for i, s := range given {
+		at := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, s) })
+		if at < 0 {
+			return usagef("--state %q: there are %s", s, strings.Join(known, ", "))
+		}
+		given[i] = known[at]
+	}
+	return nil
 }
 
 // listGroups asks all brokers, each of which knows the groups that it coordinates.

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -74,6 +77,21 @@ func (o produceOptions) clientOptions() ([]kgo.Opt, error) {
 	return opts, nil
 }
 
+// partitionThere refuses a partition that a topic has not. A topic that there is not may be created by the first record.
+func (o produceOptions) partitionThere(ctx context.Context, adm *kadm.Client) error {
+	if o.partition < 0 {
+		return nil
+	}
+	there, err := partitionsOf(ctx, adm, o.topic)
+	switch {
+	case kerr.IsRetriable(err):
+		return nil // the client tries again
+	case err == nil && !slices.Contains(there, o.partition):
+		return noPartition(o.topic, o.partition)
+	}
+	return err
+}
+
 func (a *app) produce(ctx context.Context, o produceOptions) error {
 	opts, err := o.clientOptions()
 	if err != nil {
@@ -92,6 +110,9 @@ func (a *app) produce(ctx context.Context, o produceOptions) error {
 		return err
 	}
 	defer client.Close()
+	if err := o.partitionThere(ctx, kadm.NewClient(client)); err != nil {
+		return err
+	}
 	// The first failure ends ctx, so that nothing more is read or sent.
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -114,9 +115,13 @@ func group(cmd *cobra.Command, args []string) error {
 	return usagef("%s needs a command", cmd.CommandPath())
 }
 
-// do makes a command's action. Whatever fails before it (flags, arguments) is a usage error.
+// do makes a command's action. Whatever fails before it (flags, arguments) is a usage error. Arguments are names: none is
+// empty.
 func (a *app) do(action func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if slices.Contains(args, "") {
+			return usagef("an argument is empty")
+		}
 		a.started = true
 		return action(cmd.Context(), args)
 	}

@@ -162,10 +162,7 @@ func (a *app) topicDelete() *cobra.Command {
 
 // topicError is one sentence about one topic; message is what the broker adds to the code, often nothing.
 func topicError(topic string, err error, message string) error {
-	if message != "" {
-		return fmt.Errorf("topic %s: %w: %s", topic, err, message)
-	}
-	return fmt.Errorf("topic %s: %w", topic, err)
+	return fmt.Errorf("topic %s: %w", topic, refusal(err, message))
 }
 
 type pair struct{ key, value string }

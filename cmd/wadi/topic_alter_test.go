@@ -58,12 +58,12 @@ func TestTopicDeleteRecords(t *testing.T) {
 	r := run("", "topic", "delete-records", "t", "--partition", "0,1", "--offset", "4")
 	require.Equal(t, exitFailed, r.code)
 	require.Empty(t, r.out)
-	require.Contains(t, r.err, "topic t partition 0: OFFSET_OUT_OF_RANGE")
-	require.Contains(t, r.err, "topic t partition 1: OFFSET_OUT_OF_RANGE")
+	require.Contains(t, r.err, "topic t, partition 0: OFFSET_OUT_OF_RANGE")
+	require.Contains(t, r.err, "topic t, partition 1: OFFSET_OUT_OF_RANGE")
 	r = run("", "topic", "delete-records", "t", "--partition", "0,7", "--offset", "2")
 	require.Equal(t, exitFailed, r.code)
 	require.Equal(t, "t partition 0 starts at offset 2\n", r.out)
-	require.Contains(t, r.err, "UNKNOWN_TOPIC_OR_PARTITION")
+	require.Equal(t, "wadi: topic t has no partition 7\n", r.err)
 
 	require.Equal(t, "t partition 0 starts at offset 3\nt partition 1 starts at offset 3\nt partition 2 starts at offset 3\n",
 		requireOK(t, run("", "topic", "delete-records", "t", "--all", "--offset", "latest")))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -44,12 +45,23 @@ func (a *app) topicDeleteRecords() *cobra.Command {
 			}
 		}
 		return a.admin(ctx, func(adm *kadm.Client) error {
-			if all {
-				if partitions, err = partitionsOf(ctx, adm, names[0]); err != nil {
-					return err
+			there, err := partitionsOf(ctx, adm, names[0])
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, p := range partitions {
+				if !slices.Contains(there, p) {
+					errs = append(errs, noPartition(names[0], p))
 				}
 			}
-			return a.deleteRecords(ctx, adm, names[0], partitions, to)
+			if !all {
+				there = slices.DeleteFunc(there, func(p int32) bool { return !slices.Contains(partitions, p) })
+			}
+			if len(there) > 0 {
+				errs = append(errs, a.deleteRecords(ctx, adm, names[0], there, to))
+			}
+			return errors.Join(errs...)
 		})
 	})
 	return cmd
@@ -98,9 +110,9 @@ func (a *app) deleteRecords(ctx context.Context, adm *kadm.Client, topic string,
 		switch {
 		case !ok && err != nil: // told already
 		case !ok:
-			errs = append(errs, fmt.Errorf("topic %s partition %d: %w", topic, p, errNoAnswer))
+			errs = append(errs, partitionError(topic, p, errNoAnswer))
 		case answer.Err != nil:
-			errs = append(errs, fmt.Errorf("topic %s partition %d: %w", topic, p, answer.Err))
+			errs = append(errs, partitionError(topic, p, answer.Err))
 		default:
 			done = append(done, trimmedPartition{p, answer.LowWatermark})
 		}

@@ -37,6 +37,8 @@ type describedTxn struct {
 
 const ongoing = "Ongoing"
 
+var txnStates = []string{"Empty", ongoing, "CompleteCommit", "CompleteAbort"}
+
 func (a *app) txnList() *cobra.Command {
 	var states []string
 	var open time.Duration
@@ -45,11 +47,14 @@ func (a *app) txnList() *cobra.Command {
 		Short: "List transactional ids and what their newest transaction has come to",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringSliceVar(&states, "state", nil, "only those in these states: Empty, Ongoing, CompleteCommit, CompleteAbort")
+	cmd.Flags().StringSliceVar(&states, "state", nil, "only those in these states: "+strings.Join(txnStates, ", "))
 	cmd.Flags().DurationVar(&open, "open-for", 0, "only those with a transaction that has been open for at least this long")
 	cmd.RunE = a.do(func(ctx context.Context, _ []string) error {
 		if open < 0 || open > 0 && len(states) > 0 {
 			return usagef("--open-for is a duration above 0, and goes without --state")
+		}
+		if err := knownStates(states, txnStates); err != nil {
+			return err
 		}
 		return a.admin(ctx, func(adm *kadm.Client) error {
 			txns, err := listTxns(ctx, adm, states, open)
