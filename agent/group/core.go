@@ -115,7 +115,7 @@ type Snapshot struct {
 	State                          state.GroupState
 	ProtocolType, Protocol, Leader string
 	Generation                     int32
-	AssignmentEpoch                int32           // consumer protocol
+	AssignmentEpoch                int32           // consumer protocol; of a classic group: it was of that, and is to rebalance
 	MetadataHash                   uint64          // consumer protocol
 	Members                        []*state.Member // shared, read-only
 }

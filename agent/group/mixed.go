@@ -365,6 +365,9 @@ func (c *Core) downgrade(g *group, gone []string, answer func(error)) bool {
 			SessionTimeoutMs: m.SessionTimeoutMs, Protocols: m.Protocols, Assignment: c.assignmentOf(m),
 		})
 	}
+	if !settled {
+		u.Header.AssignmentEpoch = x.Epoch
+	}
 	if answer != nil {
 		g.replies = append(g.replies, answer)
 	}
@@ -373,10 +376,8 @@ func (c *Core) downgrade(g *group, gone []string, answer func(error)) bool {
 		c.restore(g, &Snapshot{
 			Version: g.version, Type: state.ClassicGroup, State: state.GroupStable, ProtocolType: consumerType,
 			Protocol: u.Header.Protocol, Leader: u.Header.Leader, Generation: u.Header.Generation, Members: u.Members,
+			AssignmentEpoch: u.Header.AssignmentEpoch,
 		})
-		if !settled {
-			c.prepare(g) // its members were assigned by the coordinator: now one of them does it
-		}
 	})
 	return true
 }

@@ -37,6 +37,10 @@ func (c *Core) restore(g *group, s *Snapshot) {
 	switch s.State {
 	case state.GroupStable:
 		g.phase = stable
+		if s.AssignmentEpoch != 0 && len(g.members) > 0 {
+			// It was of the consumer protocol: the coordinator assigned its members, and now one of them is to do it.
+			c.prepare(g)
+		}
 	case state.GroupCompleting:
 		g.phase = completing
 		c.awaitSyncs(g)

@@ -12,6 +12,9 @@ import (
 
 // ids are the members that State has of g.
 func (w *world) ids() (list []string) {
+	if w.s.Group("g") == nil {
+		return nil
+	}
 	for _, m := range w.s.Group("g").Members() {
 		list = append(list, m.Id)
 	}
@@ -212,4 +215,33 @@ func TestClassicMembersThatDoNotComeBack(t *testing.T) {
 		fresh.beat(t)
 		require.Equal(t, 4, fresh.partitions())
 	}
+}
+
+// The rebalance with which a group goes back to the classic protocol must not be forgotten with its coordinator: nobody has
+// the partitions of who left.
+func TestCoordinatorMovesAfterADowngrade(t *testing.T) {
+	w := newConsumerWorld(t, 2)
+	fresh, old := w.modern("a"), w.consumer()
+	fresh.beat(t)
+	old.come(t)
+	for range 2 {
+		fresh.beat(t)
+	}
+	old.come(t)
+	require.Len(t, old.owned, 2)
+	fresh.epoch = kip848.LeaveEpoch
+	fresh.beat(t)
+	require.Equal(t, state.ClassicGroup, w.s.Group("g").Type)
+
+	w.cores[0].Lose(w.now, []string{"g"})
+	w.cores[1].Adopt(w.now, "g")
+	w.settle()
+	old.core = w.cores[1]
+	require.ErrorIs(t, old.heartbeat(), ErrRebalanceInProgress)
+	old.come(t)
+	require.Len(t, old.owned, 4)
+	require.NoError(t, old.heartbeat())
+	w.cores[1].Lose(w.now, []string{"g"})
+	old.core = w.cores[0]
+	require.NoError(t, old.heartbeat(), "it is over")
 }
