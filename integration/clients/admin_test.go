@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -44,7 +43,7 @@ var administrators = []administrator{
 // offsets that they list are those of the records.
 func TestAdministration(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b broker) {
-		ctx := b.context(t, 3*time.Minute)
+		ctx := b.context(t, patience)
 		b.waitFor(ctx, t, kmsg.IncrementalAlterConfigs, kmsg.AlterConfigs)
 		filled := fmt.Sprintf("filled-%08x", rand.Uint32())
 		if err := createTopic(ctx, b.bootstrap, filled, 3); err != nil {

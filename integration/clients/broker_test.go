@@ -33,6 +33,9 @@ type broker struct {
 	segments func() ([]string, error)
 }
 
+// patience bounds what a test does as a whole. It ends what hangs.
+const patience = 12 * time.Minute
+
 // brokers are the ways to run Wadi that every client must work with.
 var brokers = []struct {
 	name  string

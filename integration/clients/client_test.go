@@ -51,7 +51,7 @@ var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 
 // run starts a client program and returns its output. Its errors carry what the program said on stderr.
 func run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)

@@ -25,7 +25,7 @@ type topic struct {
 // partitions, and reads each topic with each client.
 func TestEveryClientReadsWhatEveryClientWrote(t *testing.T) {
 	eachBroker(t, func(t *testing.T, b broker) {
-		ctx := b.context(t, 5*time.Minute)
+		ctx := b.context(t, patience)
 		var topics []topic
 		for _, c := range clients {
 			t.Run("write/"+c.Name(), func(t *testing.T) {
@@ -100,7 +100,7 @@ func readAll(ctx context.Context, t *testing.T, b broker, c Client, topics []top
 func TestKcatCreatesTopicAndSendsFile(t *testing.T) {
 	binary.Need(t, kcat{}.Check())
 	eachBroker(t, func(t *testing.T, b broker) {
-		ctx := b.context(t, time.Minute)
+		ctx := b.context(t, patience)
 		value := make([]byte, 100_000)
 		for i := range value {
 			value[i] = byte(i)
@@ -122,7 +122,7 @@ func TestKcatCreatesTopicAndSendsFile(t *testing.T) {
 // TestDevSurvivesKill: what was acknowledged is there after SIGKILL and a start on the same directory, and the log goes
 // on where it ended.
 func TestDevSurvivesKill(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	dir, port := t.TempDir(), binary.FreePort(t)
 	b := startDev(t, dir, port)

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"wadi/integration/binary"
 )
@@ -37,7 +36,7 @@ func TestExamples(t *testing.T) {
 		t.Run(example.name, func(t *testing.T) {
 			binary.Need(t, example.err)
 			eachBroker(t, func(t *testing.T, b broker) {
-				ctx := b.context(t, 2*time.Minute)
+				ctx := b.context(t, patience)
 				topic := fmt.Sprintf("example-%08x", rand.Uint32())
 				if err := createTopic(ctx, b.bootstrap, topic, 3); err != nil {
 					t.Fatal(err)
@@ -69,7 +68,7 @@ func TestExamples(t *testing.T) {
 func TestTransactionExamples(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t)
-	ctx := b.context(t, 5*time.Minute)
+	ctx := b.context(t, patience)
 	b.waitFor(ctx, t, transactionAPIs...)
 	for _, example := range []struct {
 		name, suffix, command string

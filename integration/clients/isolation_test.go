@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"wadi/integration/binary"
 )
@@ -101,7 +100,7 @@ func readAt(ctx context.Context, isolation, name string, args ...string) ([]Read
 func TestIsolation(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t)
-	ctx := b.context(t, 3*time.Minute)
+	ctx := b.context(t, patience)
 	b.waitFor(ctx, t, transactionAPIs...)
 	m := newMixture(ctx, t, b)
 	m.mix(rand.New(rand.NewPCG(1, 2)), 150)

@@ -175,7 +175,7 @@ func (t *tail) String() string {
 // eventually waits until done says yes.
 func eventually(ctx context.Context, t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
 	begin := time.Now()
 	for {

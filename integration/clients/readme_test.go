@@ -75,7 +75,7 @@ func TestReadme(t *testing.T) {
 
 func runSnippet(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var stderr strings.Builder
 	cmd := exec.CommandContext(ctx, name, args...)

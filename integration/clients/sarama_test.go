@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"wadi/integration/binary"
 )
@@ -15,7 +14,7 @@ import (
 func TestSaramaVersions(t *testing.T) {
 	binary.Need(t, sarama.Check())
 	b := oneBroker(t)
-	ctx := b.context(t, 2*time.Minute)
+	ctx := b.context(t, patience)
 	versions := []string{"2.1.0", "2.8.0", "3.6.0", "4.0.0", "4.3.1"}
 	var topics []topic
 	readers := []Client{franz{}}
@@ -34,7 +33,7 @@ func TestSaramaVersions(t *testing.T) {
 func TestSaramaTooOld(t *testing.T) {
 	binary.Need(t, sarama.Check())
 	b := oneBroker(t)
-	ctx := b.context(t, time.Minute)
+	ctx := b.context(t, patience)
 	old := sarama.speaking("1.0.0")
 	filled := write(ctx, t, b, old, "lz4", true)
 	readAll(ctx, t, b, old, []topic{filled})

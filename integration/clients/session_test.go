@@ -22,7 +22,7 @@ import (
 func TestGroupTransactSession(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t)
-	ctx := b.context(t, 5*time.Minute)
+	ctx := b.context(t, patience)
 	b.waitFor(ctx, t, transactionAPIs...)
 	for name, versions := range map[string]*kversion.Versions{"version 1": kversion.V3_9_0(), "version 2": kversion.Stable()} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package clients
 import (
 	"context"
 	"testing"
-	"time"
 
 	"wadi/integration/binary"
 )
@@ -31,7 +30,7 @@ func (spring) member(bootstrap, group, topic string) (string, []string) {
 func TestSpringWrites(t *testing.T) {
 	binary.Need(t, spring{}.Check())
 	b := oneBroker(t)
-	ctx := b.context(t, time.Minute)
+	ctx := b.context(t, patience)
 	var topics []topic
 	for _, codec := range []string{"none", "zstd"} {
 		topics = append(topics, write(ctx, t, b, spring{}, codec, true))

@@ -45,7 +45,7 @@ func TestClientsDoWithoutTelemetry(t *testing.T) {
 			binary.Need(t, program.client.Check())
 			monitor := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
 			b := startDev(t, t.TempDir(), binary.FreePort(t), "--http", monitor)
-			ctx := b.context(t, time.Minute)
+			ctx := b.context(t, patience)
 			path, args := program.args(b.bootstrap)
 			said := idling(ctx, t, path, args, func() {
 				for figure(ctx, t, monitor, `wadi_request_seconds_count{api="Produce"}`) == 0 {

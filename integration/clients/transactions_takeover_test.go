@@ -13,7 +13,7 @@ import (
 func TestTransactionalIDChangesHands(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t)
-	ctx := b.context(t, 2*time.Minute)
+	ctx := b.context(t, patience)
 	b.waitFor(ctx, t, transactionAPIs...)
 	var stages []*stage
 	for _, c := range transactionals {

@@ -34,7 +34,7 @@ type stage struct {
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	b := oneBroker(t, "WADI_KAFKA_TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS=500")
-	ctx := b.context(t, 5*time.Minute) // the scenarios wait for each other
+	ctx := b.context(t, patience) // the scenarios wait for each other
 	b.waitFor(ctx, t, transactionAPIs...)
 	for _, c := range transactionals {
 		t.Run(c.Name(), func(t *testing.T) {
@@ -142,7 +142,7 @@ func (s *stage) failedSend(t *testing.T) {
 func (s *stage) timeout(t *testing.T) {
 	topic := s.topic(t, 1)
 	id := s.name("late")
-	x := s.program.producer(s.ctx, t, id, time.Second)
+	x := s.program.producer(s.ctx, t, id, 5*time.Second) // enough for a send on a busy machine
 	x.do("begin")
 	x.send(topic, 0, "a")
 	eventually(s.ctx, t, "the marker of the broker", func() (bool, string) {

@@ -8,7 +8,7 @@ const { print } = require('./record')
 
 // until asks again while done says no: a broker may hear a little later than another of what was changed.
 async function until(done) {
-  for (let i = 0; i < 150 && !(await done()); i++) {
+  for (let i = 0; i < 3000 && !(await done()); i++) {
     await new Promise(resolve => setTimeout(resolve, 20))
   }
 }

@@ -30,11 +30,11 @@ const (
 	NextRetention   = "7200000"
 )
 
-// Until asks again while done says no, for some seconds: a broker may hear a little later than another of what was
+// Until asks again while done says no, for a minute: a broker may hear a little later than another of what was
 // changed, Apache Kafka's even than the controller that answered. What is seen last is what counts, so that it ends is no
 // error.
 func Until(ctx context.Context, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		if ok, err := done(); ok || err != nil {
