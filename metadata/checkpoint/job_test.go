@@ -11,6 +11,7 @@ import (
 
 	"wadi/internal/layout"
 	"wadi/metadata/journal"
+	"wadi/metadata/kv"
 	"wadi/metadata/kv/faultkv"
 	"wadi/metadata/kv/memkv"
 	pb "wadi/metadata/metadatapb"
@@ -399,7 +400,8 @@ func TestCleanTouchesOwnAndClosedOnly(t *testing.T) {
 		c.stop()
 		b.do(&pb.Command{Kind: &pb.Command_CloseSession{CloseSession: &pb.CloseSession{Session: int64(closed)}}})
 		unknownKey, liveKey, closedKey := put(99, 1), put(live, 1), put(closed, 1)
-		if err := w.kv.Revoke(t.Context(), int64(live)); err != nil { // the job's lease; State still has it open
+		// The job is free; its session lives.
+		if _, err := w.kv.Txn(t.Context(), kv.Txn{Then: []kv.Op{kv.Delete(etcdKeys.Job(jobName))}}); err != nil {
 			t.Fatal(err)
 		}
 		a := startAgent(t, w.kv, w.objects, quick())
