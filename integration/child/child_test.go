@@ -18,7 +18,7 @@ func TestOutlivesThreads(t *testing.T) {
 	children := make([]*exec.Cmd, 20)
 	for i := range children {
 		wg.Go(func() {
-			cmd := exec.Command("sleep", "30")
+			cmd := exec.Command("sleep", "600")
 			if err := Start(cmd); err != nil {
 				t.Error(err)
 				return

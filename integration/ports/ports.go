@@ -8,10 +8,25 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 )
 
 const lowest, highest = 10_000, 32_000
+
+// below is the first port behind those that are handed out: highest, or less where the kernel takes ports of outgoing
+// connections from further down. Where it takes nearly all, some luck is needed.
+var below = sync.OnceValue(func() int {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return highest
+	}
+	var first, last int
+	if _, err := fmt.Sscan(string(text), &first, &last); err != nil || first < lowest+1000 {
+		return highest
+	}
+	return min(first, highest)
+})
 
 var given struct {
 	sync.Mutex
@@ -26,7 +41,7 @@ func Free(n int) (int, error) {
 		given.ports = map[int]bool{}
 	}
 	for range 1000 {
-		first := lowest + rand.IntN(highest-lowest-n)
+		first := lowest + rand.IntN(below()-lowest-n)
 		if !free(first, n) {
 			continue
 		}
