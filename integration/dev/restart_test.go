@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +25,7 @@ import (
 // nodes are the brokers that an address tells of, as "id@port".
 func nodes(t *testing.T, address string) (list []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	m, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, client(t, address))
 	require.NoError(t, err)
@@ -88,7 +87,7 @@ func startFlow(t *testing.T, address, topic string) *flow {
 // until follows what the clients do until done says so.
 func (f *flow) until(what string, done func() bool) {
 	f.t.Helper()
-	for limit := time.After(30 * time.Second); !done(); {
+	for limit := time.After(2 * patience); !done(); {
 		select {
 		case line, ok := <-f.lines:
 			require.True(f.t, ok, "KafkaJS ended before %s", what)
@@ -161,7 +160,7 @@ func TestKilledComesBack(t *testing.T) {
 
 // The same with several agents in the process.
 func TestAllKilledComeBack(t *testing.T) {
-	dir, port := filepath.Join(t.TempDir(), "data"), freePorts(t, 3)
+	dir, port := filepath.Join(t.TempDir(), "data"), binary.FreePorts(t, 3)
 	run := func() *binary.Process {
 		return binary.Start(t, binary.Spec{
 			Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: t.TempDir(),
@@ -176,28 +175,6 @@ func TestAllKilledComeBack(t *testing.T) {
 	p = run()
 	require.Equal(t, want, nodes(t, address))
 	require.NoError(t, p.Stop())
-}
-
-// freePorts is the first of some ports that follow each other and were free a moment ago.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	for range 100 {
-		first := binary.FreePort(t)
-		free := true
-		for i := range n {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i))
-			if err != nil {
-				free = false
-				break
-			}
-			require.NoError(t, l.Close())
-		}
-		if free {
-			return first
-		}
-	}
-	t.Fatal("no free ports in a row")
-	return 0
 }
 
 // An agent that is killed and restarted in place, as by systemd or within its pod, is the same node at once, although its
@@ -221,7 +198,7 @@ func TestAgentComesBackToItsPlace(t *testing.T) {
 	c := client(t, address, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	produce := func(value string) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		require.NoError(t, c.ProduceSync(ctx, kgo.StringRecord(value)).FirstErr())
 		require.Equal(t, value, string(c.PollFetches(ctx).Records()[0].Value))
