@@ -70,6 +70,7 @@ func (c *Core) upgrade(g *group) (kip848.Change, bool) {
 		x = newConsumers(kip848.Restore(g.version, g.generation, g.generation, 0, members))
 		h.State = uint32(state.GroupStable)
 	}
+	x.looked = c.topicsRound - 1 // nobody has looked at its topics
 	h.Generation, h.AssignmentEpoch = x.Epoch, x.AssignmentEpoch
 	u := &pb.UpdateGroup{Header: h, Members: members}
 	for id := range g.stored { // who left, or was followed by another, in a rebalance that has not ended

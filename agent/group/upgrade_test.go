@@ -12,9 +12,6 @@ import (
 
 // ids are the members that State has of g.
 func (w *world) ids() (list []string) {
-	if w.s.Group("g") == nil {
-		return nil
-	}
 	for _, m := range w.s.Group("g").Members() {
 		list = append(list, m.Id)
 	}
@@ -244,4 +241,26 @@ func TestCoordinatorMovesAfterADowngrade(t *testing.T) {
 	w.cores[1].Lose(w.now, []string{"g"})
 	old.core = w.cores[0]
 	require.NoError(t, old.heartbeat(), "it is over")
+}
+
+// A static member's process of the consumer protocol may be the one that changes a classic group's, without being a new
+// member of it. What nobody was given then is given to somebody now.
+func TestUpgradeByASuccessor(t *testing.T) {
+	w := newConsumerWorld(t, 1)
+	old := w.consumer()
+	old.instance = "i"
+	old.metadata = old.words()
+	old.enter()
+	w.pass(4 * time.Second)
+	require.NoError(t, old.joined.Err)
+	old.core.Sync(w.now, &Sync{Group: "g", Member: old.id, Instance: "i", Generation: old.generation, Done: func(s Synced) { old.err = s.Err }})
+	w.settle()
+	require.NoError(t, old.err)
+	require.NoError(t, old.heartbeat())
+
+	fresh := w.modern("a")
+	fresh.instance = "i"
+	fresh.beat(t)
+	require.Equal(t, []string{"a"}, w.ids())
+	require.Equal(t, 4, fresh.partitions())
 }
