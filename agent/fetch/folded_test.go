@@ -172,6 +172,33 @@ func TestManifestReplacedElsewhere(t *testing.T) {
 	}
 }
 
+// A view that has not heard of an unfold reads what came back through the manifest that listed it, and where that was
+// collected since a barrier tells of what there is.
+func TestUnfoldedElsewhere(t *testing.T) {
+	for _, collected := range []bool{false, true} {
+		for _, objects := range []int{1, 2} {
+			r := newFolded(t, 1, 30, 5, 2)
+			key := r.manifestKey(0)
+			s := r.v.s
+			r.v.s = s.Freeze()
+			shown := r.v.s
+			r.v.s = s
+			r.unfold(t, 0, objects, 0)
+			r.v.s, r.v.later = shown, []func(){func() { r.v.s = s }}
+			if collected {
+				if err := r.mem.Delete(context.Background(), []string{key}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.cold()
+			c := r.fetch(nil, at{0, 3, 0})
+			if got := c.offsets(t, 0); c.Parts[0].Err != nil || got[0] != 3 || len(got) != 27 || len(r.alarm) > 0 {
+				t.Errorf("%v %v, alarms %v", c.Parts[0].Err, got, r.alarm)
+			}
+		}
+	}
+}
+
 // A fold between the two looks makes the fetch look for the new manifest.
 func TestManifestReplacedMeanwhile(t *testing.T) {
 	r := newFolded(t, 1, 60, 5, 2)

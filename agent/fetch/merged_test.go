@@ -93,7 +93,7 @@ func (r *rig) bytesOf(t rapid.TB, partition int32, x state.Run) []byte {
 	return bytes.Clone(data)
 }
 
-// What readers get is byte for byte the same before and after merging and folding, from every offset and in pieces of any size; where
+// What readers get is byte for byte the same before and after merging, folding and unfolding, from every offset and in pieces of any size; where
 // compaction took batches out, it is what is left, and no reader stands still in front of a gap.
 func TestMergedRunsReadTheSame(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
@@ -117,6 +117,9 @@ func TestMergedRunsReadTheSame(t *testing.T) {
 			r.v.Read(func(s *state.State) { n = s.TopicByNumber(1).Partition(0).Runs() })
 			if n > 0 && rapid.Bool().Draw(rt, "fold") {
 				n -= r.fold(rt, 0, rapid.IntRange(1, 3).Draw(rt, "objects"))
+			}
+			if rapid.Bool().Draw(rt, "unfold") {
+				n += r.unfold(rt, 0, rapid.IntRange(1, 3).Draw(rt, "objects"), 0)
 			}
 			if n == 0 {
 				break

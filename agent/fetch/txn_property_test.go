@@ -69,7 +69,7 @@ func (w *twin) ended(p *producer, id int64, epoch int16, commit bool) {
 	w.batches = append(w.batches, m)
 }
 
-// TestTransactionsProperty writes transactions and what lies between them, which are merged, folded into manifests, trimmed
+// TestTransactionsProperty writes transactions and what lies between them, which are merged, folded into manifests and brought back, trimmed
 // and released meanwhile, and reads with any limits at any offset: exactly the batches of the log, in both isolation levels, bounded by the last stable offset, with the aborted
 // transactions that overlap them (Semantics lines 43, 44, 45), and what a client makes of it is what was committed.
 func TestTransactionsProperty(t *testing.T) {
@@ -106,8 +106,11 @@ func TestTransactionsProperty(t *testing.T) {
 				w.start = rapid.Int64Range(w.start, w.next()).Draw(rt, "to")
 				r.trim(0, w.start)
 			},
-			"merge":   func(rt *rapid.T) { r.mergeRuns(rt, 0, rapid.IntRange(1, 6).Draw(rt, "runs")) },
-			"fold":    func(rt *rapid.T) { r.fold(rt, 0, rapid.IntRange(1, 3).Draw(rt, "objects")) },
+			"merge": func(rt *rapid.T) { r.mergeRuns(rt, 0, rapid.IntRange(1, 6).Draw(rt, "runs")) },
+			"fold":  func(rt *rapid.T) { r.fold(rt, 0, rapid.IntRange(1, 3).Draw(rt, "objects")) },
+			"unfold": func(rt *rapid.T) {
+				r.unfold(rt, 0, rapid.IntRange(0, 3).Draw(rt, "objects"), rapid.IntRange(1, 2).Draw(rt, "aborted ahead"))
+			},
 			"sweep":   func(*rapid.T) { r.sweep() },
 			"release": func(rt *rapid.T) { r.release(rt, 0) },
 			"fetch": func(rt *rapid.T) {
