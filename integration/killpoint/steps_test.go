@@ -51,6 +51,7 @@ const (
 	compactRuns   step = "compact-runs"
 	putManifest   step = "put-manifest"
 	foldRuns      step = "fold-runs"
+	unfoldRuns    step = "unfold-runs"
 	trimLogs      step = "trim-logs"
 	releaseOwned  step = "release-objects"
 	collect       step = "collect"
@@ -71,7 +72,7 @@ var (
 		acquireJob, mark, digest, putArchive, putBase, putRoot, pointer, archived, trim, compact, clean,
 	}
 	compactorSteps = []step{
-		putMerged, replaceRuns, compactRuns, putManifest, foldRuns, trimLogs, releaseOwned, collect, forgetObjects, forgetSession,
+		putMerged, replaceRuns, compactRuns, putManifest, foldRuns, unfoldRuns, trimLogs, releaseOwned, collect, forgetObjects, forgetSession,
 	}
 	bootstrapSteps = []step{decide, clusterFile, initCluster}
 )
@@ -151,6 +152,8 @@ func stepsOfEntry(value []byte) []step {
 			}
 		case *pb.Command_FoldRuns:
 			steps = append(steps, foldRuns)
+		case *pb.Command_UnfoldRuns:
+			steps = append(steps, unfoldRuns)
 		case *pb.Command_TrimPartitions:
 			steps = append(steps, trimLogs)
 		case *pb.Command_ReleaseObjects:

@@ -49,14 +49,15 @@ func (l *load) sides(t *testing.T) (table, short *side) {
 		_, err := admin.CreateTopic(t.Context(), 1, 1, set, name)
 		require.NoError(t, err)
 	}
+	// It is compacted once so much is new that what is left of the rest has gone into a manifest before.
 	create("table", map[string]string{
-		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "200", "delete.retention.ms": "500",
+		"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.4", "segment.ms": "200", "delete.retention.ms": "500",
 	})
 	create("short", map[string]string{"retention.bytes": strconv.Itoa(retained)})
 	create("old", nil)
 	old := l.client(t)
 	l.work.Go(func() { (&side{topic: "old", keys: 10, bytes: 2000}).write(l.done, old, 2) })
-	table, short = &side{topic: "table", keys: 20, bytes: 2000}, &side{topic: "short", keys: 1000, bytes: 6000}
+	table, short = &side{topic: "table", keys: 100, bytes: 2000}, &side{topic: "short", keys: 1000, bytes: 6000}
 	for i, s := range []*side{table, short} {
 		c := l.client(t, kgo.ProducerBatchCompression(kgo.NoCompression()))
 		l.work.Go(func() { s.write(l.done, c, uint64(i)) })
