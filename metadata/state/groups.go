@@ -54,7 +54,7 @@ type Group struct {
 	Leader       string // classic: member id
 	Generation   int32  // classic: generation; consumer: group epoch. It never goes back while the group exists
 	// AssignmentEpoch is the group epoch that the members' targets were computed for, MetadataHash says from which
-	// topics (consumer groups).
+	// topics (consumer groups). A classic group with an AssignmentEpoch was one of those and has not rebalanced since.
 	AssignmentEpoch int32
 	MetadataHash    uint64
 
