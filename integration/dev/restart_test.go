@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,17 @@ func nodes(t *testing.T, address string) (list []string) {
 		list = append(list, fmt.Sprintf("%d@%d", b.NodeID, b.Port))
 	}
 	return list
+}
+
+// come waits until an address tells of these nodes: an agent learns of others in its own time.
+func come(t *testing.T, address string, want []string, what string) {
+	t.Helper()
+	var got []string
+	for limit := time.Now().Add(patience); !slices.Equal(want, got); time.Sleep(20 * time.Millisecond) {
+		if got = nodes(t, address); time.Now().After(limit) {
+			require.Equal(t, want, got, what)
+		}
+	}
 }
 
 // flow is a KafkaJS producer and a KafkaJS consumer at work.
@@ -215,10 +227,10 @@ func TestAgentComesBackToItsPlace(t *testing.T) {
 	require.Contains(t, b.Output(), "another session is at this agent's address")
 	require.Contains(t, b.Output(), "another process on this machine is at this place")
 	both := []string{fmt.Sprintf("0@%d", port), fmt.Sprintf("1@%d", port)}
-	require.Equal(t, both, nodes(t, address))
+	come(t, address, both, "the other one")
 	b.Kill()
 	b = run("that agent again", otherPort)
-	require.Equal(t, append(both, fmt.Sprintf("2@%d", port)), nodes(t, address), "what was there may live")
+	come(t, address, append(both, fmt.Sprintf("2@%d", port)), "one more, as what was there may live")
 	require.NotContains(t, a.Output(), "session lost")
 	require.NoError(t, b.Stop())
 	require.NoError(t, a.Stop())
