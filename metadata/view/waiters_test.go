@@ -154,7 +154,7 @@ func TestEveryCommandIsClassified(t *testing.T) {
 		"init_cluster", "open_session", "close_session", "create_topic", "mark", "archived", "sweep",
 		"create_partitions", "alter_configs", "update_group", "commit_offsets", "delete_group", "delete_offsets", "expire_offsets",
 		"add_to_txn", "commit_txn_offsets", "expire_txns", "expire_producers",
-		"replace_runs", "forget_objects", "forget_sessions", "fold_runs", "release_objects",
+		"replace_runs", "forget_objects", "forget_sessions", "fold_runs", "unfold_runs", "release_objects",
 	}
 	fields := (&pb.Command{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
 	for i := range fields.Len() {
