@@ -53,7 +53,7 @@ var allowedTxn = slices.Concat([]excuse{
 	{27, "unknown partitions/DescribeProducers*", "*.LastSequence", "0", "-1", adminEnd},
 }, markers("abort what is open", "DescribeTransactions", "EndTxn", "Fetch"),
 	markers("commit what is open", "commits", "Fetch", "DescribeProducers"),
-	markers("epochs", "fails", "DescribeTransactions", "DescribeProducers"),
+	markers("epochs", "fails", "DescribeTransactions"),
 	markers("coordinators' epochs", "DescribeTransactions", "Fetch", "DescribeProducers"),
 	markers("nothing is open", "fails", "Fetch", "DescribeProducers"),
 	markers("unknown partitions", "DescribeTransactions", "Fetch"),
