@@ -114,7 +114,14 @@ func TestFoldsKeepTheLog(t *testing.T) {
 				if w.partition(ref).Manifest != nil {
 					rt.Fatalf("%+v is left", *w.partition(ref).Manifest)
 				}
-				w.compacted(ref)
+				before, in := *w.partition(ref), w.view()
+				due := keycompact.IsDue(&before, in.Configs(w.s.TopicByNumber(ref.Topic)), in)
+				n := rapid.IntRange(1, 10).Draw(rt, "compacted runs")
+				w.compacted(ref, n)
+				p := w.partition(ref)
+				if again := p.CompactedTo > before.CompactedTo || before.Runs() <= n; due && !again && !keycompact.IsDue(p, in.Configs(w.s.TopicByNumber(ref.Topic)), in) {
+					rt.Fatalf("%v is not due any more in the middle of a compaction up to %d", ref, p.CompactedTo)
+				}
 			},
 			"unfold with faults": func(rt *rapid.T) {
 				faults = true

@@ -103,14 +103,14 @@ func TestCompactedPartitions(t *testing.T) {
 	if w.partition(ref).Manifest != nil {
 		t.Fatal("what is dirty was folded")
 	}
-	w.compacted(ref)
+	w.compacted(ref, 1000)
 	to := w.partition(ref).CompactedTo
 	grow(30)
 	w.pass(t)
 	if m := w.partition(ref).Manifest; m != nil {
 		t.Fatalf("%+v while half is dirty", *m)
 	}
-	w.compacted(ref)
+	w.compacted(ref, 1000)
 	grow(10)
 	in := w.view()
 	in.Clock = errors.New("no clock")

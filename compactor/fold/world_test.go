@@ -157,13 +157,14 @@ func (w *world) append(ref state.PartRef, n uint32, p *state.Result, sequence in
 
 // merged writes the stretches of runs that each partition has below its last stable offset and not in merged objects, each
 // run anew, into one object for all or, with alone, into one each.
-func (w *world) merged(refs []state.PartRef, alone bool) { w.write(refs, alone, false) }
+func (w *world) merged(refs []state.PartRef, alone bool) { w.write(refs, alone, 0) }
 
-// compacted writes all runs of a partition below its last stable offset, which has no manifest, anew into an object, as a
-// compaction does that finds nothing that is replaced.
-func (w *world) compacted(ref state.PartRef) { w.write([]state.PartRef{ref}, true, true) }
+// compacted writes the first n runs of a partition below its last stable offset, which has no manifest, anew into an
+// object, as a compaction does that finds nothing that is replaced, or comes so far in a pass.
+func (w *world) compacted(ref state.PartRef, n int) { w.write([]state.PartRef{ref}, true, n) }
 
-func (w *world) write(refs []state.PartRef, alone, compacted bool) {
+func (w *world) write(refs []state.PartRef, alone bool, compact int) {
+	compacted := compact > 0
 	var k *pb.ReplaceRuns
 	var data []byte
 	flush := func() {
@@ -184,7 +185,7 @@ func (w *world) write(refs []state.PartRef, alone, compacted bool) {
 		}
 		var runs []state.Run
 		p.EachRun(func(r state.Run) {
-			if (compacted || !r.Placed()) && r.Last < p.LSO() {
+			if (len(runs) < compact || !compacted && !r.Placed()) && r.Last < p.LSO() {
 				runs = append(runs, r)
 			}
 		})
