@@ -55,7 +55,7 @@ func (w *World) tableConfigs() []*pb.Config {
 	return configs(set)
 }
 
-// compactTable asks random agents until tables are compacted from then on: what was folded before stays as it is.
+// compactTable asks random agents until tables are compacted from then on: what was folded before comes back.
 func (w *World) compactTable(policy string) {
 	if t := w.oracle.st.TopicByNumber(w.table); t != nil && effective(t).Compact {
 		return

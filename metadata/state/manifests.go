@@ -8,7 +8,7 @@ import (
 )
 
 // Manifest is what State keeps of a manifest object, which lists a partition's oldest runs and owns the objects that
-// they lie in. It never changes; a fold or a release puts another in its place.
+// they lie in. It never changes; a fold, an unfold or a release puts another in its place.
 type Manifest struct {
 	Object       uint64 // number
 	First        int64  // first offset that it holds and has not released
