@@ -55,7 +55,7 @@ var mutations = []mutation{
 	{"the pointer moves without a compare", "metadata/checkpoint/steps.go",
 		"If:   []kv.Compare{{Key: pointer, Target: kv.ModRevision, Want: last.Revision}, j.holds()},\n", ""},
 	{"archives are cleaned although runs lie in them", "metadata/checkpoint/clean.go",
-		"ok && (o.Refs > 0 || o.Lost > oldest)", "ok && o.Refs > 1<<40"},
+		"if _, listed := s.FindArchive(name.Session, name.Head); listed {", "if false {"},
 	{"a late sweep deletes newer checkpoints", "metadata/checkpoint/clean.go",
 		"if name.Head > newestHead {", "if false {"},
 	{"archives are dropped from the root before State has them", "metadata/checkpoint/write.go",
@@ -93,7 +93,7 @@ var mutations = []mutation{
 	{"a coordinator answers after its lease", "metadata/session/core.go",
 		"return c.lastAlive + c.cfg.TTL }", "return c.lastAlive + 3*c.cfg.TTL }"},
 	{"a coordinator does not see that another changed its group", "agent/group/core.go",
-		"g.ticket == 0 && g.version != version {", "false {"},
+		"case g.ticket == 0 && g.version != version:", "case false:"},
 	{"a partition is handed over before it was given up", "agent/group/consumer/heartbeat.go",
 		"return !held || holder == m.Id || before != nil && holder == before.Id", "return !held || holder != \"\""},
 	{"a heartbeat that does not say what it owns gives up partitions", "agent/group/consumer/reconcile.go",
@@ -117,7 +117,7 @@ var mutations = []mutation{
 	{"some aborted transactions are not listed", "metadata/state/end_txn.go",
 		"\tif !commit {\n\t\tp.aborted.append(", "\tif !commit && r.Base%7 != 0 {\n\t\tp.aborted.append("},
 	{"a list of aborted transactions ends with the first that begins behind it", "metadata/state/txns.go",
-		"if a.stable > to {", "if a.First > to {"},
+		"if a.Stable > to {", "if a.First > to {"},
 	{"a client hears that its transaction ended before it did", "metadata/session/core.go",
 		"\t\tf.position, f.value = position, nil\n", "\t\tf.position, f.value = position, nil\n" +
 			"\t\tfor i, p := range f.proposals {\n\t\t\tif k := p.Command.GetEndTxn(); k != nil && p.Done != nil {\n" +
@@ -185,6 +185,17 @@ var mutations = []mutation{
 
 // TestMutations plants defects, one at a time, and expects 400 runs to find each; those of groups took 40 at the most when
 // they were written, those of transactions 32, most of them 1.
+// TestDefectsFollowTheCode fails when the text is gone that a defect changes.
+func TestDefectsFollowTheCode(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutations {
+		m.plant(t, root)
+	}
+}
+
 func TestMutations(t *testing.T) {
 	if !*mutate {
 		t.Skip("opt in with -mutations")
@@ -220,7 +231,7 @@ func (m mutation) plant(t *testing.T, root string) string {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), m.old); n != 1 {
-		t.Fatalf("%s has %d places for this defect: the mutation must follow the code", m.file, n)
+		t.Fatalf("%s has %d places for the defect %q: it must follow the code", m.file, n, m.name)
 	}
 	changed := filepath.Join(t.TempDir(), "changed.go")
 	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), m.old, m.new, 1)), 0o600); err != nil {

@@ -13,11 +13,11 @@ import (
 )
 
 // Clean deletes the objects of dropped roots, or with sweep all checkpoint objects, that no kept root needs. Archives that
-// State lists are left to the compactor: runs lie in them, or did and may yet be read. Only what this session or a closed one wrote is touched: a live session's object may be one
-// that it still writes about, an unknown one's is for fsck to name. Nothing newer than next is touched either: a call
-// that takes long may see the objects of checkpoints that came after it, its own agent's included, and does not know which
-// of them are kept. Those it does touch, no later checkpoint can come to need: it takes over from the kept ones or writes
-// anew. again tells that something has to wait.
+// State lists are left to the compactor: runs lie in them, or did and may yet be read. Only what this session or a closed
+// one wrote is touched: a live session's object may be one that it still writes about, an unknown one's is for fsck to
+// name. Nothing newer than next is touched either: a call that takes long may see the objects of checkpoints that came
+// after it, its own agent's included, and does not know which of them are kept. Those it does touch, no later checkpoint
+// can come to need: it takes over from the kept ones or writes anew. again tells that something has to wait.
 func (j *Steps) Clean(ctx context.Context, dropped []*pb.KeptRoot, next Written, sweep bool) (again bool, err error) {
 	if next.Root != nil {
 		j.known.add(next.Pointer.Root, objectsOf(next.Pointer.Root, next.Root))
