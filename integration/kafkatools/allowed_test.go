@@ -24,6 +24,8 @@ var allowed = []difference{
 		"Of Kafka's features Wadi has transaction.version and group.version, at the same levels; kafka-features prints no others."},
 	{"transactions describe committed", regexp.MustCompile(`CompleteCommit`),
 		"The start time of a transaction that has ended is not kept: kafka-transactions describe prints None where Apache Kafka prints that of the last one."},
+	{"transactions producers aborted", regexp.MustCompile(`<pid> (0 0 0|1 0 -1) <time> None`),
+		"kafka-transactions abort ends the whole transaction and fences its producer, which shows the next epoch and no last sequence then; Apache Kafka leaves the id as it was."},
 	{"quorum", regexp.MustCompile(`.*`), "There is no KRaft quorum; kafka-metadata-quorum says that it is not supported."},
 	{"transactions describe terminated", regexp.MustCompile(`open2 <pid> [12] Empty`),
 		"A transactional id that is taken over with a transaction open gets the next epoch; Apache Kafka counts two."},
