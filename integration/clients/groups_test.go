@@ -231,9 +231,14 @@ func (l *life) grow(partitions int) {
 	}
 }
 
-// remove takes a member that owns something from the list, the ith of those.
+// remove takes a member that owns something from the list, the ith of those. In a rebalance there may be none for a moment.
 func (l *life) remove(i int) *member {
-	owners := slices.DeleteFunc(slices.Clone(l.members), func(m *member) bool { return len(m.partitions()) == 0 })
+	l.t.Helper()
+	var owners []*member
+	l.waitFor(fmt.Sprintf("an owner to remove, number %d", i), func() (bool, string) {
+		owners = slices.DeleteFunc(slices.Clone(l.members), func(m *member) bool { return len(m.partitions()) == 0 })
+		return len(owners) > i, fmt.Sprint(len(owners))
+	})
 	l.members = slices.DeleteFunc(l.members, func(m *member) bool { return m == owners[i] })
 	return owners[i]
 }

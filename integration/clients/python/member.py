@@ -75,11 +75,13 @@ def main():
         try:
             consumer.commit(message, asynchronous=False)
         except KafkaException as error:
-            # A rebalance came between: whoever has the partition now reads the record again.
+            # A rebalance came between: whoever has the partition now, this member maybe, reads the record again.
             if error.args[0].code() not in (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION,
                                             KafkaError.UNKNOWN_MEMBER_ID, KafkaError.STALE_MEMBER_EPOCH):
                 raise
             print(error, file=sys.stderr)
+            if partition in owned:
+                consumer.seek(TopicPartition(topic, partition, offset))
             continue
         report(event="committed", partition=partition, offset=offset + 1)
     consumer.close()

@@ -7,6 +7,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
@@ -58,16 +59,21 @@ public final class Member {
                 if ("replay".equals(order)) {
                     consumer.seekToBeginning(consumer.assignment());
                 }
+                boolean goesOn = true;
+                Map<TopicPartition, Long> left = new HashMap<>();
                 for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100))) {
-                    if (!process(consumer, record)) {
-                        break;
+                    goesOn = goesOn && process(consumer, record);
+                    if (!goesOn) {
+                        left.putIfAbsent(new TopicPartition(record.topic(), record.partition()), record.offset());
                     }
                 }
+                left.keySet().retainAll(consumer.assignment());
+                left.forEach(consumer::seek);
             }
         }
     }
 
-    /** Returns false when the group rebalances: whoever has the partition then reads the record again. */
+    /** Returns false when the group rebalances: whoever has the partition then, this member maybe, reads the record again. */
     private static boolean process(KafkaConsumer<String, String> consumer, ConsumerRecord<String, String> record) {
         OUT.println("{\"event\":\"record\",\"partition\":" + record.partition() + ",\"offset\":" + record.offset()
                 + ",\"value\":\"" + record.value() + "\"}");
