@@ -41,6 +41,11 @@ func (s *Store) putOrCompare(ctx context.Context, key string, b objstore.Body) e
 		if verr := b.Verify(); verr != nil {
 			return fmt.Errorf("%w: %w", errBuffer, verr)
 		}
+	case a.N > 1 && status(err) == 0 && ctx.Err() == nil:
+		// No answer, again. A service that refuses what is there already may cut each connection before that can be read.
+		if there := s.compare(ctx, key, b); there == nil || errors.Is(there, objstore.ErrExists) {
+			return there
+		}
 	}
 	return refused(ctx, err)
 }
