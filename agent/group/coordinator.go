@@ -133,9 +133,12 @@ func (c *Coordinator) stop() {
 }
 
 // answers reports whether this agent may answer for groups at all.
-func (c *Coordinator) answers() bool { return c.o.Tenure.Holds() }
-
-func (c *Coordinator) mine(group string) bool { return c.answers() && c.o.Routing.Mine(group) }
+func (c *Coordinator) answers() bool {
+	c.mu.Lock()
+	stopped := c.mu.stopped
+	c.mu.Unlock()
+	return !stopped && c.o.Tenure.Holds()
+}
 
 // keep gives up the groups that are not this agent's any more.
 func (c *Coordinator) keep() {
@@ -160,10 +163,7 @@ func (c *Coordinator) keep() {
 
 // Check is nil when this agent answers for a group now.
 func (c *Coordinator) Check(group string) error {
-	c.mu.Lock()
-	stopped := c.mu.stopped
-	c.mu.Unlock()
-	if stopped || !c.mine(group) {
+	if !c.answers() || !c.o.Routing.Mine(group) {
 		return ErrNotCoordinator
 	}
 	return nil
@@ -171,10 +171,7 @@ func (c *Coordinator) Check(group string) error {
 
 // Mine says which of many groups this agent answers for, by the agents of this moment.
 func (c *Coordinator) Mine() func(group string) bool {
-	c.mu.Lock()
-	stopped := c.mu.stopped
-	c.mu.Unlock()
-	if stopped || !c.answers() {
+	if !c.answers() {
 		return func(string) bool { return false }
 	}
 	return c.o.Routing.Many()

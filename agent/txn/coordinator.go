@@ -60,12 +60,17 @@ func New(o Options) *Coordinator {
 	return c
 }
 
-// Check is nil when this agent answers for a transactional id now.
-func (c *Coordinator) Check(id string) error {
+// answers reports whether this agent may answer for transactional ids at all.
+func (c *Coordinator) answers() bool {
 	c.mu.Lock()
 	stopped := c.mu.stopped
 	c.mu.Unlock()
-	if stopped || !c.o.Tenure.Holds() || c.o.Routing.Rank(id) != 0 {
+	return !stopped && c.o.Tenure.Holds()
+}
+
+// Check is nil when this agent answers for a transactional id now.
+func (c *Coordinator) Check(id string) error {
+	if !c.answers() || c.o.Routing.Rank(id) != 0 {
 		return ErrNotCoordinator
 	}
 	return nil
@@ -73,10 +78,7 @@ func (c *Coordinator) Check(id string) error {
 
 // Mine says which of many transactional ids this agent answers for, by the agents of this moment.
 func (c *Coordinator) Mine() func(id string) bool {
-	c.mu.Lock()
-	stopped := c.mu.stopped
-	c.mu.Unlock()
-	if stopped || !c.o.Tenure.Holds() {
+	if !c.answers() {
 		return func(string) bool { return false }
 	}
 	return c.o.Routing.Many()

@@ -132,11 +132,11 @@ func (a *app) printTopic(t describedTopic) error {
 	return nil
 }
 
-// partitionError is nil for a nil err.
 func noPartition(topic string, partition int32) error {
 	return fmt.Errorf("topic %s has no partition %d", topic, partition)
 }
 
+// partitionError is nil for a nil err.
 func partitionError(topic string, partition int32, err error) error {
 	if err == nil {
 		return nil

@@ -181,8 +181,8 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop asks with SIGTERM and waits up to 90 s, longer than an agent drains. It returns an error when the process had to be killed or ended with a
-// code other than 0.
+// Stop asks with SIGTERM and waits up to 90 s, longer than an agent drains. It returns an error when the process had to be
+// killed or ended with a code other than 0.
 func (p *Process) Stop() error {
 	p.asked.Store(true)
 	// A stopped process takes no SIGTERM until it goes on.
