@@ -35,7 +35,7 @@ var groupSteps = []step{
 	{name: "consumer groups list nothing", tool: "kafka-consumer-groups", args: "--list" + server},
 	{name: "consumer groups describe unknown", tool: "kafka-consumer-groups", args: "--describe --group nobody" + server},
 	{name: "consumer groups delete unknown", tool: "kafka-consumer-groups", args: "--delete --group nobody" + server},
-	{name: "consume in a group", tool: "kafka-console-consumer", args: "--topic v --group g --from-beginning --max-messages 5 --timeout-ms 20000 --command-property auto.commit.interval.ms=10" + server},
+	{name: "consume in a group", tool: "kafka-console-consumer", args: "--topic v --group g --from-beginning --max-messages 5 --timeout-ms 60000 --command-property auto.commit.interval.ms=10" + server},
 	{name: "consumer groups list", tool: "kafka-consumer-groups", args: "--list" + server},
 	{name: "consumer groups list states", tool: "kafka-consumer-groups", args: "--list --state" + server},
 	{name: "groups list", tool: "kafka-groups", args: "--list" + server},
@@ -52,5 +52,5 @@ var groupSteps = []step{
 	{name: "consumer groups delete offsets", tool: "kafka-consumer-groups", args: "--delete-offsets --group g --topic v" + server},
 	{name: "consumer groups delete", tool: "kafka-consumer-groups", args: "--delete --group g" + server},
 	{name: "consumer groups list after", tool: "kafka-consumer-groups", args: "--list" + server},
-	{name: "consumer perf", tool: "kafka-consumer-perf-test", args: "--topic r --messages 1000 --timeout 20000 --group p" + server},
+	{name: "consumer perf", tool: "kafka-consumer-perf-test", args: "--topic r --messages 1000 --timeout 60000 --group p" + server},
 }

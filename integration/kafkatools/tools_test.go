@@ -32,7 +32,8 @@ type step struct {
 	file  string
 	// before does what no tool does, on each broker.
 	before func(server string) error
-	// settles: what a broker does in its own time shows here; the step is repeated until both say the same, for a while.
+	// settles: what a broker does in its own time shows here, or the tool ends by a timeout, which a slow machine reaches before
+	// it was answered; the step is repeated until both brokers say the same, for a while.
 	settles bool
 	// skip says why the step cannot run on Wadi yet.
 	skip string
