@@ -2341,9 +2341,12 @@ func (x *GroupProtocol) GetMetadata() []byte {
 
 // GroupPartitions are partitions of one topic, sorted.
 type GroupPartitions struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Topic         uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	Partitions    []uint32               `protobuf:"varint,2,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Topic      uint64                 `protobuf:"varint,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partitions []uint32               `protobuf:"varint,2,rep,packed,name=partitions,proto3" json:"partitions,omitempty"`
+	// In owned and revoking: the member epoch under which each of the partitions was assigned, or a single one for all of
+	// them. Empty where nothing is known of it: the member epoch, 0 when that is negative (KIP-1251).
+	Epochs        []int32 `protobuf:"varint,3,rep,packed,name=epochs,proto3" json:"epochs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2388,6 +2391,13 @@ func (x *GroupPartitions) GetTopic() uint64 {
 func (x *GroupPartitions) GetPartitions() []uint32 {
 	if x != nil {
 		return x.Partitions
+	}
+	return nil
+}
+
+func (x *GroupPartitions) GetEpochs() []int32 {
+	if x != nil {
+		return x.Epochs
 	}
 	return nil
 }
@@ -6439,12 +6449,13 @@ const file_metadata_metadatapb_metadata_proto_rawDesc = "" +
 	"\x06target\x18\x12 \x03(\v2!.wadi.metadata.v1.GroupPartitionsR\x06target\"?\n" +
 	"\rGroupProtocol\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\bmetadata\x18\x02 \x01(\fR\bmetadata\"G\n" +
+	"\bmetadata\x18\x02 \x01(\fR\bmetadata\"_\n" +
 	"\x0fGroupPartitions\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\x04R\x05topic\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x02 \x03(\rR\n" +
-	"partitions\"\x91\x02\n" +
+	"partitions\x12\x16\n" +
+	"\x06epochs\x18\x03 \x03(\x05R\x06epochs\"\x91\x02\n" +
 	"\rCommitOffsets\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1e\n" +
 	"\n" +
