@@ -25,6 +25,7 @@ type output struct {
 	up   *parts.Writer
 	seg  *segment.Writer
 	cmd  *pb.ReplaceRuns
+	seen int64 // position of the State whose configs are gone by
 
 	runBytes int64
 	newest   int64 // max timestamp of the run before, which that of the next counts from
@@ -47,7 +48,7 @@ type openRange struct {
 }
 
 // newOutput takes the next name.
-func newOutput(ctx context.Context, env *job.Env, cfg Config, clusterID string, nowMs int64) (*output, error) {
+func newOutput(ctx context.Context, env *job.Env, cfg Config, in *job.View) (*output, error) {
 	name, err := env.Name()
 	if err != nil {
 		return nil, err
@@ -56,11 +57,13 @@ func newOutput(ctx context.Context, env *job.Env, cfg Config, clusterID string, 
 	if err != nil {
 		return nil, err
 	}
-	seg, err := segment.NewWriter(up, segment.Meta{Kind: segment.Merged, CreatedMs: nowMs, ClusterID: clusterID})
+	seg, err := segment.NewWriter(up, segment.Meta{Kind: segment.Merged, CreatedMs: in.Now, ClusterID: in.State.ClusterID()})
 	if err != nil {
 		return nil, errors.Join(err, up.Abort())
 	}
-	return &output{env: env, name: name, up: up, seg: seg, cmd: &pb.ReplaceRuns{N: name.N}, runBytes: cfg.RunBytes}, nil
+	return &output{
+		env: env, name: name, up: up, seg: seg, cmd: &pb.ReplaceRuns{N: name.N}, seen: in.State.Position(), runBytes: cfg.RunBytes,
+	}, nil
 }
 
 // begin starts the range of a section whose first offset is base.
@@ -146,7 +149,7 @@ func (o *output) finish(ctx context.Context) (codes []state.Code, err error) {
 	}
 	o.cmd.Size = uint64(o.up.Size())
 	refused := state.OK
-	cmd := &pb.Command{Kind: &pb.Command_ReplaceRuns{ReplaceRuns: o.cmd}}
+	cmd := &pb.Command{Base: o.seen, Kind: &pb.Command_ReplaceRuns{ReplaceRuns: o.cmd}}
 	err = o.env.Introduce(ctx, o.name, cmd, func(x session.Outcome) {
 		refused = x.Result.Code
 		for _, b := range x.Result.Batches {

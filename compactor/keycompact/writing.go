@@ -154,7 +154,7 @@ func (w *writing) end(ctx context.Context, s *section, first, last int) (err err
 // open begins an object unless one is open.
 func (w *writing) open(ctx context.Context) (err error) {
 	if w.out == nil {
-		w.out, err = newOutput(ctx, w.task.env, w.task.cfg, w.in.State.ClusterID(), w.in.Now)
+		w.out, err = newOutput(ctx, w.task.env, w.task.cfg, w.in)
 	}
 	return err
 }

@@ -2698,7 +2698,8 @@ func (x *ExpireOffsets) GetPartitions() []uint32 {
 }
 
 // ReplaceRuns puts what lies in a merged object, of the session, in the place of runs of partitions (at most 1,000). Each
-// partition is judged on its own; an object that none of them takes is garbage at once.
+// partition is judged on its own; an object that none of them takes is garbage at once. base is the position of the configs
+// that a compaction went by: a topic whose configs changed behind it takes none. 0: they do not matter.
 type ReplaceRuns struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	N             uint64                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`                  // number of the merged object

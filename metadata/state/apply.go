@@ -219,7 +219,7 @@ func (s *State) applyCommand(c *pb.Command, inline []byte, res *Result) {
 	case *pb.Command_ExpireOffsets:
 		res.Code = s.applyExpireOffsets(k.ExpireOffsets, res)
 	case *pb.Command_ReplaceRuns:
-		res.Code = s.applyReplaceRuns(k.ReplaceRuns, res)
+		res.Code = s.applyReplaceRuns(c.Base, k.ReplaceRuns, res)
 	case *pb.Command_FoldRuns:
 		res.Code = s.applyFoldRuns(k.FoldRuns, res)
 	case *pb.Command_UnfoldRuns:

@@ -15,7 +15,11 @@ const (
 // applyReplaceRuns puts runs of a merged object in the place of others, each partition judged on its own: whatever was
 // appended, trimmed, deleted or replaced since the proposer looked, readers find every record once. ID is the object's
 // number. Nothing at or above the last stable offset is replaced, so that what is open stays as it is.
-func (s *State) applyReplaceRuns(c *pb.ReplaceRuns, res *Result) Code {
+//
+// With a base no compaction goes into a topic that changed since, or got other configs from the brokers, whoever changed
+// them: who was told that it is not compacted any more keeps what there is (so it is in Apache Kafka, which aborts the
+// cleaning before it answers). Base 0: nothing is said.
+func (s *State) applyReplaceRuns(base int64, c *pb.ReplaceRuns, res *Result) Code {
 	if !wellFormedReplace(c) {
 		return Invalid
 	}
@@ -32,7 +36,7 @@ func (s *State) applyReplaceRuns(c *pb.ReplaceRuns, res *Result) Code {
 		var runs []Run
 		runs, ms = unpackRuns(c, i, at, number, ms)
 		at += int(c.Runs[i])
-		code, dropped := s.replace(c, i, runs, &left)
+		code, dropped := s.replace(base, c, i, runs, &left)
 		r := BatchResult{Code: code, Base: int64(dropped), Time: -1}
 		if code == OK {
 			object.Refs += uint64(len(runs))
@@ -102,7 +106,7 @@ func wellFormedReplace(c *pb.ReplaceRuns) bool {
 // from its start on and leaves nothing of transactions whose abort it has passed, neither records nor marker, so State
 // forgets those, too: a reader that heard of one and met no marker would skip what its producer wrote later. What ends the range stays,
 // a marker, too: a reader that stands there gets on.
-func (s *State) replace(c *pb.ReplaceRuns, i int, runs []Run, left *int) (Code, int) {
+func (s *State) replace(since int64, c *pb.ReplaceRuns, i int, runs []Run, left *int) (Code, int) {
 	t := s.TopicByNumber(c.Topics[i])
 	if t == nil || int64(c.Partitions[i]) >= int64(len(t.parts)) {
 		return UnknownTopic, 0
@@ -111,6 +115,9 @@ func (s *State) replace(c *pb.ReplaceRuns, i int, runs []Run, left *int) (Code, 
 	base, last := c.Bases[i], c.Lasts[i]
 	compacted := len(c.Compacted) > 0 && c.Compacted[i]
 	if p.Version != c.Versions[i] || last >= p.LSO() {
+		return Conflict, 0
+	}
+	if compacted && since > 0 && (t.Changed > since || s.defaultsChanged() > since) {
 		return Conflict, 0
 	}
 	from, to, ok := p.runs.bounds(base, last, *left)

@@ -10,7 +10,7 @@ import (
 	pb "wadi/metadata/metadatapb"
 )
 
-func (w *twin) replaceRuns(k *pb.ReplaceRuns) Result {
+func (w *twin) replaceRuns(base int64, k *pb.ReplaceRuns) Result {
 	runs, ok := w.unfoldReplace(k)
 	if !ok {
 		return Result{Code: Invalid}
@@ -25,7 +25,7 @@ func (w *twin) replaceRuns(k *pb.ReplaceRuns) Result {
 	}})
 	res := Result{ID: int64(len(w.objects))}
 	for i, list := range runs {
-		code, n := w.replaceIn(k, i, list)
+		code, n := w.replaceIn(base, k, i, list)
 		if code != OK {
 			n = -1
 		}
@@ -71,7 +71,7 @@ func (w *twin) unfoldReplace(k *pb.ReplaceRuns) (runs [][]Run, ok bool) {
 	return runs, at == len(k.RunCounts)
 }
 
-func (w *twin) replaceIn(k *pb.ReplaceRuns, i int, runs []Run) (Code, int) {
+func (w *twin) replaceIn(since int64, k *pb.ReplaceRuns, i int, runs []Run) (Code, int) {
 	t := w.live(k.Topics[i])
 	if t == nil || int(k.Partitions[i]) >= len(t.parts) {
 		return UnknownTopic, 0
@@ -79,6 +79,9 @@ func (w *twin) replaceIn(k *pb.ReplaceRuns, i int, runs []Run) (Code, int) {
 	p := t.parts[k.Partitions[i]]
 	base, last := k.Bases[i], k.Lasts[i]
 	if p.version != k.Versions[i] || last >= w.stable(p, t.Number, int(k.Partitions[i])) {
+		return Conflict, 0
+	}
+	if since != 0 && len(k.Compacted) > 0 && k.Compacted[i] && max(t.Changed, w.defaultsChanged()) > since {
 		return Conflict, 0
 	}
 	old := w.runs(p)
@@ -205,7 +208,11 @@ func (d *drawing) replace(t *rapid.T) *pb.Command {
 			k.Versions = nil
 		}
 	}
-	return &pb.Command{Kind: &pb.Command_ReplaceRuns{ReplaceRuns: k}}
+	base := int64(0)
+	if rapid.Bool().Draw(t, "judged by configs") {
+		base = max(0, d.w.position+rapid.Int64Range(-20, 1).Draw(t, "configs at"))
+	}
+	return &pb.Command{Base: base, Kind: &pb.Command_ReplaceRuns{ReplaceRuns: k}}
 }
 
 func (d *drawing) forget(t *rapid.T) *pb.Command {

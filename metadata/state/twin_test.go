@@ -191,7 +191,7 @@ func (w *twin) command(c *pb.Command, index int) Result {
 	case *pb.Command_ExpireOffsets:
 		return w.expireOffsets(k.ExpireOffsets)
 	case *pb.Command_ReplaceRuns:
-		return w.replaceRuns(k.ReplaceRuns)
+		return w.replaceRuns(c.Base, k.ReplaceRuns)
 	case *pb.Command_FoldRuns:
 		return w.foldRuns(k.FoldRuns)
 	case *pb.Command_UnfoldRuns:
