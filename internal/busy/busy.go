@@ -11,15 +11,21 @@ import (
 )
 
 // Since begins to measure. What it returns is the time since then in which some process of the machine waited for a
-// processor or a disk (/proc/pressure), or the host kept a processor to itself (steal in /proc/stat). Where the system does
-// not tell, it is 0.
+// processor, a disk or memory (/proc/pressure), or the host kept a processor to itself (steal in /proc/stat), as far as the
+// system tells, and the time for which this process stood still itself, which it sees without being told. It is not for
+// bubbles of testing/synctest: it watches real time.
 func Since() (waited func() time.Duration) {
-	before := total()
-	return func() time.Duration { return max(0, total()-before) }
+	watching.Do(watch)
+	before, stood, began := total(), still(), time.Now()
+	return func() time.Duration {
+		// A standstill may have begun before.
+		own := min(still()-stood, time.Since(began))
+		return max(0, total()-before) + max(0, own)
+	}
 }
 
 func total() (sum time.Duration) {
-	for _, file := range []string{"/proc/pressure/cpu", "/proc/pressure/io"} {
+	for _, file := range []string{"/proc/pressure/cpu", "/proc/pressure/io", "/proc/pressure/memory"} {
 		if text, err := os.ReadFile(file); err == nil {
 			sum += pressure(string(text))
 		}

@@ -30,8 +30,8 @@ func TestWaits(t *testing.T) {
 	began := time.Now()
 	waited := Since()
 	w := waited()
-	// Each of the two resources for as long as it took at most, and each processor's steal.
-	if most := time.Duration(2+runtime.NumCPU())*time.Since(began) + 10*tick; w > most {
+	// Each of the three resources for as long as it took at most, each processor's steal, and the process's own standstill.
+	if most := time.Duration(4+runtime.NumCPU())*time.Since(began) + 10*tick; w > most {
 		t.Errorf("%v at once, of %v", w, most)
 	}
 	threads := 3 * runtime.NumCPU()
@@ -47,5 +47,21 @@ func TestWaits(t *testing.T) {
 	all.Wait()
 	if w = waited(); w < 100*time.Millisecond {
 		t.Errorf("%d threads waited for %v", threads, w)
+	}
+}
+
+// A standstill counts at once, before the next look notices it.
+func TestStandstill(t *testing.T) {
+	watching.Do(watch)
+	before := still()
+	due.Add(-int64(time.Minute)) // as if it had stood still since then
+	if stood := still() - before; stood < 59*time.Second {
+		t.Errorf("%v", stood)
+	}
+	// What came before a measurement is no part of it.
+	began := time.Now()
+	waited := Since()
+	if w := waited(); w > 30*time.Second && time.Since(began) < time.Second {
+		t.Errorf("%v", w)
 	}
 }
