@@ -43,7 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.KV) {
 }
 
 // patience bounds every wait. It is far above what a loaded machine needs, so that running into it is a failure.
-const patience = 30 * time.Second
+const patience = 4 * time.Minute
 
 func do(t *testing.T, k kv.KV, ops ...kv.Op) kv.TxnResult {
 	t.Helper()
