@@ -116,7 +116,7 @@ func startConfiguredDev(t *testing.T, env []string, dir string, port int, more .
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready",
 		Args: append([]string{"dev", "--listen", address, "--data-dir", dir, "--http", ""}, more...),
-		Env:  append([]string{binary.NoCompactor}, env...),
+		Env:  append([]string{binary.NoCompactor, binary.LongSession}, env...),
 		Dir:  t.TempDir(), // nothing may be written outside of the data directory
 	})
 	return broker{bootstrap: address, process: p}
@@ -137,7 +137,7 @@ func startAgent(t *testing.T) broker {
 	}
 	p := binary.Start(t, binary.Spec{
 		Name: "wadi agent", Path: binary.Path(t), Ready: "ready",
-		Args: []string{"agent", "--config", file}, Env: append(store.Env(), binary.NoCompactor), Dir: t.TempDir(),
+		Args: []string{"agent", "--config", file}, Env: append(store.Env(), binary.NoCompactor, binary.LongSession), Dir: t.TempDir(),
 	})
 	return broker{bootstrap: address, process: p, segments: func() ([]string, error) {
 		var keys []string

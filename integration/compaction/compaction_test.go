@@ -43,7 +43,7 @@ func TestLeavesWhatApacheKafkaLeaves(t *testing.T) {
 	address := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
 	dir := t.TempDir()
 	binary.Start(t, binary.Spec{
-		Env: []string{"WADI_COMPACTOR_INTERVAL=300ms"}, Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir,
+		Env: []string{"WADI_COMPACTOR_INTERVAL=300ms", binary.LongSession}, Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir,
 		Args: []string{"dev", "--listen", address, "--data-dir", filepath.Join(dir, "data"), "--http", ""},
 	})
 	both := []*side{{name: "Apache Kafka", address: broker.Address}, {name: "Wadi", address: address}}

@@ -200,7 +200,7 @@ func startWadi(t *testing.T) agent {
 	dir := t.TempDir()
 	p := binary.Start(t, binary.Spec{
 		// As package kafka configures Apache Kafka.
-		Env:  []string{"WADI_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS=0", binary.NoCompactor},
+		Env:  []string{"WADI_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS=0", binary.NoCompactor, binary.LongSession},
 		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir, Quiet: true,
 		Args: []string{"dev", "--listen", address, "--data-dir", filepath.Join(dir, "data"), "--http", ""},
 	})

@@ -222,7 +222,7 @@ func startWadi(t *testing.T) string {
 	address := fmt.Sprintf("127.0.0.1:%d", binary.FreePort(t))
 	dir := t.TempDir()
 	binary.Start(t, binary.Spec{
-		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir, Env: []string{binary.NoCompactor},
+		Name: "wadi dev", Path: binary.Path(t), Ready: "ready", Dir: dir, Env: []string{binary.NoCompactor, binary.LongSession},
 		Args: []string{"dev", "--listen", address, "--data-dir", filepath.Join(dir, "data"), "--http", ""},
 	})
 	return address
