@@ -140,6 +140,9 @@ func (a *app) devConfig(o devOptions) (config.Config, error) {
 			{Key: "cluster", Value: "dev", Source: "dev"},
 			{Key: "etcd.endpoints", Value: "", Source: "dev"},
 			{Key: "store", Value: objects.String(), Source: "--data-dir"},
+			// Agents, etcd and store live and die together, so nobody waits for a lease to end; a disk that others keep busy
+			// holds its renewal up for seconds.
+			{Key: "session.ttl", Value: "15s", Source: "dev"},
 			{Key: "gc.grace", Value: "1m", Source: "dev"}, // a disk of one machine
 			{Key: "recover.hourly", Value: "0s", Source: "dev"},
 			// Nobody waits for a fleet of members here.
