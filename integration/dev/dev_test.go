@@ -60,7 +60,7 @@ func client(t *testing.T, address string, opts ...kgo.Opt) *kgo.Client {
 }
 
 // patience bounds what is not measured.
-const patience = time.Minute
+const patience = 4 * time.Minute
 
 // readAll reads partition 0 of topic t from offset 0 to its end and checks that no offset is left out.
 func readAll(t *testing.T, address string) []string {

@@ -123,9 +123,9 @@ func TestNoEtcdNoService(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 	require.NotContains(t, p.Output(), "\nready ")
 	if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", at)); err == nil { // bound, for the port is taken; not served
-		require.NoError(t, c.SetDeadline(time.Now().Add(time.Second)))
 		_, err = c.Write([]byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff}) // ApiVersions
 		require.NoError(t, err)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second)))
 		n, err := c.Read(make([]byte, 1))
 		require.Error(t, err, "%d bytes of an answer", n)
 		require.NoError(t, c.Close())
