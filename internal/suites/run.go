@@ -21,6 +21,7 @@ type outcome struct {
 	suite
 	err  error
 	took time.Duration
+	cpu  time.Duration // of all its processes that were waited for
 }
 
 // runAll runs the suites one after the other, the rest too when one fails, and stops early only when ctx ends.
@@ -33,8 +34,8 @@ func runAll(ctx context.Context, suites []suite, stdout, stderr io.Writer) []out
 		}
 		fmt.Fprintf(stdout, "\n=== %s: %s\n", s.name, s.command)
 		begin := time.Now()
-		err := runOne(ctx, s, stdout, stderr)
-		outcomes = append(outcomes, outcome{suite: s, err: err, took: time.Since(begin)})
+		cpu, err := runOne(ctx, s, stdout, stderr)
+		outcomes = append(outcomes, outcome{suite: s, err: err, took: time.Since(begin), cpu: cpu})
 		if err != nil {
 			fmt.Fprintf(stdout, "=== %s failed: %v\n", s.name, err)
 		}
@@ -42,7 +43,7 @@ func runAll(ctx context.Context, suites []suite, stdout, stderr io.Writer) []out
 	return outcomes
 }
 
-func runOne(ctx context.Context, s suite, stdout, stderr io.Writer) error {
+func runOne(ctx context.Context, s suite, stdout, stderr io.Writer) (cpu time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", s.command)
@@ -51,18 +52,17 @@ func runOne(ctx context.Context, s suite, stdout, stderr io.Writer) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	env, err := environ()
-	if err != nil {
-		return err
+	if cmd.Env, err = environ(); err != nil {
+		return 0, err
 	}
-	cmd.Env = env
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w: %w", ctx.Err(), err)
-		}
-		return err
+	err = cmd.Run()
+	if cmd.ProcessState != nil {
+		cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
-	return nil
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return cpu, err
 }
 
 // environ lets the programs that `install` brought win over what the machine happens to have.
@@ -80,9 +80,9 @@ func environ() ([]string, error) {
 // machines differ, and a timing must never hide what the tests say.
 func report(outcomes []outcome, w io.Writer) bool {
 	passed := true
-	var took, budget time.Duration
+	var took, budget, cpu time.Duration
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\nsuite\tresult\tseconds\tbudget\t")
+	fmt.Fprintln(table, "\nsuite\tresult\tseconds\tbudget\tcpu\t")
 	for _, o := range outcomes {
 		result, remark := "ok", ""
 		if o.err != nil {
@@ -91,11 +91,12 @@ func report(outcomes []outcome, w io.Writer) bool {
 		if o.took > o.budget {
 			remark = "over budget"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%.0f\t%.0f\t%s\n", o.name, result, o.took.Seconds(), o.budget.Seconds(), remark)
+		fmt.Fprintf(table, "%s\t%s\t%.0f\t%.0f\t%.0f\t%s\n", o.name, result, o.took.Seconds(), o.budget.Seconds(), o.cpu.Seconds(), remark)
 		took += o.took
 		budget += o.budget
+		cpu += o.cpu
 	}
-	fmt.Fprintf(table, "total\t\t%.0f\t%.0f\t\n", took.Seconds(), budget.Seconds())
+	fmt.Fprintf(table, "total\t\t%.0f\t%.0f\t%.0f\t\n", took.Seconds(), budget.Seconds(), cpu.Seconds())
 	table.Flush()
 	return passed
 }

@@ -53,7 +53,7 @@ func TestTheListParses(t *testing.T) {
 }
 
 func TestPackageWithoutLineRuns(t *testing.T) {
-	got := withPackages([]suite{{name: "integration/a", command: "true"}}, []string{"integration/a", "integration/b"})
+	got := withPackages([]suite{{name: "integration/a,integration/c", command: "true"}}, []string{"integration/a", "integration/b", "integration/c"})
 	if len(got) != 2 || got[1].command != "go test -count=1 ./integration/b" || got[1].budget != defaultBudget {
 		t.Fatalf("got %+v", got)
 	}
@@ -63,9 +63,9 @@ func TestFailureIsReportedAndTheRestRuns(t *testing.T) {
 	var log bytes.Buffer
 	outcomes := runAll(t.Context(), []suite{
 		{"breaks", time.Minute, "echo from-breaks; exit 3"},
-		{"works", time.Minute, "echo from-works"},
+		{"works", time.Minute, "echo from-works; cat /dev/zero | head -c 100000000 > /dev/null"},
 	}, &log, &log)
-	if outcomes[0].err == nil || outcomes[1].err != nil {
+	if outcomes[0].err == nil || outcomes[1].err != nil || outcomes[1].cpu <= 0 {
 		t.Fatalf("outcomes %+v", outcomes)
 	}
 	for _, want := range []string{"from-breaks", "from-works"} {
