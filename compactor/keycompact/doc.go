@@ -34,8 +34,8 @@
 // decompressed (128 MiB at the most, mostly far less), and the parts of one object under way (16 MiB). A dirty section with
 // more keys than the map takes is compacted in several passes, run by run; a single run that has more is cut into smaller
 // runs first, and a single batch that has more gets a larger map, of some 30 bytes per record. A pass ends after about
-// Config.MaxInput bytes, within a partition with the object that it has come to; the next one goes on behind that with the
-// same map, which is kept for it (rest.go).
+// Config.MaxInput bytes, in the middle of a partition, too, as it notes keys and as it writes; the next one goes on there with
+// the same map, which is kept for it (rest.go).
 //
 // # Several objects
 //

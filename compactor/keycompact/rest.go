@@ -8,12 +8,16 @@ import (
 	"wadi/metadata/state"
 )
 
-// rest is what a pass has left of a large partition, whose keys the task's map holds: a pass ends with an object once it
-// has read enough, and the next one goes on behind it. Without that a partition that takes longer than a pass may would be
-// begun again and again. It is lost with the process, and then the partition is begun anew.
+// rest is what a pass has left of a large partition, whose keys the task's map holds: a pass ends once it has read enough,
+// with a run as it notes keys or finds nothing that stays, else with an object, and the next one goes on behind it. Without
+// that a partition that takes longer than a pass may would be begun again and again. It is lost with the process, and then
+// the partition is begun anew.
 type rest struct {
 	ref
-	next, last int64 // offsets: the first that is to be written, and the last of the section
+	noting bool // keys from next on are not in the map yet, and nothing is written
+
+	// Offsets: where what is to be written begins, what is to be read (nothing stays of what lies between), and the last one.
+	first, next, last int64
 }
 
 // resume goes on with what the pass before left. done is false when that cannot be: somebody else compacted or trimmed what
@@ -21,13 +25,18 @@ type rest struct {
 func (t *Task) resume(ctx context.Context, in *job.View) (done bool, err error) {
 	r := t.rest
 	t.rest = nil
-	s, ok := r.section(in, readable(t.env, in.State))
+	s, from, ok := r.section(in, readable(t.env, in.State))
 	if !ok {
 		return false, nil
 	}
 	w := &writing{task: t, in: in}
 	defer w.abandon()
-	switch err := w.write(ctx, &s, len(s.runs)); {
+	if r.noting {
+		err = w.noteAndWrite(ctx, &s, from)
+	} else {
+		err = w.write(ctx, &s, from, len(s.runs))
+	}
+	switch {
 	case errors.Is(err, errUnreadable):
 		t.postpone(r.ref)
 		return true, err
@@ -37,20 +46,27 @@ func (t *Task) resume(ctx context.Context, in *job.View) (done bool, err error) 
 	return true, w.finish(ctx)
 }
 
-// section is the rest in a snapshot of State. Merges may have changed the runs, as long as they begin and end where they
-// did; what is in them is the same then, and the keys are those of the map. What lies in front of it is written anew
-// already, and may be in a manifest by now.
-func (r *rest) section(in *job.View, readable func(state.Run) bool) (s section, ok bool) {
+// section is the rest in a snapshot of State, and from which run on to go on. Merges may have changed the runs, as long as they
+// begin and end where they did; what is in them is the same then, and the keys are those of the map. What lies in front of what
+// is to be written is written anew already, and may be in a manifest by now.
+func (r *rest) section(in *job.View, readable func(state.Run) bool) (s section, from int, ok bool) {
 	topic := in.State.TopicByNumber(r.topic)
 	if topic == nil || !in.Configs(topic).Compact || !in.Mine(r.topic, r.partition) {
-		return s, false
+		return s, 0, false
 	}
-	s = sectionOf(in, topic, r.partition, r.next, r.last)
-	for _, x := range s.runs {
+	if r.noting && topic.Partition(int32(r.partition)).Manifest != nil {
+		return s, 0, false // all of it is still to be written
+	}
+	s = sectionOf(in, topic, r.partition, r.first, r.last)
+	for i, x := range s.runs {
 		if !readable(x) {
-			return s, false
+			return s, 0, false
+		}
+		if x.Base <= r.next {
+			from = i
 		}
 	}
 	n := len(s.runs)
-	return s, n > 0 && s.runs[0].Base == r.next && s.runs[n-1].Last == r.last
+	ok = n > 0 && s.runs[from].Base == r.next && s.runs[n-1].Last == r.last
+	return s, from, ok && (r.noting || s.runs[0].Base == r.first)
 }

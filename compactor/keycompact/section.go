@@ -32,10 +32,6 @@ func newSection(in *job.View, d Due, readable func(state.Run) bool) (s section, 
 	p := t.Partition(int32(d.Partition))
 	end := cleanable(p, in.Configs(t), in, readable)
 	s = sectionOf(in, t, d.Partition, 0, end-1)
-	dirtyFrom := dirty(p)
-	for s.dirty < len(s.runs) && s.runs[s.dirty].Last < dirtyFrom {
-		s.dirty++
-	}
 	return s, s.dirty < len(s.runs)
 }
 
@@ -55,6 +51,9 @@ func sectionOf(in *job.View, t *state.Topic, partition uint32, first, last int64
 			s.runs = append(s.runs, r)
 		}
 	})
+	for dirtyFrom := dirty(p); s.dirty < len(s.runs) && s.runs[s.dirty].Last < dirtyFrom; {
+		s.dirty++
+	}
 	for _, a := range p.Aborted(first, last, nil) {
 		s.aborted[a.ProducerID] = append(s.aborted[a.ProducerID], a)
 	}

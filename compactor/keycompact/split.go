@@ -29,7 +29,7 @@ func (w *writing) split(ctx context.Context, s *section) error {
 		if err := w.note(ctx, s, run); err != nil {
 			return err
 		}
-		return w.write(ctx, s, s.dirty+1)
+		return w.write(ctx, s, 0, s.dirty+1)
 	}
 	if err := w.open(ctx); err != nil {
 		return err

@@ -27,14 +27,21 @@ type writing struct {
 
 // section compacts one partition.
 func (w *writing) section(ctx context.Context, s *section) error {
-	n, err := w.index(ctx, s)
-	if err != nil {
+	w.task.keysFor(s.runs[s.dirty:])
+	return w.noteAndWrite(ctx, s, s.dirty)
+}
+
+// noteAndWrite notes the keys of a section from a run of its dirty part on, those before are in the map, and writes what the
+// map has all keys of, or leaves that to the next pass.
+func (w *writing) noteAndWrite(ctx context.Context, s *section, from int) error {
+	n, err := w.index(ctx, s, from)
+	if err != nil || w.task.rest != nil {
 		return err
 	}
 	if w.again = w.again || n < len(s.runs); n == s.dirty {
 		return w.split(ctx, s)
 	}
-	return w.write(ctx, s, n)
+	return w.write(ctx, s, 0, n)
 }
 
 // read visits the batches of some of a section's runs, in order, until visit says that it is enough.
@@ -58,63 +65,86 @@ func (w *writing) read(ctx context.Context, list []state.Run, visit func(i int, 
 	}
 }
 
-// index notes the keys of the dirty section, and returns up to which run, not included, they are all in the map.
-func (w *writing) index(ctx context.Context, s *section) (n int, err error) {
-	keys := w.task.keysFor(s.runs[s.dirty:])
+// index notes the keys of a section's runs from one on, and returns up to which run, not included, they are all in the map.
+// When a pass has read enough the rest is for the next one.
+func (w *writing) index(ctx context.Context, s *section, from int) (n int, err error) {
 	n = len(s.runs)
-	err = w.read(ctx, s.runs[s.dirty:], func(i int, b batch.Batch) (bool, error) {
-		fits, err := s.index(keys, b)
+	run, input := -1, int64(0)
+	err = w.read(ctx, s.runs[from:], func(i int, b batch.Batch) (bool, error) {
+		if i != run {
+			if input >= w.task.cfg.MaxInput {
+				w.task.rest = &rest{ref{s.topic, s.partition}, true, 0, s.runs[from+i].Base, s.runs[n-1].Last}
+				return false, nil
+			}
+			run, input = i, input+int64(s.runs[from+i].Length)
+		}
+		fits, err := s.index(&w.task.keys, b)
 		switch {
 		case err != nil:
 			return false, fmt.Errorf("%w: batch at offset %d: %w", errUnreadable, b.BaseOffset(), err)
 		case !fits:
-			n = s.dirty + i
+			n = from + i
 		}
 		return fits, nil
 	})
 	return n, err
 }
 
-// write writes the first n of a section's runs anew. Objects end with a run, so that what a range replaces is whole runs.
-func (w *writing) write(ctx context.Context, s *section, n int) error {
+// write writes the first n of a section's runs anew, of which nothing stays before the one at index from. Objects end with a
+// run, so that what a range replaces is whole runs.
+func (w *writing) write(ctx context.Context, s *section, from, n int) error {
 	if err := w.open(ctx); err != nil {
 		return err
 	}
 	var (
 		first = 0 // run of the range
 		run   = -1
-		cut   = false // the object ends with the run that is read
+		cut   = false // the object ends with the run that is read, if there is anything in it
 		ended = false // the section's last batch has come
 		input int64   // bytes of the runs so far
 		stop  = false // the rest is for the next pass
 	)
+	leave := func(i int) {
+		stop = true
+		w.task.rest = &rest{ref{s.topic, s.partition}, false, s.runs[first].Base, s.runs[i].Base, s.runs[n-1].Last}
+	}
 	w.out.begin(s, s.runs[0].Base)
-	err := w.read(ctx, s.runs[:n], func(i int, b batch.Batch) (bool, error) {
-		if i != run {
+	err := w.read(ctx, s.runs[from:n], func(i int, b batch.Batch) (bool, error) {
+		if i += from; i != run {
+			enough := input >= w.task.cfg.MaxInput
 			if cut && !w.out.empty() {
 				if err := w.end(ctx, s, first, i-1); err != nil || w.stale {
 					return false, err
 				}
-				if stop = input >= w.task.cfg.MaxInput; stop {
-					w.task.rest = &rest{ref{s.topic, s.partition}, s.runs[i].Base, s.runs[n-1].Last}
+				if first = i; enough {
+					leave(i)
 					return false, nil
 				}
 				if err := w.open(ctx); err != nil {
 					return false, err
 				}
 				w.out.begin(s, s.runs[i].Base)
-				first = i
+			} else if enough {
+				w.drop()
+				leave(i)
+				return false, nil
 			}
 			run = i
 			input += int64(s.runs[i].Length)
-			cut = i < n-1 && (w.out.seg.Size()+int64(s.runs[i].Length) >= w.task.cfg.MaxOutput || i-first+1 >= maxRuns)
+			full := w.out.seg.Size()+int64(s.runs[i].Length) >= w.task.cfg.MaxOutput || i-first+1 >= maxRuns
+			cut = i < n-1 && (full || input >= w.task.cfg.MaxInput)
 		}
 		end := within
 		switch b.LastOffset() {
 		case s.runs[n-1].Last:
 			end, ended = endsRange, true
 		case s.runs[i].Last:
-			if cut {
+			switch {
+			case w.out.empty() && i-first+1 >= lonelyRuns:
+				// Of no more runs than a range may have something must stay. It is this, and what replaces it stays as it is
+				// until a later compaction: a tombstone could go there before what it deletes.
+				end, ended, w.again, n = endsRange, true, true, i+1
+			case cut:
 				end = endsMarker
 			}
 		}
@@ -126,7 +156,7 @@ func (w *writing) write(ctx context.Context, s *section, n int) error {
 		if left == 0 {
 			return true, nil
 		}
-		return true, w.out.add(w.buf)
+		return end != endsRange, w.out.add(w.buf)
 	})
 	switch {
 	case err != nil:
@@ -142,6 +172,10 @@ func (w *writing) write(ctx context.Context, s *section, n int) error {
 	w.out.end(s.runs[first].Base, s.runs[n-1].Last, true)
 	return nil
 }
+
+// lonelyRuns is after how many runs of which nothing is left a range ends in any case: soon enough for the next one that ends
+// with a batch, and those whose end was dropped before, to be among those that a range may have.
+const lonelyRuns = maxRuns / 2
 
 // end ends the range of some runs of a section and introduces the object; stale tells that State has refused it.
 func (w *writing) end(ctx context.Context, s *section, first, last int) (err error) {
