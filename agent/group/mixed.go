@@ -127,7 +127,7 @@ func (c *Core) upgraded(g *group) (members []*state.Member, ok bool) {
 			v.Owned = kip848.SetOf(owned)
 		}
 		v.Owned = claim(taken, v.Owned)
-		v.Target = v.Owned
+		v.Target, v.Owned = v.Owned, kip848.Under(v.Owned, v.Epoch)
 		members = append(members, v)
 	}
 	return members, true

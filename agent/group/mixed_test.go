@@ -1,6 +1,7 @@
 package group
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	kip848 "wadi/agent/group/consumer"
+	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
 )
 
@@ -103,9 +105,18 @@ func TestMixedGroup(t *testing.T) {
 	require.Equal(t, 2, fresh.partitions())
 
 	g := w.s.Group("g")
-	require.Equal(t, state.OK, g.JudgeCommit(old.id, "", old.generation))
-	require.Equal(t, state.IllegalGeneration, g.JudgeCommit(old.id, "", old.generation-1))
-	require.Equal(t, state.StaleMemberEpoch, g.JudgeCommit("a", "", fresh.epoch-1))
+	judge := func(member string, epoch int32, partitions ...uint32) state.Code {
+		return g.JudgeCommit(&pb.CommitOffsets{Member: member, Generation: epoch, Topics: slices.Repeat([]uint64{1}, len(partitions)), Partitions: partitions})
+	}
+	kept, given := []uint32{0, 1}, []uint32{2, 3} // KIP-1251: what it has kept since it was alone, and what the other got
+	require.Equal(t, "1/0 1/1", slots(g.Member(old.id).Owned))
+	require.Equal(t, state.OK, judge(old.id, old.generation, given...))
+	require.Equal(t, state.OK, judge(old.id, generation, kept...))
+	require.Equal(t, state.IllegalGeneration, judge(old.id, generation-1, kept...))
+	require.Equal(t, state.IllegalGeneration, judge(old.id, generation, 0, 2))
+	require.Equal(t, state.IllegalGeneration, judge(old.id, old.generation+1, kept...))
+	require.Equal(t, state.OK, judge("a", fresh.epoch, given...))
+	require.Equal(t, state.StaleMemberEpoch, judge("a", fresh.epoch-1, given...))
 
 	// Another coordinator goes on with both.
 	w.cores[0].Lose(w.now, []string{"g"})

@@ -188,17 +188,17 @@ func (s *State) judgeTxnOffsets(base int64, c *pb.CommitTxnOffsets) (*Txn, Code)
 	case g == nil:
 		return t, OK
 	default:
-		return t, g.judgeTxnCommit(k.Member, k.InstanceId, k.Generation)
+		return t, g.judgeTxnCommit(k)
 	}
 }
 
 // judgeTxnCommit is JudgeCommit for positions of a transaction: who names no member is not asked for one, and members
 // may commit while they wait for their assignment.
-func (g *Group) judgeTxnCommit(member, instance string, generation int32) Code {
-	if generation < 0 && member == "" && instance == "" {
+func (g *Group) judgeTxnCommit(c *pb.CommitOffsets) Code {
+	if c.Generation < 0 && c.Member == "" && c.InstanceId == "" {
 		return OK
 	}
-	code := g.JudgeCommit(member, instance, generation)
+	code := g.JudgeCommit(c)
 	if code == RebalanceInProgress {
 		return OK
 	}

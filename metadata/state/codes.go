@@ -29,7 +29,7 @@ const (
 	IllegalGeneration    Code = 19 // not the group's generation
 	FencedInstance       Code = 20 // another member has the instance id
 	RebalanceInProgress  Code = 21 // the generation has no assignment yet
-	StaleMemberEpoch     Code = 22 // not the member's epoch (consumer groups)
+	StaleMemberEpoch     Code = 22 // not the member's epoch, nor one under which it had the partitions
 	NotEmpty             Code = 23 // the group has members
 	UnknownTxn           Code = 24 // no transactional id has that producer id
 	ProducerFenced       Code = 25 // another producer goes on under the transactional id

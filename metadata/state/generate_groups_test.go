@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -61,7 +62,7 @@ func (d *drawing) update(t *rapid.T, name string, g *twinGroup) *pb.UpdateGroup 
 	for _, id := range []string{"a", "b", "c"} {
 		switch rapid.IntRange(0, 3).Draw(t, "member") {
 		case 0:
-			k.Members = append(k.Members, drawMember(t, id))
+			k.Members = append(k.Members, d.member(t, id))
 			left[id] = true
 		case 1:
 			if left[id] {
@@ -71,12 +72,12 @@ func (d *drawing) update(t *rapid.T, name string, g *twinGroup) *pb.UpdateGroup 
 		}
 	}
 	if rapid.Bool().Draw(t, "type") && len(left) == 0 {
-		k.Header.Type = uint32(rapid.IntRange(1, 2).Draw(t, "other type"))
+		k.Header.Type = uint32(rapid.SampledFrom([]int{1, 2, 2}).Draw(t, "other type"))
 	}
 	switch {
 	case len(left) == 0:
 		k.Header.Generation++
-	case rapid.Bool().Draw(t, "begins"):
+	case rapid.Bool().Draw(t, "begins") && (k.Header.Type == 1 || rarely(t, "begins as no consumer group does")):
 		k.Header.State = 1
 		k.Header.Generation++
 	default:
@@ -93,25 +94,46 @@ func (d *drawing) update(t *rapid.T, name string, g *twinGroup) *pb.UpdateGroup 
 		}
 	}
 	if rarely(t, "deform group") {
-		deformUpdate(t, k)
+		d.deformUpdate(t, k)
 	}
 	return k
 }
 
-func drawMember(t *rapid.T, id string) *pb.GroupMember {
+func (d *drawing) member(t *rapid.T, id string) *pb.GroupMember {
 	m := &pb.GroupMember{
 		Id: id, InstanceId: rapid.SampledFrom([]string{"", "", "s", id}).Draw(t, "instance"), SessionTimeoutMs: 6000,
 		Protocols:  []*pb.GroupProtocol{{Name: "range", Metadata: []byte(rapid.SampledFrom([]string{"", "x", "yy"}).Draw(t, "metadata"))}},
-		Epoch:      int32(rapid.IntRange(0, 2).Draw(t, "epoch")),
+		Epoch:      int32(rapid.IntRange(0, 4).Draw(t, "epoch")),
 		Assignment: []byte(rapid.SampledFrom([]string{"", "old"}).Draw(t, "assignment")),
 	}
 	if rapid.IntRange(0, 3).Draw(t, "modern") > 0 {
 		m.Protocols = nil
 	}
+	m.Owned, m.Revoking = d.assigned(t), d.assigned(t)
 	return m
 }
 
-func deformUpdate(t *rapid.T, k *pb.UpdateGroup) {
+// assigned draws partitions with the epochs under which they were, each its own or one for all of a topic; without any, as
+// in records of before; or with a list of them that does not fit.
+func (d *drawing) assigned(t *rapid.T) (set []*pb.GroupPartitions) {
+	topics := map[uint64][]uint32{}
+	for range rapid.IntRange(1, 3).Draw(t, "assigned partitions") {
+		topic, partition := d.partition(t)
+		topics[topic] = append(topics[topic], partition)
+	}
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		slices.Sort(topics[topic])
+		p := &pb.GroupPartitions{Topic: topic, Partitions: slices.Compact(topics[topic])}
+		n := rapid.SampledFrom([]int{0, 1, len(p.Partitions), len(p.Partitions), len(p.Partitions) + 1}).Draw(t, "epochs")
+		for range n {
+			p.Epochs = append(p.Epochs, int32(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 4}).Draw(t, "assigned under")))
+		}
+		set = append(set, p)
+	}
+	return set
+}
+
+func (d *drawing) deformUpdate(t *rapid.T, k *pb.UpdateGroup) {
 	switch rapid.IntRange(0, 8).Draw(t, "deform") {
 	case 0:
 		k.Version++
@@ -132,7 +154,7 @@ func deformUpdate(t *rapid.T, k *pb.UpdateGroup) {
 		}
 	case 7:
 		slices.Reverse(k.Members)
-		k.Members = append(k.Members, drawMember(t, rapid.SampledFrom([]string{"a", "z", ""}).Draw(t, "id")))
+		k.Members = append(k.Members, d.member(t, rapid.SampledFrom([]string{"a", "z", ""}).Draw(t, "id")))
 	default:
 		k.Header = nil
 	}
@@ -167,6 +189,7 @@ func (d *drawing) commit(t *rapid.T, name string, g *twinGroup) *pb.CommitOffset
 		k.InstanceId = m.InstanceId
 		if g.header.Type == 2 {
 			k.Generation = m.Epoch
+			d.older(t, k, m)
 		}
 	}
 	if rapid.IntRange(0, 5).Draw(t, "other commit") == 0 {
@@ -174,4 +197,19 @@ func (d *drawing) commit(t *rapid.T, name string, g *twinGroup) *pb.CommitOffset
 		k.InstanceId = rapid.SampledFrom([]string{"", "s", "a", "z"}).Draw(t, "claims")
 	}
 	return k
+}
+
+// older lets a member commit under an epoch before its own, mostly partitions that it has.
+func (d *drawing) older(t *rapid.T, k *pb.CommitOffsets, m *pb.GroupMember) {
+	if m.Epoch <= 0 || rapid.Bool().Draw(t, "present epoch") {
+		return
+	}
+	k.Generation = int32(rapid.IntRange(-1, int(m.Epoch)-1).Draw(t, "older epoch"))
+	set := slices.Concat(m.Owned, m.Revoking)
+	for i := range k.Topics {
+		if len(set) > 0 && !rarely(t, "not assigned") {
+			of := rapid.SampledFrom(set).Draw(t, "of")
+			k.Topics[i], k.Partitions[i] = of.Topic, rapid.SampledFrom(of.Partitions).Draw(t, "its")
+		}
+	}
 }

@@ -80,7 +80,7 @@ func (s *State) judgeCommit(base int64, c *pb.CommitOffsets) Code {
 	case g.commits.byOther(s.session, base):
 		return Conflict
 	}
-	return g.JudgeCommit(c.Member, c.InstanceId, c.Generation)
+	return g.JudgeCommit(c)
 }
 
 func wellFormedCommit(c *pb.CommitOffsets) bool {
@@ -97,8 +97,10 @@ func commitMetadata(c *pb.CommitOffsets) (bytes int64) {
 }
 
 // JudgeCommit says whether a member may commit positions under a generation or member epoch, or, with generation -1,
-// somebody outside of the group (Semantics line 61).
-func (g *Group) JudgeCommit(member, instance string, generation int32) Code {
+// somebody outside of the group (Semantics line 61). One partition for which it may not refuses all of them, as in Kafka.
+// It looks at group, member, generation, topics and partitions, and not at what is to be stored.
+func (g *Group) JudgeCommit(c *pb.CommitOffsets) Code {
+	member, instance, generation := c.Member, c.InstanceId, c.Generation
 	if generation < 0 && len(g.members) == 0 {
 		return OK
 	}
@@ -117,9 +119,10 @@ func (g *Group) JudgeCommit(member, instance string, generation int32) Code {
 	switch {
 	case m == nil:
 		return UnknownMember
-	case g.Type == ConsumerGroup && m.Epoch != generation && len(m.Protocols) > 0:
-		return IllegalGeneration // a member that speaks the classic protocol
-	case g.Type == ConsumerGroup && m.Epoch != generation:
+	case g.Type == ConsumerGroup && !mayCommit(m, c):
+		if len(m.Protocols) > 0 {
+			return IllegalGeneration // it speaks the classic protocol
+		}
 		return StaleMemberEpoch
 	case g.Type == ClassicGroup && g.Generation != generation:
 		return IllegalGeneration

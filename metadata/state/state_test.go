@@ -76,6 +76,11 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 				if end := e.Body.Commands[i].GetEndTxn(); end != nil && len(c.Touched) > 0 {
 					steps[fmt.Sprintf("transaction ends, commit %v", end.Commit)]++
 				}
+				if k := e.Body.Commands[i].GetCommitOffsets(); k != nil && c.Code == OK && c.ID > 0 && k.Member != "" {
+					if g := s.Group(k.Group); g != nil && g.Type == ConsumerGroup && g.Member(k.Member) != nil && k.Generation < g.Member(k.Member).Epoch {
+						steps["commit under an older epoch"]++
+					}
+				}
 				if e.Body.Commands[i].GetReplaceRuns() != nil {
 					for _, b := range c.Batches {
 						steps[fmt.Sprint("replacement is ", b.Code)]++
@@ -153,6 +158,9 @@ func TestDrawnJournalsReachEverything(t *testing.T) {
 		if steps[step] < 10 {
 			t.Errorf("%d times %s", steps[step], step)
 		}
+	}
+	if n := steps["commit under an older epoch"]; n < 3 {
+		t.Errorf("%d commits under an older epoch", n)
 	}
 	t.Logf("commands %v, batches %v, steps %v", commands, batches, steps)
 }

@@ -204,7 +204,7 @@ func (g *twinGroup) judge(k *pb.CommitOffsets) Code {
 	case m == nil:
 		return UnknownMember
 	case g.header.Type == 2:
-		if m.Epoch != k.Generation {
+		if m.Epoch != k.Generation && !(k.Generation < m.Epoch && hadAll(m, k)) {
 			if len(m.Protocols) > 0 {
 				return IllegalGeneration
 			}
@@ -217,6 +217,30 @@ func (g *twinGroup) judge(k *pb.CommitOffsets) Code {
 		return RebalanceInProgress
 	}
 	return OK
+}
+
+// hadAll is KIP-1251: whether the member has all partitions of a commit, and had them under its epoch.
+func hadAll(m *pb.GroupMember, k *pb.CommitOffsets) bool {
+	type key struct {
+		topic     uint64
+		partition uint32
+	}
+	since := map[key]int32{}
+	for _, t := range append(slices.Clone(m.Revoking), m.Owned...) {
+		for i, p := range t.Partitions {
+			epoch := max(0, m.Epoch)
+			if len(t.Epochs) == 1 || len(t.Epochs) == len(t.Partitions) {
+				epoch = t.Epochs[i%len(t.Epochs)]
+			}
+			since[key{t.Topic, p}] = epoch
+		}
+	}
+	for i, topic := range k.Topics {
+		if epoch, has := since[key{topic, k.Partitions[i]}]; !has || k.Generation < epoch {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *twin) deleteGroup(base int64, k *pb.DeleteGroup) Result {

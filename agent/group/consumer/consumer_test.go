@@ -63,6 +63,7 @@ type rig struct {
 func newRig(t require.TestingT) *rig { return &rig{t: t, g: New(0, 0)} }
 
 func (r *rig) apply(c Change) {
+	r.epochsRight(c)
 	for _, u := range c {
 		r.version++
 		r.g.Apply(u, r.version)

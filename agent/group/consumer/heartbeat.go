@@ -263,6 +263,7 @@ func (g *Group) Leave(h *Heartbeat) (Answer, Change, error) {
 		d := g.draft()
 		gone := proto.CloneOf(m)
 		gone.Epoch, gone.State, gone.Revoking = StaticLeaveEpoch, stable, nil
+		gone.Owned = Under(gone.Owned, 0) // whoever comes for them has had them since it came
 		d.put[m.Id] = gone
 		return Answer{Member: m.Id, Epoch: StaticLeaveEpoch}, d.change(), nil
 	}

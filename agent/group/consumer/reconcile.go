@@ -25,17 +25,24 @@ func reconcile(m *state.Member, epoch int32, said *Set, free func(slot) bool) {
 	case m.State == revoking && owns(m.Revoking):
 		return
 	}
+	m.Revoking = nil
 	keep, revoke := intersect(m.Owned, m.Target), minus(m.Owned, m.Target)
+	since := func(s slot) int32 {
+		if before, ok := state.AssignmentEpoch(m, s.topic, s.partition); ok {
+			return before
+		}
+		return epoch
+	}
 	if owns(revoke) {
-		m.State, m.Owned, m.Revoking = revoking, keep, revoke
+		m.State, m.Owned, m.Revoking = revoking, under(keep, since), under(revoke, since)
 		return
 	}
 	missing := minus(m.Target, m.Owned)
 	ready := combine(missing, nil, func(s slot, _, _ bool) bool { return free(s) })
+	m.Owned, m.State = under(union(keep, ready), since), stable
 	if m.Epoch != epoch {
 		m.PreviousEpoch, m.Epoch = m.Epoch, epoch
 	}
-	m.Owned, m.Revoking, m.State = union(keep, ready), nil, stable
 	if !equal(ready, missing) {
 		m.State = waiting
 	}

@@ -7,7 +7,8 @@ import (
 )
 
 // Set is partitions of topics, by topic number: topics and partitions sorted, no topic without partitions. Sets are
-// shared and never changed.
+// shared and never changed. The algebra knows partitions alone: what it makes of sets is without assignment epochs, and
+// sets that differ in nothing else are equal.
 type Set = []*pb.GroupPartitions
 
 type slot struct {
@@ -70,6 +71,26 @@ func equal(a, b Set) bool {
 		return x.Topic == y.Topic && slices.Equal(x.Partitions, y.Partitions)
 	})
 }
+
+// under is a set with the epochs under which its partitions were assigned (KIP-1251). A set has one form: a single epoch
+// where it is the same for all partitions of a topic.
+func under(set Set, since func(slot) int32) (out Set) {
+	for _, t := range set {
+		epochs, one := make([]int32, len(t.Partitions)), true
+		for i, p := range t.Partitions {
+			epochs[i] = since(slot{t.Topic, p})
+			one = one && epochs[i] == epochs[0]
+		}
+		if one {
+			epochs = epochs[:1:1]
+		}
+		out = append(out, &pb.GroupPartitions{Topic: t.Topic, Partitions: t.Partitions, Epochs: epochs})
+	}
+	return out
+}
+
+// Under is a set whose partitions were all assigned under one epoch.
+func Under(set Set, epoch int32) Set { return under(set, func(slot) int32 { return epoch }) }
 
 func each(s Set, visit func(slot)) {
 	for _, t := range s {
