@@ -20,7 +20,7 @@ const largeInline = "inline: {max.bytes: 128KiB, budget: 64MiB}\n"
 // checkpoint writes through the agent until etcd holds a newer checkpoint's pointer.
 func checkpoint(t *testing.T, c *Cluster, a *Agent, topic Topic) {
 	t.Helper()
-	ctx, store, key := within(t, 3*patience), c.Etcd.Client(), layout.NewEtcd("cluster").Checkpoint()
+	ctx, store, key := within(t, 3*patience), etcd.Patient(c.Etcd.Client()), layout.NewEtcd("cluster").Checkpoint()
 	pointer := func() int64 {
 		r, err := store.Range(ctx, kv.RangeRequest{Key: key})
 		if err != nil {
@@ -86,7 +86,7 @@ func TestEtcdWiped(t *testing.T) {
 	saysWhy(t, running, "etcd", "wadi recover")
 	refuses(t, stopped, "etcd", "bucket", "wadi recover")
 	refuses(t, late, "etcd", "bucket", "wadi recover")
-	r, err := c.Etcd.Client().Range(t.Context(), kv.RangeRequest{Key: "/", End: kv.PrefixEnd("/")})
+	r, err := etcd.Patient(c.Etcd.Client()).Range(t.Context(), kv.RangeRequest{Key: "/", End: kv.PrefixEnd("/")})
 	if err != nil {
 		t.Fatal(err)
 	}

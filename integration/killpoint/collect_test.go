@@ -84,7 +84,7 @@ func (m *matrix) replayed(t *testing.T) map[string]bool {
 	store, err := open.Open(t.Context(), m.base.storeURL(), open.Options{ReadOnly: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, objstore.Close(store)) }()
-	pointer, err := checkpoint.ReadPointer(t.Context(), metadata, layout.NewEtcd(m.base.Cluster))
+	pointer, err := checkpoint.ReadPointer(t.Context(), etcd.Patient(metadata), layout.NewEtcd(m.base.Cluster))
 	require.NoError(t, err)
 	keys := map[string]bool{}
 	for _, k := range pointer.GetKept() {

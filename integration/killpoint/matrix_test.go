@@ -36,7 +36,7 @@ type matrix struct {
 }
 
 // patience bounds the wait for a plan to fire. A checkpoint's job is free a TTL after its holder died.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 func (m *matrix) start(t *testing.T, p plan) *binary.Process {
 	t.Helper()
@@ -150,8 +150,10 @@ func (m *matrix) swept(t *testing.T, l *load) {
 		if left = m.fsck(t)[fsck.CheckpointLeftover]; left == 0 || t.Failed() {
 			return
 		}
-		_, err := admin.CreateTopic(t.Context(), 1, 1, nil, fmt.Sprintf("nudge-%d", i)) // something to make a checkpoint of
-		require.NoError(t, err)
+		// Something to make a checkpoint of. It may fail while a session that was lost is replaced; then the next one will do.
+		if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, fmt.Sprintf("nudge-%d", i)); err != nil {
+			t.Log(err)
+		}
 		time.Sleep(4 * limits.Interval)
 	}
 	t.Errorf("%d objects of dead checkpoints are still there", left)
@@ -166,7 +168,7 @@ func (m *matrix) fsck(t *testing.T) map[fsck.Kind]int {
 	store, err := open.Open(t.Context(), m.base.storeURL(), open.Options{ReadOnly: true})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, objstore.Close(store)) }()
-	r, err := fsck.Run(t.Context(), fsck.Options{KV: metadata, Store: store, Cluster: m.base.Cluster, Grace: m.grace})
+	r, err := fsck.Run(t.Context(), fsck.Options{KV: etcd.Patient(metadata), Store: store, Cluster: m.base.Cluster, Grace: m.grace})
 	require.NoError(t, err)
 	for _, f := range r.Findings {
 		t.Error(f)
