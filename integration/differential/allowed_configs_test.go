@@ -16,7 +16,7 @@ var allowedConfigs = slices.Concat([]excuse{
 	{19, "bad configs/*", `*{"unclean.leader.election.enable"}.Value`, `"TRUE"`, `"true"`, oneForm},
 }, own("listeners", "advertised.listeners", "node.id", "broker.id", "log.dirs", "listener.security.protocol.map",
 	"controller.listener.names", "controller.quorum.voters", "offsets.topic.replication.factor",
-	"transaction.state.log.replication.factor", "transaction.state.log.min.isr"))
+	"transaction.state.log.replication.factor", "transaction.state.log.min.isr", "broker.session.timeout.ms"))
 
 const oneForm = "Wadi keeps values in the form in which both describe them; Apache Kafka answers CreateTopics with what was sent"
 

@@ -29,6 +29,9 @@ type Broker struct {
 
 // Start formats a log directory and runs a broker until the test ends. Without Java or the jars the test is skipped, or
 // fails where the tools are required.
+//
+// The broker's session is long: after a pause of more than nine seconds, the default, its own controller would take it for
+// dead, and partitions would be without a leader for a moment and have another leader epoch from then on.
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	java, err := exec.LookPath("java")
@@ -51,6 +54,7 @@ offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=600000
 `, client, controller, filepath.Join(dir, "log"))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

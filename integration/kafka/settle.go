@@ -32,7 +32,7 @@ const patience = 90 * time.Second
 // broker publishes changes to its components in the order of the metadata log, each to all of them before the next, though
 // neighbours may go together. Settle makes two more changes, of a resource that nobody uses, one after the first is seen.
 // When the second is seen, what came before the first has been handed to all; what they do with it later lies in the same
-// queues as the requests that follow. Nothing of the two remains.
+// queues as the requests that follow. Nothing of the two remains; lists of client metrics may have the resource for a moment.
 func (b *Broker) Settle() error {
 	seen := b.settling.started.Load()
 	mu := &b.settling.mu

@@ -48,7 +48,7 @@ const unserved = "AddOffsetsToTxn|AddPartitionsToTxn|AddRaftVoter|AlterClientQuo
 
 const ownBrokerConfigs = "controller.listener.names|controller.quorum.voters|listener.security.protocol.map|listeners|advertised.listeners|log.dirs|" +
 	"offsets.topic.replication.factor|transaction.state.log.min.isr|transaction.state.log.replication.factor|process.roles|" +
-	"group.initial.rebalance.delay.ms"
+	"group.initial.rebalance.delay.ms|broker.session.timeout.ms"
 
 // excused takes the lines out of both texts that a difference of the list names, and marks it as used where they differ.
 func excused(list []difference, name, apache, wadi string, used map[string]bool) (string, string) {

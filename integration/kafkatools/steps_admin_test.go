@@ -27,7 +27,7 @@ var adminSteps = []step{
 		file: `{"version":1,"partitions":[{"topic":"a","partition":0,"replicas":[4711]}]}`},
 	{name: "acls list", tool: "kafka-acls", args: "--list" + server},
 	{name: "acls add", tool: "kafka-acls", args: "--add --allow-principal User:a --operation Read --topic a" + server},
-	{name: "client metrics list", tool: "kafka-client-metrics", args: "--list" + server},
+	{name: "client metrics list", tool: "kafka-client-metrics", args: "--list" + server, settles: true}, // Settle's, for a moment
 }
 
 var groupSteps = []step{

@@ -37,6 +37,6 @@ var configSteps = []step{
 	{name: "configs users", tool: "kafka-configs", args: "--describe --entity-type users" + server},
 	{name: "configs clients", tool: "kafka-configs", args: "--describe --entity-type clients --entity-name c" + server},
 	{name: "configs groups", tool: "kafka-configs", args: "--describe --entity-type groups --entity-name g" + server},
-	{name: "configs client metrics", tool: "kafka-configs", args: "--describe --entity-type client-metrics" + server},
+	{name: "configs client metrics", tool: "kafka-configs", args: "--describe --entity-type client-metrics" + server, settles: true}, // Settle's, for a moment
 	{name: "configs no entity", tool: "kafka-configs", args: "--describe" + server},
 }
