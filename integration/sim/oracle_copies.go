@@ -26,7 +26,7 @@ func (o *txnsOracle) held(e journal.Entry, c *pb.CommitTxnOffsets) {
 	g := w.oracle.groups.group(k.Group)
 	m := g.members[k.Member]
 	modern := state.GroupType(g.header.Type) == state.ConsumerGroup
-	if m == nil || modern && m.Epoch != k.Generation || !modern && g.header.Generation != k.Generation {
+	if m == nil || modern && m.Epoch != k.Generation && !g.crosses(m, k) || !modern && g.header.Generation != k.Generation {
 		w.violated("position %d: group %s takes a commit of %s under %d in a transaction", e.Position, k.Group, k.Member, k.Generation)
 		return
 	}

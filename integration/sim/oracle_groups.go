@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	kip848 "wadi/agent/group/consumer"
 	"wadi/metadata/journal"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
@@ -29,6 +30,7 @@ type groupLog struct {
 
 	// modern: what the record of a member ever was
 	epochs, records map[string]bool
+	since           map[slot]int32 // the epoch under which its holder got it, as the oracle saw it (KIP-1251)
 
 	offsets map[slot][]committedOffset
 }
@@ -43,7 +45,7 @@ func (o *groupsOracle) group(name string) *groupLog {
 		g = &groupLog{
 			header: &pb.GroupHeader{}, members: map[string]*pb.GroupMember{}, rosters: map[int32]map[string]bool{},
 			plans: map[int32]map[string]string{}, owners: map[int32]map[slot]string{}, epochs: map[string]bool{},
-			records: map[string]bool{}, offsets: map[slot][]committedOffset{},
+			records: map[string]bool{}, since: map[slot]int32{}, offsets: map[slot][]committedOffset{},
 		}
 		o.groups[name] = g
 	}
@@ -56,6 +58,7 @@ func (o *groupsOracle) updated(e journal.Entry, u *pb.UpdateGroup) {
 	before := g.header
 	g.header = u.Header
 	held := g.holders()
+	g.assigned(u)
 	for _, m := range u.Members {
 		g.members[m.Id] = m
 	}
@@ -91,6 +94,27 @@ func (o *groupsOracle) updated(e journal.Entry, u *pb.UpdateGroup) {
 		}
 		for i, id := range u.Assigned {
 			plan[id] = string(u.Assignments[i])
+		}
+	}
+}
+
+// assigned notes under which epoch a member gets what it did not own before, nor the static member that it succeeds. One that
+// leaves for a while leaves positions to its successor, and its epochs mean nothing then.
+func (g *groupLog) assigned(u *pb.UpdateGroup) {
+	for _, m := range u.Members {
+		before := g.members[m.Id]
+		for _, id := range u.Removed {
+			if x := g.members[id]; before == nil && m.InstanceId != "" && x.GetInstanceId() == m.InstanceId {
+				before = x
+			}
+		}
+		for _, s := range slotsOf(m.Owned) {
+			switch {
+			case m.Epoch == kip848.StaticLeaveEpoch:
+				g.since[s] = 0
+			case before == nil || !slices.Contains(slotsOf(before.Owned), s):
+				g.since[s] = m.Epoch
+			}
 		}
 	}
 }

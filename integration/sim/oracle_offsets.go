@@ -26,11 +26,14 @@ func (o *groupsOracle) commits(e journal.Entry, c *pb.CommitOffsets) {
 	case m == nil:
 		w.violated("position %d: group %s takes a commit of %s, which is no member", e.Position, c.Group, c.Member)
 		return
-	case modern && m.Epoch != c.Generation || !modern && g.header.Generation != c.Generation:
+	case modern && m.Epoch != c.Generation && !g.crosses(m, c), !modern && g.header.Generation != c.Generation:
 		w.violated("position %d: group %s takes a commit of %s under %d", e.Position, c.Group, c.Member, c.Generation)
 		return
 	}
-	owned := slotsOf(m.Owned)
+	if modern && m.Epoch != c.Generation {
+		w.stats.Crossed++
+	}
+	owned := append(slotsOf(m.Owned), slotsOf(m.Revoking)...)
 	for i, topic := range c.Topics {
 		s := slot{topic, c.Partitions[i]}
 		list := g.offsets[s]
@@ -46,6 +49,19 @@ func (o *groupsOracle) commits(e journal.Entry, c *pb.CommitOffsets) {
 		}
 		g.offsets[s] = append(list, committedOffset{c.Offsets[i], c.Member, c.Metadata[i]})
 	}
+}
+
+// crosses reports whether a commit under an epoch before the member's is of what it had then, and has not given up since
+// (KIP-1251).
+func (g *groupLog) crosses(m *pb.GroupMember, c *pb.CommitOffsets) bool {
+	has := append(slotsOf(m.Owned), slotsOf(m.Revoking)...)
+	for i, topic := range c.Topics {
+		s := slot{topic, c.Partitions[i]}
+		if !slices.Contains(has, s) || c.Generation < g.since[s] {
+			return false
+		}
+	}
+	return c.Generation < m.Epoch
 }
 
 // committed checks the answer to a commit.

@@ -105,6 +105,7 @@ func (s *Stats) add(o Stats) {
 	s.Assignments += o.Assignments
 	s.Commits += o.Commits
 	s.Fenced += o.Fenced
+	s.Crossed += o.Crossed
 	s.Takeovers += o.Takeovers
 	s.Fates += o.Fates
 	s.Begun += o.Begun
@@ -148,7 +149,8 @@ func (s *Stats) checkHappened(t *testing.T) {
 		"acknowledged batch": s.Acked, "duplicate": s.Duplicates, "definite refusal": s.Definite, "unknown outcome": s.Unknown,
 		"session closed by the next one": s.Unlisted, "read": s.Reads, "checkpoint": s.Checkpoints, "load": s.Loads, "crash": s.Crashes,
 		"trim": s.Trims, "generation": s.Generations, "assignment": s.Assignments, "commit": s.Commits, "fenced commit": s.Fenced,
-		"take-over of a group": s.Takeovers, "crash, pause or leave of a member": s.Fates,
+		"commit under an epoch of before": s.Crossed,
+		"take-over of a group":            s.Takeovers, "crash, pause or leave of a member": s.Fates,
 		"committed transaction": s.Committed, "aborted transaction": s.Aborted, "overdue transaction": s.Overdue,
 		"merge": s.Merged, "merge that State refused": s.Outrun, "compaction": s.Compactions, "tombstone that went": s.Expired,
 		"deleted object": s.Deleted, "log start that retention moved": s.Retained, "fold": s.Folded, "read by a manifest": s.Indexed,

@@ -68,7 +68,7 @@ type World struct {
 // Stats say what a run did, so that one in which nothing happened is not taken for a proof.
 type Stats struct {
 	Events, Entries, Acked, Duplicates, Definite, Unknown, Reads, Checkpoints, Loads, Sessions, Crashes, Trims, Unlisted      int
-	Generations, Assignments, Commits, Fenced, Takeovers, Fates                                                               int    // of groups
+	Generations, Assignments, Commits, Fenced, Crossed, Takeovers, Fates                                                      int    // of groups
 	Begun, Committed, Aborted, Overdue, Shut, Waits, Copied, Late                                                             int    // of transactions
 	FoldedTables, Unfolded, UnfoldedInPart                                                                                    int    // of compactors
 	Passes, Failed, Merged, Outrun, Compactions, Expired, Deleted, Retained, Folded, Indexed, Orphans, Forgotten, Calls, Hits int    // of compactors
