@@ -23,7 +23,7 @@ func (s suite) client(t *testing.T) {
 	defer cancel()
 	raw := cluster.NewRaw(t, s.c.Agents[0])
 	for _, name := range []string{"client-in", "client-out"} {
-		_, err := raw.Create(ctx, name, 2)
+		_, err := raw.Make(ctx, name, 2)
 		require.NoError(t, err)
 	}
 	want := fill(ctx, t, s.c, "client-in", total)

@@ -14,7 +14,7 @@ const (
 	backlog = 64
 	// linger is how long a connection whose client has left waits for the answers to what was held on it. The agent must
 	// not learn earlier that nobody waits for them: it may treat such requests with less effort.
-	linger = 10 * time.Second
+	linger = 2 * time.Minute
 )
 
 // conn is a client's connection and the one to the agent that belongs to it. Three goroutines share it: one reads

@@ -51,12 +51,12 @@ type producer struct {
 // newProducer has a topic of two partitions, a group and a transactional id of its own.
 func newProducer(t *testing.T, c *cluster.Cluster, rules *delay.Rules, tv int, name string) *producer {
 	t.Helper()
-	topic, err := cluster.NewRaw(t, c.Agents[0]).Create(within(t), name, 2)
+	topic, err := cluster.NewRaw(t, c.Agents[0]).Make(within(t), name, 2)
 	require.NoError(t, err)
 	p := &producer{t: t, tv: tv, id: name, group: name, topic: topic, rules: rules}
 	for _, a := range c.Agents {
 		client, err := kgo.NewClient(kgo.SeedBrokers(a.Address), kgo.RequestRetries(3), kgo.MaxVersions(versions(tv)),
-			kgo.DialTimeout(2*time.Second), kgo.RequestTimeoutOverhead(patience))
+			kgo.DialTimeout(10*time.Second), kgo.RequestTimeoutOverhead(patience))
 		require.NoError(t, err)
 		t.Cleanup(client.Close)
 		p.agents = append(p.agents, client)
@@ -186,7 +186,7 @@ func (p *producer) groupCoordinator() int {
 // write produces a value through the agent.
 func (p *producer) write(agent int, partition int32, value string) sent {
 	req := kmsg.NewPtrProduceRequest()
-	req.TransactionID, req.Acks, req.TimeoutMillis = &p.id, -1, 10_000
+	req.TransactionID, req.Acks, req.TimeoutMillis = &p.id, -1, 60_000
 	topic, part := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
 	topic.Topic, topic.TopicID = p.topic.Name, p.topic.ID
 	part.Partition = partition
@@ -276,12 +276,17 @@ func (p *producer) do(list ...sent) {
 // while after one of them came or went.
 var again = []int16{kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code, kerr.NotLeaderForPartition.Code}
 
-// fails must be answered with the code.
+// fails must be answered with the code, at once or as do is.
 func (p *producer) fails(code int16, s sent) {
 	p.t.Helper()
-	got, err := p.try(s)
-	require.NoError(p.t, err)
-	require.Equal(p.t, code, got, "%T: %v", s.req, kerr.ErrorForCode(got))
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		got, err := p.try(s)
+		require.NoError(p.t, err)
+		if !slices.Contains(again, got) || time.Now().After(deadline) {
+			require.Equal(p.t, code, got, "%T: %v", s.req, kerr.ErrorForCode(got))
+			return
+		}
+	}
 }
 
 // hold sends it, has the proxy keep it, and takes the connection from the producer. What is kept is the agent's to see

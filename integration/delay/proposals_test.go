@@ -117,7 +117,7 @@ func (s suite) lateUploads(t *testing.T) {
 func (s suite) flushed(t *testing.T, p *producer, agent int) {
 	t.Helper()
 	raw := cluster.NewRaw(t, s.c.Agents[agent])
-	topic, err := raw.Create(within(t), p.id+".flushed", 1)
+	topic, err := raw.Make(within(t), p.id+".flushed", 1)
 	require.NoError(t, err)
 	plain := rawbatch.Of(time.Now().UnixMilli(), nil, rawbatch.Values(strings.Repeat(".", 20<<10))...)
 	_, err = raw.Produce(within(t), topic, 0, plain, patience)

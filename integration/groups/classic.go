@@ -183,7 +183,7 @@ func (m *Member) stay(ctx context.Context, generation int32, owned []int32) erro
 func (m *Member) Leave() {
 	modern := m.speaks848
 	m.Kill()
-	ctx, cancel := context.WithTimeout(m.g.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(m.g.ctx, 2*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		var err error

@@ -37,7 +37,7 @@ const settings = "kafka.group.initial.rebalance.delay.ms: 0\n" +
 	"kafka.group.consumer.session.timeout.ms: 6000\nkafka.group.consumer.heartbeat.interval.ms: 300\n"
 
 // patience is for what is not measured.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // start runs a cluster of three agents under produce load.
 func start(t *testing.T) (*cluster.Cluster, cluster.Topic, *cluster.Load) {
@@ -46,11 +46,11 @@ func start(t *testing.T) (*cluster.Cluster, cluster.Topic, *cluster.Load) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	raw := cluster.NewRaw(t, c.Agents[0])
-	topic, err := raw.Create(ctx, "consumed", 6)
+	topic, err := raw.Make(ctx, "consumed", 6)
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := raw.Create(ctx, "loaded", 6)
+	loaded, err := raw.Make(ctx, "loaded", 6)
 	if err != nil {
 		t.Fatal(err)
 	}
