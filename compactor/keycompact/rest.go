@@ -67,6 +67,11 @@ func (r *rest) section(in *job.View, readable func(state.Run) bool) (s section, 
 		}
 	}
 	n := len(s.runs)
-	ok = n > 0 && s.runs[from].Base == r.next && s.runs[n-1].Last == r.last
-	return s, from, ok && (r.noting || s.runs[0].Base == r.first)
+	switch {
+	case n == 0 || s.runs[from].Base != r.next || s.runs[n-1].Last != r.last:
+		return s, 0, false
+	case r.noting:
+		return s, from, s.dirty < n // else somebody has compacted all of it
+	}
+	return s, from, s.runs[0].Base == r.first
 }

@@ -57,6 +57,7 @@ func TestPassesThatCannotGoOn(t *testing.T) {
 		"trimmed":    func(r *rig) { r.trim(0, r.task.rest.next+3); r.sweep() },
 		"merged":     func(r *rig) { r.merge(0, r.task.rest.next-2, r.task.rest.next+3) },
 		"restarted":  func(r *rig) { r.restart() },
+		"compacted":  func(r *rig) { r.compactElsewhere() },
 		"not ours":   func(r *rig) { r.foreign = true },
 		"no compact": func(r *rig) { r.configs.Compact = false },
 	} {
@@ -90,4 +91,14 @@ func stopped(t *testing.T, name string, noting bool, meddle func(r *rig)) {
 		require.Equal(t, 1, times[x.key], x.key)
 	}
 	require.GreaterOrEqual(t, r.part(0).CompactedTo, int64(120))
+}
+
+// compactElsewhere is what a process does that takes the shard over for a while.
+func (r *rig) compactElsewhere() {
+	defer r.away()()
+	mine, env := r.task, r.env
+	r.restart()
+	r.task = New(r.env, Config{Memory: 1 << 20})
+	r.settle()
+	r.task, r.env = mine, env
 }
