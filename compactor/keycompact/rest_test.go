@@ -98,7 +98,7 @@ func (r *rig) compactElsewhere() {
 	defer r.away()()
 	mine, env := r.task, r.env
 	r.restart()
-	r.task = New(r.env, Config{Memory: 1 << 20})
+	r.task = New(r.env, Config{Memory: 1 << 20, RunBytes: 1}) // runs begin wherever batches do
 	r.settle()
 	r.task, r.env = mine, env
 }
