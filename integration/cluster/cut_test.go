@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -32,17 +33,60 @@ func TestCuts(t *testing.T) {
 	t.Log(l.Finish())
 }
 
+// writer is an idempotent producer of one partition that sends again what an agent does not take yet, whose session a busy
+// machine has ended.
+type writer struct {
+	t        *testing.T
+	raw      *Raw
+	topic    Topic
+	h        *plain.History
+	pid      int64
+	epoch    int16
+	sequence int32
+}
+
+func newWriter(t *testing.T, raw *Raw, topic Topic, h *plain.History) *writer {
+	t.Helper()
+	w := &writer{t: t, raw: raw, topic: topic, h: h}
+	var err error
+	for ctx := within(t, patience); ; time.Sleep(20 * time.Millisecond) {
+		if w.pid, w.epoch, err = raw.ProducerID(ctx); err == nil {
+			return w
+		}
+		if ctx.Err() != nil || !kerr.IsRetriable(err) {
+			t.Fatalf("no producer id: %v", err)
+		}
+	}
+}
+
+// store returns where the value lies.
+func (w *writer) store(ctx context.Context, value string) int64 {
+	w.t.Helper()
+	sent := w.h.Attempt("writer", w.topic.Log(0), plain.Record{Value: []byte(value)})
+	b := oneBatch(w.t, w.pid, w.epoch, w.sequence, value)
+	w.sequence++
+	for {
+		offset, err := w.raw.Produce(ctx, w.topic, 0, b, patience)
+		if err == nil {
+			sent.Acked(offset)
+			return offset
+		}
+		if ctx.Err() != nil || !kerr.IsRetriable(err) {
+			w.t.Fatalf("%s: %v", value, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // cutFromEtcd: F6. The agent goes on with reads below its watermark, acknowledges nothing, and recovers by itself.
 func cutFromEtcd(t *testing.T, c *Cluster, l *Load, a *Agent) {
 	topic, raw, h := newTopic(t, c, "cut-from-etcd-"+a.Name, 1), NewRaw(t, a), plain.New()
 	ctx := within(t, 3*patience)
+	writer := newWriter(t, raw, topic, h)
 	for i := range int64(3) {
-		sent := h.Attempt("before", topic.Log(0), plain.Record{Value: []byte(fmt.Sprint("before", i))})
-		offset, err := raw.Produce(ctx, topic, 0, oneBatch(t, -1, -1, -1, fmt.Sprint("before", i)), 5*time.Second)
-		if err != nil || offset != i {
-			t.Fatalf("offset %d, %v", offset, err)
+		if offset := writer.store(ctx, fmt.Sprint("before", i)); offset != i {
+			t.Fatalf("offset %d", offset)
 		}
-		sent.Acked(offset)
 	}
 	// The clients of an agent that is cut off go to the others as soon as its session may be over.
 	survive(t, l, "cut "+a.Name+" off from etcd", 2*c.TTL+time.Second, func() {
@@ -130,7 +174,7 @@ func readAll(t *testing.T, c *Cluster, topic Topic, into *plain.Reader) {
 		t.Fatal(err)
 	}
 	for next := int64(0); next < end; {
-		fp, err := raw.Fetch(ctx, topic, 0, next, time.Second)
+		fp, err := raw.Fetch(ctx, topic, 0, next, patience)
 		if err != nil || fp.Err != nil || len(fp.Records) == 0 {
 			t.Fatalf("fetch at %d of %d: %v, %v", next, end, err, fp.Err)
 		}
@@ -145,22 +189,16 @@ func readAll(t *testing.T, c *Cluster, topic Topic, into *plain.Reader) {
 func cutFromStore(t *testing.T, c *Cluster, l *Load, a *Agent) {
 	small, large := newTopic(t, c, "small-"+a.Name, 1), newTopic(t, c, "large-"+a.Name, 1)
 	raw, h, ctx := NewRaw(t, a), plain.New(), within(t, 3*patience)
-	filler := strings.Repeat(".", 40<<10)
+	filler, inline := strings.Repeat(".", 40<<10), newWriter(t, raw, small, h)
 	survive(t, l, "cut "+a.Name+" off from the store", stuck, func() {
 		a.ToStore.Cut()
 		for n := range 5 {
-			value := fmt.Sprint("inline", n)
-			sent := h.Attempt("small", small.Log(0), plain.Record{Value: []byte(value)})
-			offset, err := raw.Produce(ctx, small, 0, oneBatch(t, -1, -1, -1, value), 2*time.Second)
-			if err != nil || offset != int64(n) {
-				t.Errorf("inline produce while cut off from the store: offset %d, %v", offset, err)
-				sent.Unknown()
-				continue
+			if offset := inline.store(ctx, fmt.Sprint("inline", n)); offset != int64(n) {
+				t.Errorf("inline produce while cut off from the store: offset %d", offset)
 			}
-			sent.Acked(offset)
-			value = fmt.Sprint("object", n, filler)
-			sent = h.Attempt("large", large.Log(0), plain.Record{Value: []byte(value)})
-			offset, err = raw.Produce(ctx, large, 0, oneBatch(t, -1, -1, -1, value), 500*time.Millisecond)
+			value := fmt.Sprint("object", n, filler)
+			sent := h.Attempt("large", large.Log(0), plain.Record{Value: []byte(value)})
+			offset, err := raw.Produce(ctx, large, 0, oneBatch(t, -1, -1, -1, value), 500*time.Millisecond)
 			sent.Unknown()
 			if !errors.Is(err, kerr.RequestTimedOut) && !errors.Is(err, kerr.NotLeaderForPartition) || offset != -1 {
 				t.Errorf("object produce while cut off from the store: offset %d, %v", offset, err)

@@ -33,12 +33,12 @@ func rounds(normal, soaked int) int {
 const stuck = 10 * time.Second
 
 // patience bounds what is not measured.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // newTopic creates a topic through the first agent.
 func newTopic(t *testing.T, c *Cluster, name string, partitions int32) Topic {
 	t.Helper()
-	topic, err := NewRaw(t, c.Agents[0]).Create(within(t, patience), name, partitions)
+	topic, err := NewRaw(t, c.Agents[0]).Make(within(t, patience), name, partitions)
 	if err != nil {
 		t.Fatalf("create %s: %v", name, err)
 	}

@@ -25,8 +25,8 @@ type Raw struct {
 func NewRaw(t testing.TB, a *Agent) *Raw {
 	t.Helper()
 	c, err := kgo.NewClient(
-		kgo.SeedBrokers(a.Address), kgo.RequestRetries(0), kgo.DialTimeout(2*time.Second),
-		kgo.RequestTimeoutOverhead(10*time.Second),
+		kgo.SeedBrokers(a.Address), kgo.RequestRetries(0), kgo.DialTimeout(10*time.Second),
+		kgo.RequestTimeoutOverhead(time.Minute),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func (t Topic) Log(partition int32) plain.Partition {
 // Create creates a topic. The error wraps a kerr.Error where the agent refused.
 func (r *Raw) Create(ctx context.Context, name string, partitions int32) (Topic, error) {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 10_000
+	req.TimeoutMillis = 60_000
 	one := kmsg.NewCreateTopicsRequestTopic()
 	one.Topic, one.NumPartitions, one.ReplicationFactor = name, partitions, -1
 	req.Topics = append(req.Topics, one)
@@ -71,10 +71,37 @@ func (r *Raw) Create(ctx context.Context, name string, partitions int32) (Topic,
 	return Topic{Name: name, ID: got.TopicID, Partitions: partitions}, kerr.ErrorForCode(got.ErrorCode)
 }
 
+// Make is Create by who does not care how often it takes: an agent whose session a busy machine has ended has another one
+// soon, and a topic whose creation was not answered may be there.
+func (r *Raw) Make(ctx context.Context, name string, partitions int32) (Topic, error) {
+	for asked := false; ; asked = true {
+		topic, err := r.Create(ctx, name, partitions)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return topic, err
+		case asked && errors.Is(err, kerr.TopicAlreadyExists):
+			m, err := r.Metadata(ctx, name)
+			if err == nil {
+				err = kerr.ErrorForCode(m.Topics[0].ErrorCode)
+			}
+			if err == nil {
+				topic.ID = m.Topics[0].TopicID
+				return topic, nil
+			}
+		case !kerr.IsRetriable(err):
+			return topic, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // Delete deletes a topic by name.
 func (r *Raw) Delete(ctx context.Context, name string) error {
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TimeoutMillis = 10_000
+	req.TimeoutMillis = 60_000
 	req.TopicNames = []string{name}
 	one := kmsg.NewDeleteTopicsRequestTopic()
 	one.Topic = &name

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"wadi/integration/etcd"
+	"wadi/integration/history/plain"
 	"wadi/internal/layout"
 	"wadi/metadata/kv"
 )
@@ -130,9 +131,7 @@ func TestWrongCombinations(t *testing.T) {
 	own := func() { with(c.Etcd.Endpoint(), bucket(c.Bucket)) }
 	a.Start()
 	topic := newTopic(t, c, "t", 1)
-	if _, err := NewRaw(t, a).Produce(t.Context(), topic, 0, oneBatch(t, -1, -1, -1, "v"), 5*time.Second); err != nil {
-		t.Fatal(err)
-	}
+	newWriter(t, NewRaw(t, a), topic, plain.New()).store(within(t, patience), "v")
 
 	empty := c.Store.NewBucket(t)
 	with(c.Etcd.Endpoint(), bucket(empty))
@@ -155,7 +154,7 @@ func TestWrongCombinations(t *testing.T) {
 	notReady(t, probe)
 	own()
 	probe.Start()
-	if fp, err := NewRaw(t, probe).Fetch(t.Context(), topic, 0, 0, time.Second); err != nil || len(fp.Records) != 1 {
+	if fp, err := NewRaw(t, probe).Fetch(t.Context(), topic, 0, 0, patience); err != nil || len(fp.Records) != 1 {
 		t.Errorf("after all that: %v, %v, %d records", err, fp.Err, len(fp.Records))
 	}
 }
@@ -202,7 +201,7 @@ func TestStartsBeforeItsServices(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Logf("ready %v after its services", time.Since(began).Round(time.Millisecond))
-	if _, err := NewRaw(t, a).Create(within(t, patience), "t", 1); err != nil {
+	if _, err := NewRaw(t, a).Make(within(t, patience), "t", 1); err != nil {
 		t.Error(errors.Join(errors.New("after a late start"), err))
 	}
 }

@@ -47,10 +47,10 @@ func spreadProducer(t *testing.T, c *Cluster, raw []*Raw) {
 			wg.Go(func() {
 				time.Sleep(pause)
 				began := time.Now()
-				offset, err := r.Produce(ctx, topic, 0, b, 10*time.Second)
+				offset, err := r.Produce(ctx, topic, 0, b, patience)
 				for errors.Is(err, kerr.OutOfOrderSequenceNumber) && time.Since(began) >= held && ctx.Err() == nil {
 					began = time.Now()
-					offset, err = r.Produce(ctx, topic, 0, b, 10*time.Second)
+					offset, err = r.Produce(ctx, topic, 0, b, patience)
 				}
 				if err != nil || offset != base {
 					t.Errorf("round %d, batch %d through %s: offset %d, want %d; %v", round, i, r.name, offset, base, err)
@@ -68,7 +68,7 @@ func spreadProducer(t *testing.T, c *Cluster, raw []*Raw) {
 	}
 	drain := h.Reader("drain")
 	for next := int64(0); next < want; {
-		fp, err := raw[2].Fetch(ctx, topic, 0, next, time.Second)
+		fp, err := raw[2].Fetch(ctx, topic, 0, next, patience)
 		if err != nil || fp.Err != nil || len(fp.Records) == 0 {
 			t.Fatalf("fetch at %d of %d: %v, %v", next, want, err, fp.Err)
 		}
@@ -95,7 +95,7 @@ func retryElsewhere(t *testing.T, raw []*Raw) {
 	}
 	produce := func(through int, sequence int32) (int64, error) {
 		return raw[through].Produce(ctx, topic, 0, oneBatch(t, pid, epoch, sequence, fmt.Sprint("a", sequence), fmt.Sprint("b", sequence)),
-			5*time.Second)
+			patience)
 	}
 	for i := range int32(8) {
 		if offset, err := produce(int(i)%3, 2*i); err != nil || offset != int64(2*i) {

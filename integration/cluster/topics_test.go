@@ -19,7 +19,7 @@ import (
 // TestAgentsShareTopics runs what needs a healthy cluster on one.
 func TestAgentsShareTopics(t *testing.T) {
 	t.Parallel()
-	c := Start(t, Options{})
+	c := Start(t, Options{TTL: time.Minute}) // a busy machine ends no session
 	raw := make([]*Raw, len(c.Agents))
 	for i, a := range c.Agents {
 		raw[i] = NewRaw(t, a)
@@ -41,11 +41,11 @@ func createProduceFetch(t *testing.T, raw []*Raw) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		offset, err := b.Produce(ctx, topic, 1, oneBatch(t, -1, -1, -1, "v"), 5*time.Second)
+		offset, err := b.Produce(ctx, topic, 1, oneBatch(t, -1, -1, -1, "v"), patience)
 		if err != nil || offset != 0 {
 			t.Fatalf("produce after creation: offset %d, %v", offset, err)
 		}
-		fp, err := c.Fetch(ctx, topic, 1, 0, 2*time.Second)
+		fp, err := c.Fetch(ctx, topic, 1, 0, patience)
 		if err != nil || fp.Err != nil || len(fp.Records) != 1 || string(fp.Records[0].Value) != "v" {
 			t.Fatalf("fetch after produce: %+v, %v", fp, err)
 		}
@@ -118,7 +118,7 @@ func recreate(t *testing.T, raw []*Raw) {
 		}
 		if life > 0 {
 			// Semantics line 30: the old id takes nothing and gives nothing, and says so.
-			if _, err := b.Produce(ctx, before, 0, oneBatch(t, pid, epoch, 3, "stray"), 5*time.Second); !errors.Is(err, kerr.UnknownTopicID) {
+			if _, err := b.Produce(ctx, before, 0, oneBatch(t, pid, epoch, 3, "stray"), patience); !errors.Is(err, kerr.UnknownTopicID) {
 				t.Errorf("produce to the deleted id: %v", err)
 			}
 			if fp, err := c.Fetch(ctx, before, 0, 0, 0); err != nil || !errors.Is(fp.Err, kerr.UnknownTopicID) {
@@ -133,14 +133,14 @@ func recreate(t *testing.T, raw []*Raw) {
 		for i := range int32(3) {
 			// The producer starts over: the topic of before has left no sequence behind.
 			value := fmt.Sprintf("life %d, %d", life, i)
-			offset, err := raw[(life+int(i))%3].Produce(ctx, topic, 0, oneBatch(t, pid, epoch, i, value), 5*time.Second)
+			offset, err := raw[(life+int(i))%3].Produce(ctx, topic, 0, oneBatch(t, pid, epoch, i, value), patience)
 			if err != nil || offset != int64(i) {
 				t.Fatalf("life %d: offset %d for sequence %d, %v", life, offset, i, err)
 			}
 		}
 		for _, r := range raw {
 			for next := int64(0); next < 3; {
-				fp, err := r.Fetch(ctx, topic, 0, next, time.Second)
+				fp, err := r.Fetch(ctx, topic, 0, next, patience)
 				if err != nil || fp.Err != nil || len(fp.Records) == 0 {
 					t.Fatalf("life %d: %+v, %v", life, fp, err)
 				}
@@ -234,7 +234,7 @@ func recreateUnderLoad(t *testing.T, c *Cluster, raw []*Raw) {
 				t.Fatalf("life %d ends at %d, %v", life, end, err)
 			}
 			for next := int64(0); next < end; {
-				fp, err := r.Fetch(within(t, patience), topic, 0, next, time.Second)
+				fp, err := r.Fetch(within(t, patience), topic, 0, next, patience)
 				if err != nil || fp.Err != nil || len(fp.Records) == 0 {
 					t.Fatalf("life %d at %d: %v, %v", life, next, err, fp.Err)
 				}
