@@ -126,7 +126,9 @@ func (r *run) settle() {
 	if r.failed.Load() {
 		deadline = time.Now().Add(limit)
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	waited := busy.Since()
+	over := func() bool { return time.Now().After(deadline.Add(waited())) }
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(2*patience))
 	defer cancel()
 	var all sync.WaitGroup
 	for i := range r.net.addresses {
@@ -139,7 +141,7 @@ func (r *run) settle() {
 			defer d.close()
 			for _, t := range r.topics {
 				for p := range t.partitions {
-					r.rec.Add(d.settled(ctx, t, p))
+					r.rec.Add(d.settled(ctx, over, t, p))
 				}
 			}
 		})
@@ -151,10 +153,12 @@ func (r *run) settle() {
 		return
 	}
 	defer d.close()
-	r.askOffsets(ctx, "settled", d.cl, true)
+	asking, cancel := context.WithDeadline(ctx, deadline.Add(waited()))
+	defer cancel()
+	r.askOffsets(asking, "settled", d.cl, true)
 }
 
-func (d *direct) settled(ctx context.Context, t topic, p int32) h.Fact {
+func (d *direct) settled(ctx context.Context, over func() bool, t topic, p int32) h.Fact {
 	f := h.Fact{Kind: h.Settled, Who: d.who, Broker: d.name(), Topic: t.name, Partition: p, Outcome: h.Refused}
 	for {
 		high, err := d.end(ctx, t, p, false)
@@ -169,7 +173,7 @@ func (d *direct) settled(ctx context.Context, t topic, p int32) h.Fact {
 		if err != nil && ctx.Err() == nil {
 			f.Error = err.Error()
 		}
-		if !pause(ctx, 50*time.Millisecond) {
+		if !pause(ctx, 50*time.Millisecond) || over() {
 			return f
 		}
 	}

@@ -15,7 +15,7 @@ func offsetCommitCases() apiCases {
 	fetched := func(s *Script, group string, t topic, partitions ...int32) {
 		s.AskAs(7, offsetFetch(group, t, partitions...))
 	}
-	return apiCases{8, sample, []Case{
+	return apiCases{8, sample, append(offsetCommitEpochCases(), []Case{
 		{Name: "without members", Run: func(s *Script) {
 			t, g := s.Topic("a", 2), s.Group("g")
 			s.Ask(offsetCommit(g, "", -1, t, place{0, 5}, place{1, 0}))
@@ -94,7 +94,7 @@ func offsetCommitCases() apiCases {
 			}
 			fetched(s, g, t, 0)
 		}},
-	}}
+	}...)}
 }
 
 func offsetFetchCases() apiCases {

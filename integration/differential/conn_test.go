@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait for a broker.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // errClosed: the broker closed the connection instead of answering.
 var errClosed = errors.New("closed")

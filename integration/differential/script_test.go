@@ -205,7 +205,7 @@ func (s *Script) noteAny(label string, v any) {
 	s.said = append(s.said, answer{label, s.names.shape(v)})
 }
 
-// Brief is Ask for what a broker may never answer.
+// Brief is Ask for what Apache Kafka may never answer. Wadi answers, however long a busy machine takes.
 func (s *Script) Brief(req kmsg.Request) {
 	s.behind(req)
 	req.SetVersion(s.Version)
@@ -213,7 +213,11 @@ func (s *Script) Brief(req kmsg.Request) {
 	defer s.hangUp()
 	_, err := c.send(req)
 	if err == nil {
-		err = c.nc.SetReadDeadline(time.Now().Add(4 * time.Second))
+		wait := patience
+		if s.broker.twoSteps {
+			wait = 4 * time.Second
+		}
+		err = c.nc.SetReadDeadline(time.Now().Add(wait))
 	}
 	if err != nil {
 		s.fail("%w", err)

@@ -104,7 +104,7 @@ func TestTools(t *testing.T) {
 				}
 			}
 			apache, wadi, err := both(targets, s, files, used)
-			for deadline := time.Now().Add(time.Minute); s.settles && err == nil && apache != wadi && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(3 * time.Minute); s.settles && err == nil && apache != wadi && time.Now().Before(deadline); {
 				apache, wadi, err = both(targets, s, files, used)
 			}
 			if err != nil {
