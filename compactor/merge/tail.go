@@ -40,13 +40,14 @@ func (m *planner) stretches(t *state.Topic, i uint32, p *state.Partition, visit 
 	defer end()
 	for k := 0; k < len(m.runs); {
 		group, x, known := m.group(m.runs[k:])
+		waits := len(m.items) > 0 // what lies in front of it cannot fold: they go together
 		for _, r := range m.runs[k : k+group] {
 			switch {
 			case r.Last < p.LogStart: // left to the sweep
 				continue
 			case r.Last >= stable || !known:
 				return // whatever follows is newer
-			case r.Last < clean, x.kind == merged && x.final, m.scope.Bad != nil && m.scope.Bad(t.Number, i, r):
+			case r.Last < clean, x.final && !waits, m.scope.Bad != nil && m.scope.Bad(t.Number, i, r):
 				end()
 				continue
 			}
