@@ -46,6 +46,7 @@ type committing struct {
 	command *pb.CommitOffsets
 	resp    *kmsg.OffsetCommitResponse
 	slots   []*kmsg.OffsetCommitResponseTopicPartition // of the command's partitions
+	old     bool                                       // the version knows no member epochs, and the member has one
 }
 
 // errOldCommit is for a version that knows no member epochs: as Kafka answers it.
@@ -59,6 +60,7 @@ func (c *committing) find(s *state.State, barrier error) (missing bool) {
 	c.command = &pb.CommitOffsets{
 		Group: own(c.body.Group), Generation: c.body.Generation, Member: own(c.body.MemberID), InstanceId: ownPtr(c.body.InstanceID),
 	}
+	c.old = c.req.Version < 9 && hasEpoch(s.Group(c.body.Group), c.body.MemberID)
 	c.resp, c.slots = kmsg.NewPtrOffsetCommitResponse(), c.slots[:0]
 	c.resp.Topics = make([]kmsg.OffsetCommitResponseTopic, len(c.body.Topics))
 	for i := range c.body.Topics {
@@ -90,6 +92,15 @@ func (c *committing) find(s *state.State, barrier error) (missing bool) {
 	return missing
 }
 
+// hasEpoch reports whether a group has a member of the consumer protocol by that id.
+func hasEpoch(g *state.Group, member string) bool {
+	if g == nil || g.Type != state.ConsumerGroup {
+		return false
+	}
+	m := g.Member(member)
+	return m != nil && len(m.Protocols) == 0
+}
+
 // addPosition appends a partition's position to a command's columns.
 func addPosition(k *pb.CommitOffsets, topic uint64, partition int32, offset int64, leaderEpoch int32, metadata *string) {
 	k.Topics, k.Partitions = append(k.Topics, topic), append(k.Partitions, uint32(partition))
@@ -117,6 +128,15 @@ func tooLong(s string, limit int) bool {
 func (c *committing) commit() {
 	if len(c.slots) == 0 {
 		c.req.Reply(c.resp) // nothing is left to commit
+		return
+	}
+	if c.old {
+		err := c.api.d.Groups.Check(c.command.Group)
+		if err == nil {
+			err = errOldCommit
+		}
+		c.answer(c.slots, err)
+		c.req.Reply(c.resp)
 		return
 	}
 	ends := splitCommit(c.command)

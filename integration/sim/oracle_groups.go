@@ -136,6 +136,11 @@ func (o *groupsOracle) modern(e journal.Entry, name string, g *groupLog, before 
 	for _, id := range slices.Sorted(maps.Keys(g.members)) {
 		m := g.members[id]
 		count += len(slotsOf(m.Owned)) + len(slotsOf(m.Revoking))
+		for _, s := range append(slotsOf(m.Owned), slotsOf(m.Revoking)...) {
+			if epoch, _ := state.AssignmentEpoch(m, s.topic, s.partition); epoch != g.since[s] {
+				o.w.violated("position %d: %s of group %s has partition %v since epoch %d, not %d", e.Position, id, name, s, g.since[s], epoch)
+			}
+		}
 		g.epochs[fmt.Sprint(id, " ", m.Epoch)] = true
 		g.records[fmt.Sprint(id, " ", m.Epoch, " ", slotsOf(m.Owned))] = true
 	}
