@@ -116,19 +116,6 @@ func txnOffsetCommitCases() apiCases {
 				}
 			}
 		}},
-		{Name: "epochs of before", From: 3, Run: func(s *Script) {
-			g, w := s.Group("g"), s.Writer("x")
-			added(s, w, g)
-			epochsCase(s, inTransaction(s, w), g, func() { ended(s, w, true) })
-		}},
-		{Name: "epochs of static members", From: 5, Run: func(s *Script) {
-			g, w := s.Group("g"), s.Writer("x")
-			restingCase(s, inTransaction(s, w), g)
-		}},
-		{Name: "generations in a consumer group", From: 5, Run: func(s *Script) {
-			g, w := s.Group("g"), s.Writer("x")
-			mixedEpochsCase(s, inTransaction(s, w), g)
-		}},
 		{Name: "strangers", Run: func(s *Script) {
 			t, g, w := s.Topic("a", 1), s.Group("g"), s.Veteran("x")
 			for _, name := range inOrder {

@@ -197,7 +197,7 @@ func renewed(s *Script, meanwhile bool) {
 // consumerMemberCases are about several members of a group, and what becomes of their partitions.
 func consumerMemberCases() []Case {
 	instance := kmsg.StringPtr("i")
-	return []Case{
+	return append(epochCases(), []Case{
 		{Name: "a join comes again", Run: func(s *Script) {
 			g, t := s.Group("g"), s.Topic("a", 1)
 			a, b := &consumer{s: s, group: g, id: memberID, topic: t}, &consumer{s: s, group: g, id: otherID, topic: t}
@@ -347,5 +347,5 @@ func consumerMemberCases() []Case {
 			old.oldSync(0)
 			s.Note("state", s.Do(5, describeGroups(g)).(*kmsg.DescribeGroupsResponse).Groups[0].State)
 		}},
-	}
+	}...)
 }

@@ -73,14 +73,14 @@ func spotsOf(t topic, partitions ...int32) (list []spot) {
 type committing func(group, member string, epoch int32, offset int64, parts []spot) []int16
 
 // plainly commits by OffsetCommit.
-func plainly(s *Script) committing {
+func plainly(s *Script, version int16) committing {
 	return func(group, member string, epoch int32, offset int64, parts []spot) (codes []int16) {
 		req := offsetCommit(group, member, epoch, topic{})
 		req.Topics = nil
 		for _, p := range parts {
 			req.Topics = append(req.Topics, offsetCommit(group, member, epoch, p.topic, place{p.partition, offset}).Topics...)
 		}
-		for _, t := range s.exchange(s.Version, req).(*kmsg.OffsetCommitResponse).Topics {
+		for _, t := range s.exchange(version, req).(*kmsg.OffsetCommitResponse).Topics {
 			for _, p := range t.Partitions {
 				codes = append(codes, p.ErrorCode)
 			}
@@ -90,14 +90,14 @@ func plainly(s *Script) committing {
 }
 
 // inTransaction commits by TxnOffsetCommit.
-func inTransaction(s *Script, w *writer) committing {
+func inTransaction(s *Script, w *writer, version int16) committing {
 	return func(group, member string, epoch int32, offset int64, parts []spot) (codes []int16) {
 		req := txnOffsetCommit(w, group, topic{})
 		req.MemberID, req.Generation, req.Topics = member, epoch, nil
 		for _, p := range parts {
 			req.Topics = append(req.Topics, txnOffsetCommit(w, group, p.topic, place{p.partition, offset}).Topics...)
 		}
-		for _, t := range s.exchange(s.Version, req).(*kmsg.TxnOffsetCommitResponse).Topics {
+		for _, t := range s.exchange(version, req).(*kmsg.TxnOffsetCommitResponse).Topics {
 			for _, p := range t.Partitions {
 				codes = append(codes, p.ErrorCode)
 			}
@@ -179,7 +179,7 @@ func epochsCase(s *Script, commit committing, g string, end func()) {
 }
 
 // restingCase is about static members that leave for a while, and their successors.
-func restingCase(s *Script, commit committing, g string) {
+func restingCase(s *Script, commit committing, g string, _ func()) {
 	t := s.Topic("a", 2)
 	ask := func(label string, p *peer, epoch int32, partitions ...int32) {
 		s.Note(label, fmt.Sprint(commit(g, p.id, epoch, 1, spotsOf(t, partitions...))))
@@ -203,7 +203,7 @@ func restingCase(s *Script, commit committing, g string) {
 }
 
 // mixedEpochsCase is about a member of the classic protocol in a consumer group: generations are its epochs.
-func mixedEpochsCase(s *Script, commit committing, g string) {
+func mixedEpochsCase(s *Script, commit committing, g string, _ func()) {
 	t := s.Topic("a", 2)
 	old, fresh := &consumer{s: s, group: g, topic: t}, &peer{s: s, group: g, id: memberID, topic: t}
 	aside := func(f func()) { // what it hears is not compared here
@@ -227,13 +227,33 @@ func mixedEpochsCase(s *Script, commit committing, g string) {
 	}
 }
 
-// offsetCommitEpochCases are those of OffsetCommit.
-func offsetCommitEpochCases() []Case {
-	return []Case{
-		{Name: "epochs of before", From: 8, Run: func(s *Script) {
-			epochsCase(s, plainly(s), s.Group("g"), func() {})
-		}},
-		{Name: "epochs of static members", From: 9, Run: func(s *Script) { restingCase(s, plainly(s), s.Group("g")) }},
-		{Name: "generations in a consumer group", From: 8, Run: func(s *Script) { mixedEpochsCase(s, plainly(s), s.Group("g")) }},
+// epochCases are the commits of members of several epochs. They stand with the members' own, as most of their time is Apache
+// Kafka's between one assignment and the next.
+func epochCases() (list []Case) {
+	add := func(name string, version int16, run func(s *Script, commit committing, g string, end func())) {
+		list = append(list, Case{Name: fmt.Sprintf("OffsetCommit v%d, %s", version, name), From: 1, Run: func(s *Script) {
+			run(s, plainly(s, version), s.Group("g"), func() {})
+		}})
 	}
+	addTxn := func(name string, version int16, run func(s *Script, commit committing, g string, end func())) {
+		list = append(list, Case{Name: fmt.Sprintf("TxnOffsetCommit v%d, %s", version, name), From: 1, Run: func(s *Script) {
+			g, w := s.Group("g"), s.Writer("x")
+			end := func() { s.EndedTV2(w, true) }
+			if version < offsetsTV2 {
+				s.finally(3, addOffsets(w, g))
+				end = func() { s.Ended(w, true) }
+			}
+			run(s, inTransaction(s, w, version), g, end)
+		}})
+	}
+	add("epochs of before", 9, epochsCase)
+	add("epochs of before", 10, epochsCase)
+	add("static members", 10, restingCase)
+	add("generations in a consumer group", 8, mixedEpochsCase)
+	add("generations in a consumer group", 10, mixedEpochsCase)
+	addTxn("epochs of before", 3, epochsCase)
+	addTxn("epochs of before", 5, epochsCase)
+	addTxn("static members", 5, restingCase)
+	addTxn("generations in a consumer group", 5, mixedEpochsCase)
+	return list
 }
