@@ -14,6 +14,7 @@ type stretch struct {
 	runs    []state.Run
 	keys    []string // of the objects of runs that a manifest names, "" = State knows
 	to      int64    // compaction may have left offsets below without a record
+	stable  int64    // where the log was stable then
 	aborted []state.AbortedTxn
 }
 
@@ -47,7 +48,7 @@ func (a *agent) runsOnce(log int32, from, end int64, maxRuns int) (x stretch, er
 	if p == nil || from >= end || from < p.LogStart {
 		return x, nil // deleted meanwhile
 	}
-	x.to = p.CompactedTo
+	x.to, x.stable = p.CompactedTo, p.LSO()
 	if m := p.Manifest; m != nil && from <= m.Last {
 		return x, a.manifestRuns(s, p, from, end, maxRuns, &x)
 	}

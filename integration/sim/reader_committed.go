@@ -40,8 +40,8 @@ func (a *agent) readCommitted(log int32, from int64, sure bool, maxRuns int, tak
 		return from, err
 	}
 	next = x.last() + 1
-	if next > stable {
-		w.violated("agent %d: a run of log %d to %d goes beyond offset %d, where it is stable", a.id, log, next-1, stable)
+	if next > x.stable {
+		w.violated("agent %d: a run of log %d to %d goes beyond offset %d, where it is stable", a.id, log, next-1, x.stable)
 	}
 	var entries []*logged
 	got := x.runs[0].Base
