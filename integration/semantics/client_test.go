@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for an agent.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // client is one connection that sends what a test tells it to, in any version.
 type client struct {

@@ -30,7 +30,7 @@ func newFaulty(t *testing.T) *faulty {
 	to := create(writer, "faulty", 1)
 	stored(writer, to, plain("a"), 0)
 	stored(writer, to, plain("b"), 1)
-	f := &faulty{node: c.start(t, objects), topic: to}
+	f := &faulty{node: c.start(t, brief(objects)), topic: to}
 	f.client = dial(t, f.node)
 	return f
 }
@@ -177,7 +177,7 @@ func TestLine29LostAnswers(t *testing.T) {
 func TestLine35AgentThatIsBehind(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	a, b := c.start(t, nil), c.start(t, nil)
+	a, b := c.start(t, nil), c.start(t, brief(nil))
 	ca, cb := dial(t, a), dial(t, b)
 	to := create(ca, "line35-behind", 1)
 	require.Zero(t, end(cb, to))

@@ -119,7 +119,7 @@ func timed(c *client, req *kmsg.FetchRequest) (*kmsg.FetchResponse, time.Duratio
 func TestLine34WaitingForBytes(t *testing.T) {
 	n := shared(t)
 	c, writer := dial(t, n), dial(t, n)
-	const long, short = 30_000, 150
+	const long, short = 240_000, 150
 	for _, isolation := range []int8{0, 1} {
 		a := create(c, fmt.Sprint("line34-a", isolation), 1)
 		b := create(c, fmt.Sprint("line34-b", isolation), 1)

@@ -14,7 +14,6 @@ var groupSettings = settings{
 	"kafka.group.initial.rebalance.delay.ms": "0",
 	"kafka.group.min.session.timeout.ms":     "200",
 	"kafka.group.max.size":                   "3",
-	"session.ttl":                            "2s",
 }
 
 // member is a group member of the classic protocol on a connection of its own.

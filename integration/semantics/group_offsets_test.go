@@ -1,6 +1,7 @@
 package semantics
 
 import (
+	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -318,7 +319,9 @@ func TestAdministeringGroups(t *testing.T) {
 
 // Cut off from etcd, a coordinator stops answering once its lease may be over: another agent may have taken the group.
 func TestCoordinatorWithoutALease(t *testing.T) {
-	n := newCluster(t).start(t, groupSettings)
+	with := settings{"session.ttl": "2s"}
+	maps.Copy(with, groupSettings)
+	n := newCluster(t).start(t, with)
 	m := newMember(t, n, "g")
 	m.alone()
 	require.Zero(t, m.heartbeat())

@@ -142,17 +142,27 @@ func TestLine26Epochs(t *testing.T) {
 // A gap that another connection closes within a moment is no error: the batches are stored in their order. (Semantics
 // line 25, as DESIGN section 4 holds batches back.)
 func TestLine25GapsThatClose(t *testing.T) {
+	const held = time.Second // for so long
 	n := shared(t)
-	one, two := dial(t, n), dial(t, n)
-	to := create(one, "line25-closes", 1)
-	pid := producerID(one)
-	late := produceRequest(idempotent(pid, 0, 1, "second"), to)
-	late.SetVersion(11)
-	id := two.send(late)
-	two.nc.SetReadDeadline(timeIn(50))
-	_, err := two.r.Peek(1)
-	require.Error(t, err, "the second batch was answered before the first came")
-	stored(one, to, idempotent(pid, 0, 0, "first"), 0)
-	p := receive[*kmsg.ProduceResponse](two, id, late).Topics[0].Partitions[0]
-	require.Equal(t, []int64{0, 1}, []int64{int64(p.ErrorCode), p.BaseOffset})
+	for try := 1; ; try++ {
+		one, two := dial(t, n), dial(t, n)
+		to := create(one, fmt.Sprint("line25-closes-", try), 1)
+		pid := producerID(one)
+		late := produceRequest(idempotent(pid, 0, 1, "second"), to)
+		late.SetVersion(11)
+		began := time.Now()
+		id := two.send(late)
+		two.nc.SetReadDeadline(timeIn(50))
+		_, err := two.r.Peek(1)
+		peeked := time.Since(began)
+		stored(one, to, idempotent(pid, 0, 0, "first"), 0)
+		took := time.Since(began)
+		p := receive[*kmsg.ProduceResponse](two, id, late).Topics[0].Partitions[0]
+		if took >= held && try < 10 && (err == nil && peeked >= held || p.ErrorCode == 45) {
+			continue // a busy machine took longer than the agent waits
+		}
+		require.Error(t, err, "the second batch was answered before the first came")
+		require.Equal(t, []int64{0, 1}, []int64{int64(p.ErrorCode), p.BaseOffset})
+		return
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -56,6 +57,13 @@ type node struct {
 // settings are configuration keys that differ from the default.
 type settings map[string]string
 
+// brief are the settings of an agent that is to find out soon that its session may be over.
+func brief(s settings) settings {
+	with := settings{"session.ttl": "5s"}
+	maps.Copy(with, s)
+	return with
+}
+
 // setup says how an agent is to be run.
 type setup struct {
 	settings    settings
@@ -89,7 +97,7 @@ func (c *cluster) startWith(t *testing.T, s setup) *node {
 func (c *cluster) launch(s setup) (*node, error) {
 	in := config.Input{OwnEtcd: true, Defaults: []config.Given{
 		{Key: "cluster", Value: "semantics"}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "s3://bucket/prefix"},
-		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
+		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"}, {Key: "session.ttl", Value: "60s"}, // a busy machine ends none
 	}}
 	for k, v := range s.settings {
 		in.Defaults = append(in.Defaults, config.Given{Key: k, Value: v})

@@ -358,7 +358,7 @@ func TestR15FailuresAreErrors(t *testing.T) {
 func TestR18UnknownCommitsAreNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	n := c.start(t, objects)
+	n := c.start(t, brief(objects))
 	client := dial(t, n)
 	to := create(client, "r18", 1)
 	pid := producerID(client)
