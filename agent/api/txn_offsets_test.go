@@ -102,6 +102,8 @@ func TestTxnOffsetCommitOfMembers(t *testing.T) {
 		return p.commitOffsets(5, group, generation, member, positionOf("a", 0, 7, ""))[0]
 	}
 	require.Equal(t, kerr.IllegalGeneration.Code, commit("none", 0, "m"), "no such group")
+	var topic uint64
+	c.Read(func(s *state.State) { topic = s.Topic("a").Number })
 	c.apply(nil, &pb.Command{Kind: &pb.Command_UpdateGroup{UpdateGroup: &pb.UpdateGroup{
 		Group: "classic",
 		Header: &pb.GroupHeader{
@@ -110,9 +112,11 @@ func TestTxnOffsetCommitOfMembers(t *testing.T) {
 		Members: []*pb.GroupMember{{Id: "m"}, {Id: "s", InstanceId: "i"}},
 	}}})
 	c.apply(nil, &pb.Command{Kind: &pb.Command_UpdateGroup{UpdateGroup: &pb.UpdateGroup{
-		Group:   "consumer",
-		Header:  &pb.GroupHeader{Type: uint32(state.ConsumerGroup), State: uint32(state.GroupStable), Generation: 3},
-		Members: []*pb.GroupMember{{Id: "m", Epoch: 3}},
+		Group:  "consumer",
+		Header: &pb.GroupHeader{Type: uint32(state.ConsumerGroup), State: uint32(state.GroupStable), Generation: 3},
+		Members: []*pb.GroupMember{
+			{Id: "had", Epoch: 3, Owned: []*pb.GroupPartitions{{Topic: topic, Partitions: []uint32{0}, Epochs: []int32{2}}}}, {Id: "m", Epoch: 3},
+		},
 	}}})
 	for _, x := range []struct {
 		group      string
@@ -123,6 +127,7 @@ func TestTxnOffsetCommitOfMembers(t *testing.T) {
 		{"classic", 3, "m", 0}, {"classic", 2, "m", 22}, {"classic", 3, "x", 25}, {"classic", -1, "", 0}, {"classic", -1, "m", 22},
 		{"classic", 3, "static", 82},
 		{"consumer", 3, "m", 0}, {"consumer", 2, "m", 22}, {"consumer", 4, "m", 22}, {"consumer", 3, "x", 25}, {"consumer", -1, "", 0},
+		{"consumer", 2, "had", 0}, {"consumer", 1, "had", 22}, {"consumer", 4, "had", 22}, // KIP-1251
 	} {
 		require.Equal(t, x.want, commit(x.group, x.generation, x.member), "%+v", x)
 	}
