@@ -15,10 +15,12 @@
 //   - runs that were merged are merged again when there are too many of them: 48 side by side that are shorter than 64
 //     KiB, 96 shorter than 4 MiB, 144 of any length, so that a record climbs each tier once; or when a dozen or more of them
 //     come to 32 MiB, which becomes final;
-//   - runs in an object most of which nobody needs any more are written anew, so that it can go.
+//   - runs in an object most of which nobody needs any more are written anew, so that it can go; also those that a
+//     compaction by key wrote, which else are left to it.
 //
 // A stretch of at least 32 MiB of one partition becomes an object of its own, together with whatever lies in front of
-// it in the tail: so nothing that cannot fold ever lies in front of what can. Smaller stretches share objects.
+// it in the tail, and what lies behind something that cannot fold is not final: so nothing of the kind stays in front for
+// good. Smaller stretches share objects.
 //
 // So, once there is nothing to do, a partition has fewer than 3 x 48 + 96 = 240 runs behind the final ones, whatever the
 // load was; and as a dozen of a partition to which much is written are final soon, mostly far fewer. Those written since,

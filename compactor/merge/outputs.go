@@ -55,7 +55,7 @@ func (m *planner) take(sh shape, list []item, find finder) (taken []item, own bo
 	if !ok {
 		return nil, false
 	}
-	if bytesOf(list[from:to]) >= m.c.Own || bytesOf(list[:to]) >= m.c.MaxOutput {
+	if !m.cleaned && (bytesOf(list[from:to]) >= m.c.Own || bytesOf(list[:to]) >= m.c.MaxOutput) {
 		if all := m.bounded(list[:to]); bytesOf(all) >= m.c.Own {
 			return all, true
 		}

@@ -59,7 +59,7 @@ func (r *Range) Bytes() (n int64) {
 }
 
 // Make looks for the next thing worth merging in a snapshot of State. ok is false when there is none. It visits all runs,
-// up to three times.
+// up to four times.
 //
 // Runs that were merged before go first: they are few, and they only become more as flushes are merged. Then flushes, many
 // at a time, as each is read whole; only where they are too few for that do those that one partition has too many runs in
@@ -96,6 +96,8 @@ type planner struct {
 	objects map[uint64]*object // those that were met
 	overdue bool               // a partition has too many merged runs
 	crowd   int                // the most runs of a partition that were not merged yet
+	cleaned bool               // what compactions wrote counts, too
+	left    bool               // something that a compaction wrote was left to it
 
 	runs  []state.Run // scratch
 	items []item
@@ -157,6 +159,10 @@ func (m *planner) finder(why Reason) finder {
 			}
 		}
 	case Thin:
+		if m.left { // objects that compactions wrote are kept by what is compacted no more
+			m.cleaned = true
+			m.survey()
+		}
 		if objects := m.thin(); len(objects) > 0 {
 			return func(_ shape, list []item) (int, int, bool) { return thin(list, objects) }
 		}

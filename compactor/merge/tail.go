@@ -28,7 +28,7 @@ func (m *planner) stretches(t *state.Topic, i uint32, p *state.Partition, visit 
 	stable := p.LSO()
 	clean := int64(0)
 	if p.CompactedTo > 0 && m.scope.Compacts != nil && m.scope.Compacts(t) {
-		clean = p.CompactedTo
+		clean, m.left = p.CompactedTo, true
 	}
 	m.items = m.items[:0]
 	end := func() {
@@ -47,9 +47,12 @@ func (m *planner) stretches(t *state.Topic, i uint32, p *state.Partition, visit 
 				continue
 			case r.Last >= stable || !known:
 				return // whatever follows is newer
-			case r.Last < clean, x.final && !waits, m.scope.Bad != nil && m.scope.Bad(t.Number, i, r):
+			case r.Last < clean && !m.cleaned, x.final && !waits, m.scope.Bad != nil && m.scope.Bad(t.Number, i, r):
 				end()
 				continue
+			}
+			if n := len(m.items); n > 0 && m.items[n-1].run.Last < clean && r.Last >= clean {
+				end() // what is dirty is measured by the run
 			}
 			m.items = append(m.items, item{run: r, kind: x.kind, object: x.object, position: x.position})
 		}

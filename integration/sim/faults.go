@@ -45,7 +45,7 @@ func (w *World) drawFaults() (f faults) {
 		MaxInline: 16 << 10, FanIn: 4, Debt: 4, Crowd: 8, Small: 300, Medium: 1500, MaxSources: 8, Parallel: 1,
 	}
 	w.cleans = keycompact.Config{
-		Memory: 1 << 20, MaxOutput: int64(2+w.rng.IntN(16)) << 10, RunBytes: int64(300 + w.rng.IntN(3000)), MaxInput: 32 << 10, Parallel: 1,
+		Memory: 1 << 20, MaxOutput: int64(2+w.rng.IntN(16)) << 10, RunBytes: int64(300 + w.rng.IntN(3000)), MaxInput: 96 << 10, Parallel: 1,
 	}
 	if w.chance(0.5) {
 		w.cleans.Memory = int64(200 + w.rng.IntN(250)) // fewer keys than there are
