@@ -13,5 +13,6 @@
 //	   +------------------------- waiting <--+ belongs to others <----------+
 //
 // A partition has one owner at a time: it is in one member's owned or revoking set, and goes to the next only when it is
-// in nobody's.
+// in nobody's. It has the epoch at which the member got it, for as long as it is in that member's sets: commits under that
+// epoch and later ones are good for it (KIP-1251), which State judges.
 package consumer
