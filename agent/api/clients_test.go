@@ -16,7 +16,7 @@ import (
 // A real client end to end: auto-creation, idempotent produce, fetch with long polls, admin.
 func TestFranzGo(t *testing.T) {
 	c := newCluster(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("orders"),
 		kgo.FetchMaxWait(time.Second), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
@@ -72,7 +72,7 @@ func TestKcat(t *testing.T) {
 	c := newCluster(t)
 	c.topic("t", 1)
 	run := func(in string, args ...string) string {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, kcat, append([]string{"-b", c.addr}, args...)...)
 		cmd.Stdin = strings.NewReader(in)

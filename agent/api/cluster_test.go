@@ -305,7 +305,7 @@ func (c *cluster) dial() *client {
 	nc, err := net.Dial("tcp", c.addr)
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { nc.Close() })
-	require.NoError(c.t, nc.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(c.t, nc.SetDeadline(time.Now().Add(4*time.Minute)))
 	return &client{t: c.t, nc: nc}
 }
 

@@ -120,7 +120,7 @@ func TestTwoConnectionsOfOneSession(t *testing.T) {
 	waiting.MaxWaitMillis = 15_000
 	answered := make(chan *kmsg.FetchResponse, 1)
 	go func() { answered <- a.ask(waiting).(*kmsg.FetchResponse) }()
-	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.fetched) == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.fetched) == 2 }, 2*time.Minute, time.Millisecond)
 	c.dial().ask(produceTo(9, -1, "t", [16]byte{}, map[int32][]byte{1: oneBatch(t, batch.None, "v")}))
 	got := <-answered
 	require.Equal(t, []int32{1}, inReply(got))
@@ -177,9 +177,9 @@ func TestNoSessionForAClientThatIsGone(t *testing.T) {
 	open := sessionFetchOf(12, 0, 0, map[int32]int64{0: 0})
 	open.MaxWaitMillis = 15_000
 	k.send(open)
-	require.Eventually(t, func() bool { return c.standings() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.standings() == 1 }, 2*time.Minute, time.Millisecond)
 	require.NoError(t, k.nc.Close())
-	require.Eventually(t, func() bool { return c.standings() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.standings() == 0 }, 2*time.Minute, time.Millisecond)
 }
 
 // Names in a session outlive the frame in which they came.

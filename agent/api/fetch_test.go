@@ -65,7 +65,7 @@ func TestFetchWaitsAndErrorsDoNot(t *testing.T) {
 	c.topic("t", 2)
 	waiting, other := c.dial(), c.dial()
 	poll := fetchFrom(12, "t", [16]byte{}, 0)
-	poll.MaxWaitMillis = 40_000
+	poll.MaxWaitMillis = 240_000
 	answered := make(chan *kmsg.FetchResponse, 1)
 	go func() { answered <- waiting.ask(poll).(*kmsg.FetchResponse) }()
 	b := oneBatch(t, batch.None, "v")
@@ -76,7 +76,7 @@ func TestFetchWaitsAndErrorsDoNot(t *testing.T) {
 	poll.Topics = append(poll.Topics, kmsg.FetchRequestTopic{Topic: "nope", Partitions: []kmsg.FetchRequestTopicPartition{{Partition: 0, CurrentLeaderEpoch: -1}}})
 	start := time.Now()
 	r := other.ask(poll).(*kmsg.FetchResponse)
-	require.Less(t, time.Since(start), 20*time.Second)
+	require.Less(t, time.Since(start), 2*time.Minute)
 	require.NotEmpty(t, r.Topics[0].Partitions[0].RecordBatches)
 	require.Equal(t, kerr.UnknownTopicOrPartition.Code, r.Topics[1].Partitions[0].ErrorCode)
 }
@@ -115,7 +115,7 @@ func TestStopEndsLongPolls(t *testing.T) {
 	poll := fetchFrom(12, "t", [16]byte{}, 0)
 	poll.MaxWaitMillis = 1 << 30
 	k.send(poll)
-	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.fetched) == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.fetched) == 1 }, 2*time.Minute, time.Millisecond)
 	c.stop()
 	var head [4]byte
 	_, err := io.ReadFull(k.nc, head[:])

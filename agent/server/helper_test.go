@@ -80,7 +80,7 @@ func (r *running) dial() *client {
 	nc, err := net.Dial("tcp", r.addr)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { nc.Close() })
-	require.NoError(r.t, nc.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(r.t, nc.SetDeadline(time.Now().Add(4*time.Minute)))
 	return &client{t: r.t, nc: nc}
 }
 

@@ -162,7 +162,7 @@ func (p *place) gapless(list []journal.Entry, after, head int64) {
 	}
 }
 
-const patience = 30 * time.Second
+const patience = 4 * time.Minute
 
 // next is the watch's next batch.
 func (p *place) next(w <-chan journal.Batch) journal.Batch {
