@@ -32,7 +32,7 @@ func devData(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	var out, errs syncBuffer
-	a := &app{stdio: stdio{in: strings.NewReader(""), out: &out, err: &errs, environ: []string{"WADI_INLINE_MAX_BYTES=0"}}}
+	a := &app{stdio: stdio{in: strings.NewReader(""), out: &out, err: &errs, environ: []string{"WADI_INLINE_MAX_BYTES=0", "WADI_SESSION_TTL=1m"}}}
 	a.newAgent = newAgent
 	ctx, signal := context.WithCancel(t.Context())
 	defer signal()
