@@ -140,11 +140,21 @@ func (s *stage) failedSend(t *testing.T) {
 // timeout: a transaction that takes longer than its timeout is aborted by the broker, the producer is told so when it
 // comes back, and a new one begins anew.
 func (s *stage) timeout(t *testing.T) {
-	topic := s.topic(t, 1)
-	id := s.name("late")
-	x := s.program.producer(s.ctx, t, id, 5*time.Second) // enough for a send on a busy machine
-	x.do("begin")
-	x.send(topic, 0, "a")
+	var topic, id string
+	var x *transactor
+	for timeout := 5 * time.Second; ; timeout *= 4 { // enough for a send, unless the machine is busy
+		topic, id = s.topic(t, 1), s.name("late")
+		x = s.program.producer(s.ctx, t, id, timeout)
+		began := time.Now()
+		x.do("begin")
+		a := x.ask("send", topic, "0", "a")
+		if a.Error == "" {
+			break
+		}
+		if time.Since(began) < timeout || timeout > time.Minute {
+			t.Fatalf("send: %s\n%s", a.Error, x.program.stderr)
+		}
+	}
 	eventually(s.ctx, t, "the marker of the broker", func() (bool, string) {
 		stable := s.ask(t, topic, s.admin.ListCommittedOffsets)
 		return stable[0] == 2, fmt.Sprint(stable)
