@@ -50,8 +50,8 @@ def main():
     new = NewTopic(topic, 3, 1, config={"retention.ms": "3600000"})
     result(admin.create_topics([new]))
     seen["again"] = code(lambda: result(admin.create_topics([new])))
-    until(lambda: topic in admin.list_topics(timeout=30).topics)
-    seen["partitions"] = len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
+    until(lambda: topic in admin.list_topics(timeout=180).topics)
+    seen["partitions"] = len(admin.list_topics(topic, timeout=180).topics[topic].partitions)
 
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
 
@@ -65,19 +65,19 @@ def main():
     seen["altered"] = retention()
 
     result(admin.create_partitions([NewPartitions(topic, 5)]))
-    until(lambda: len(admin.list_topics(topic, timeout=30).topics[topic].partitions) == 5)
-    seen["grown"] = len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
+    until(lambda: len(admin.list_topics(topic, timeout=180).topics[topic].partitions) == 5)
+    seen["grown"] = len(admin.list_topics(topic, timeout=180).topics[topic].partitions)
 
     result(admin.delete_topics([topic]))
-    until(lambda: topic not in admin.list_topics(timeout=30).topics)
-    seen["gone"] = topic not in admin.list_topics(timeout=30).topics
+    until(lambda: topic not in admin.list_topics(timeout=180).topics)
+    seen["gone"] = topic not in admin.list_topics(timeout=180).topics
     seen["unknown"] = code(lambda: result(admin.delete_topics([topic])))
 
     cluster = admin.describe_cluster().result(30)
     seen["brokers"] = len(cluster.nodes)
     seen["controller"] = cluster.controller.id in [node.id for node in cluster.nodes]
 
-    partitions = [TopicPartition(other, p) for p in admin.list_topics(other, timeout=30).topics[other].partitions]
+    partitions = [TopicPartition(other, p) for p in admin.list_topics(other, timeout=180).topics[other].partitions]
     for name, spec in (
         ("earliest", OffsetSpec.earliest()),
         ("latest", OffsetSpec.latest()),

@@ -35,7 +35,7 @@ def main():
     waiting, places = set(), []
     for topic in topics:
         topic, _, offset = topic.partition("@")
-        found = consumer.list_topics(topic, timeout=30).topics[topic]
+        found = consumer.list_topics(topic, timeout=180).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)
         waiting.update((topic, partition) for partition in found.partitions)
@@ -44,9 +44,9 @@ def main():
     consumer.assign(places)
 
     while waiting:
-        message = consumer.poll(30)
+        message = consumer.poll(180)
         if message is None:
-            sys.exit(f"nothing came for 30 s; partitions without an end: {sorted(waiting)}")
+            sys.exit(f"nothing came for 180 s; partitions without an end: {sorted(waiting)}")
         if message.error() is None:
             headers = [[encode(name.encode()), encode(value)] for name, value in message.headers() or []]
             record = {

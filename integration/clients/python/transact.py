@@ -25,7 +25,7 @@ import threading
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-SECONDS = 60  # a call may take
+SECONDS = 180  # a call may take
 
 
 class Transactor:

@@ -56,9 +56,9 @@ def main():
             on_delivery=report(index),
         )
         producer.poll(0)
-    missing = producer.flush(60)
+    missing = producer.flush(180)
     if missing:
-        sys.exit(f"{missing} records without a delivery report after 60 s")
+        sys.exit(f"{missing} records without a delivery report after 180 s")
 
 
 if __name__ == "__main__":
