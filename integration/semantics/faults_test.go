@@ -177,28 +177,51 @@ func TestLine29LostAnswers(t *testing.T) {
 func TestLine35AgentThatIsBehind(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	a, b := c.start(t, nil), c.start(t, brief(nil))
+	a, b := c.start(t, nil), c.start(t, nil)
 	ca, cb := dial(t, a), dial(t, b)
 	to := create(ca, "line35-behind", 1)
 	require.Zero(t, end(cb, to))
 	slow := func() {
 		b.kv.Add(faultkv.Rule{Op: faultkv.Response, Times: -1, Action: faultkv.Delay, Delay: 300 * time.Millisecond})
 	}
+	// waits: it has caught up when it answers, unless a busy machine takes longer than it waits; then it is asked again.
+	waits := func(ask func() int16) {
+		t.Helper()
+		for {
+			began := time.Now()
+			code := ask()
+			if code == 0 {
+				return
+			}
+			require.Contains(t, []int16{6, 78}, code)
+			require.Greater(t, time.Since(began), time.Second, "it did not wait: error %d", code)
+		}
+	}
 	slow()
 	stored(ca, to, plain("x", "y", "z"), 0)
-	p := fetch(cb, to, 3)
-	require.Equal(t, []int64{0, 3}, []int64{int64(p.ErrorCode), p.HighWatermark})
+	waits(func() int16 {
+		p := fetch(cb, to, 3)
+		require.True(t, p.ErrorCode != 0 || p.HighWatermark == 3, "the high watermark is %d", p.HighWatermark)
+		return p.ErrorCode
+	})
 	b.clear()
 	slow()
 	stored(ca, to, plain("x"), 3)
-	require.Equal(t, int64(4), end(cb, to))
+	waits(func() int16 {
+		p := offsetOf(cb, to, -1)
+		require.True(t, p.ErrorCode != 0 || p.Offset == 4, "the end is %d", p.Offset)
+		return p.ErrorCode
+	})
 	b.clear()
 	slow()
 	fresh := create(ca, "line35-fresh", 1)
-	require.Zero(t, fetch(cb, fresh, 0).ErrorCode)
-	require.Zero(t, produce(cb, fresh, plain("v")).ErrorCode)
+	waits(func() int16 { return fetch(cb, fresh, 0).ErrorCode })
+	waits(func() int16 { return produce(cb, fresh, plain("v")).ErrorCode })
 	b.clear()
-	// Cut off, it knows nothing of what follows, and says so.
+	// Cut off, one knows nothing of what follows, and says so.
+	b = c.start(t, brief(nil))
+	cb = dial(t, b)
+	eventually(t, "it knows the topic", func() bool { return fetch(cb, to, 4).ErrorCode == 0 })
 	b.etcdAway()
 	b.kv.Add(faultkv.Rule{Op: faultkv.Response, Times: -1, Action: faultkv.Drop})
 	stored(ca, to, plain("x"), 4)
@@ -209,6 +232,10 @@ func TestLine35AgentThatIsBehind(t *testing.T) {
 	require.Equal(t, int16(6), produce(cb, another, plain("v")).ErrorCode)
 	require.Equal(t, int16(5), about(cb, 12, metadataRequest(false, another.name)).ErrorCode)
 	b.clear()
-	eventually(t, "agent b is back", func() bool { return fetch(cb, to, 5).ErrorCode == 0 })
-	require.Equal(t, int64(5), end(cb, to))
+	eventually(t, "the agent is back", func() bool { return fetch(cb, to, 5).ErrorCode == 0 })
+	eventually(t, "it tells the end", func() bool {
+		p := offsetOf(cb, to, -1)
+		require.Contains(t, []int64{-1, 5}, p.Offset)
+		return p.ErrorCode == 0
+	})
 }

@@ -142,16 +142,20 @@ func TestLine78EndOfTV2(t *testing.T) {
 	require.EqualValues(t, 4, next, "two records, two markers")
 }
 
-// EndTxn is one entry of the journal, however many partitions and groups it ends.
+// EndTxn is one entry of the journal, however many partitions and groups it ends. Now and then the agent has an entry of its
+// own to append, as for a checkpoint; then another transaction shows it.
 func TestEndTxnIsOneEntry(t *testing.T) {
 	t.Parallel()
 	n := newCluster(t).start(t, nil)
 	c := dial(t, n)
 	const partitions = 200
 	to := create(c, "one-entry", partitions)
+	var want []string
+	others := 0
 	bothVersions(t, func(t *testing.T, tv int) {
-		for _, commit := range []bool{true, false} {
-			x := transactorOf(t, n, tv, fmt.Sprint("one-entry-", tv, commit))
+		for i := 0; i < 2; i++ {
+			commit := i == 0
+			x := transactorOf(t, n, tv, fmt.Sprint("one-entry-", tv, commit, len(want)))
 			var all []int32
 			for p := range int32(partitions) {
 				all = append(all, p)
@@ -167,12 +171,21 @@ func TestEndTxnIsOneEntry(t *testing.T) {
 			}
 			before := n.figure(t, "wadi_journal_appends_total")
 			x.ends(commit)
-			require.Equal(t, before+1, n.figure(t, "wadi_journal_appends_total"))
+			entries := n.figure(t, "wadi_journal_appends_total") - before
+			if commit {
+				want = append(want, "v")
+			}
+			if entries == 2 && others < 3 {
+				others++
+				i--
+			} else {
+				require.EqualValues(t, 1, entries)
+			}
 			for _, p := range all {
 				lso, next := stable(x.client, to, p)
 				require.Equal(t, next, lso)
 			}
 		}
 	})
-	require.Equal(t, []string{"v", "v"}, committedValues(c, to, partitions-1))
+	require.Equal(t, want, committedValues(c, to, partitions-1))
 }
