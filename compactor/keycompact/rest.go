@@ -18,6 +18,18 @@ type rest struct {
 
 	// Offsets: where what is to be written begins, what is to be read (nothing stays of what lies between), and the last one.
 	first, next, last int64
+
+	away int // passes for which the partition has been another process'
+}
+
+// waits reports whether the partition is another process' now, and may come back soon. What was read is kept for it as long as
+// there is nothing else to do.
+func (r *rest) waits(in *job.View) bool {
+	if in.Mine(r.topic, r.partition) {
+		return false
+	}
+	r.away++
+	return r.away < maxPause
 }
 
 // resume goes on with what the pass before left. done is false when that cannot be: somebody else compacted or trimmed what

@@ -102,3 +102,31 @@ func (r *rig) compactElsewhere() {
 	r.settle()
 	r.task, r.env = mine, env
 }
+
+// What a shard that goes away and comes back had begun is gone on with, unless its map is needed or it stays away for long.
+func TestRestOfAPartitionThatIsAway(t *testing.T) {
+	r := newRig(t, 1, Config{MaxOutput: 1000, RunBytes: 300, MaxInput: 1000, Memory: 1 << 20})
+	for i := range 60 {
+		r.write(nil, 0, batch.None, false, kv{fmt.Sprint("k", i), "1"})
+	}
+	r.old()
+	pass := func() {
+		_, err := r.pass()
+		require.NoError(t, err)
+	}
+	pass()
+	next := r.task.rest.next
+	r.foreign = true
+	pass()
+	require.Equal(t, next, r.task.rest.next)
+	require.NotEmpty(t, r.task.keys.slots)
+	r.foreign = false
+	pass()
+	require.Greater(t, r.task.rest.next, next)
+	r.foreign = true
+	for range maxPause {
+		pass()
+	}
+	require.Nil(t, r.task.rest)
+	require.Empty(t, r.task.keys.slots)
+}

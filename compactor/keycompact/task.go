@@ -48,7 +48,7 @@ func (t *Task) Name() string { return "compact" }
 // error in the end.
 func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 	t.passes++
-	if t.rest != nil {
+	if t.rest != nil && !t.rest.waits(in) {
 		if done, err := t.resume(ctx, in); done || err != nil {
 			return true, err
 		}
@@ -58,9 +58,12 @@ func (t *Task) Pass(ctx context.Context, in *job.View) (more bool, err error) {
 		return f != nil && f.until > t.passes
 	})
 	if len(list) == 0 {
-		t.keys = keyMap{} // its memory is for others
+		if t.rest == nil {
+			t.keys = keyMap{} // its memory is for others
+		}
 		return false, nil
 	}
+	t.rest = nil // the map is needed
 	left := t.cfg.MaxInput
 	var failed error
 	for len(list) > 0 && left > 0 {

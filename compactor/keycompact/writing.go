@@ -73,7 +73,7 @@ func (w *writing) index(ctx context.Context, s *section, from int) (n int, err e
 	err = w.read(ctx, s.runs[from:], func(i int, b batch.Batch) (bool, error) {
 		if i != run {
 			if input >= w.task.cfg.MaxInput {
-				w.task.rest = &rest{ref{s.topic, s.partition}, true, 0, s.runs[from+i].Base, s.runs[n-1].Last}
+				w.task.rest = &rest{ref: ref{s.topic, s.partition}, noting: true, next: s.runs[from+i].Base, last: s.runs[n-1].Last}
 				return false, nil
 			}
 			run, input = i, input+int64(s.runs[from+i].Length)
@@ -106,7 +106,7 @@ func (w *writing) write(ctx context.Context, s *section, from, n int) error {
 	)
 	leave := func(i int) {
 		stop = true
-		w.task.rest = &rest{ref{s.topic, s.partition}, false, s.runs[first].Base, s.runs[i].Base, s.runs[n-1].Last}
+		w.task.rest = &rest{ref: ref{s.topic, s.partition}, first: s.runs[first].Base, next: s.runs[i].Base, last: s.runs[n-1].Last}
 	}
 	w.out.begin(s, s.runs[0].Base)
 	err := w.read(ctx, s.runs[from:n], func(i int, b batch.Batch) (bool, error) {
