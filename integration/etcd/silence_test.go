@@ -25,7 +25,7 @@ func TestSilentConnectionIsGivenUp(t *testing.T) {
 	defer k.Close()
 	r, err := put(t.Context(), k, "k", []byte("v"))
 	require.NoError(t, err)
-	lease, err := k.Grant(t.Context(), 60)
+	lease, err := k.Grant(t.Context(), 600)
 	require.NoError(t, err)
 	_, err = k.KeepAlive(t.Context(), lease)
 	require.NoError(t, err)
