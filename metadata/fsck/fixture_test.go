@@ -86,7 +86,7 @@ func (f fixture) agent(
 	t.Helper()
 	loaded, err := config.Load(config.Input{OwnEtcd: true, Flags: append([]config.Given{
 		{Key: "cluster", Value: cluster}, {Key: "etcd.endpoints", Value: ""}, {Key: "store", Value: "mem://"},
-		{Key: "inline.max.bytes", Value: "1KiB"}, {Key: "kafka.num.partitions", Value: "3"}, {Key: "session.ttl", Value: "2s"},
+		{Key: "inline.max.bytes", Value: "1KiB"}, {Key: "kafka.num.partitions", Value: "3"}, {Key: "session.ttl", Value: "60s"},
 		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"},
 	}, flags...)})
 	require.NoError(t, err)
