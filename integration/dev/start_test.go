@@ -14,21 +14,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"wadi/integration/binary"
+	"wadi/internal/busy"
 )
 
 // `dev` is ready within 3 s of the start of the binary, on a new directory and on one that was killed. The fastest of a
-// few starts counts: a busy machine proves nothing.
+// few starts counts, without what the machine kept everybody waiting for: a busy machine proves nothing.
 func TestReadySoon(t *testing.T) {
 	const limit = 3 * time.Second
 	dir := filepath.Join(t.TempDir(), "data")
+	took := func(dir string) time.Duration {
+		waited := busy.Since()
+		s := start(t, dir, binary.FreePort(t))
+		defer s.Kill()
+		return max(0, s.Started-waited())
+	}
 	fresh, again := time.Hour, time.Hour
 	for range 10 {
-		s := start(t, filepath.Join(t.TempDir(), "data"), binary.FreePort(t))
-		fresh = min(fresh, s.Started)
-		s.Kill()
-		s = start(t, dir, binary.FreePort(t))
-		again = min(again, s.Started)
-		s.Kill()
+		fresh = min(fresh, took(filepath.Join(t.TempDir(), "data")))
+		again = min(again, took(dir))
 		if max(fresh, again) <= limit {
 			break
 		}
