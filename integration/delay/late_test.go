@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -98,16 +99,29 @@ type suite struct {
 	rules *delay.Rules
 }
 
-func TestTransactions(t *testing.T) {
+// start runs agents whose sessions live for that long.
+func start(t *testing.T, ttl time.Duration) suite {
+	t.Helper()
 	s := suite{rules: delay.NewRules()}
-	s.c = cluster.Start(t, cluster.Options{Rules: s.rules, Links: true})
+	s.c = cluster.Start(t, cluster.Options{Rules: s.rules, Links: true, TTL: ttl})
+	return s
+}
+
+func TestTransactions(t *testing.T) {
+	t.Parallel()
+	s := start(t, time.Minute) // a busy machine ends none
 	t.Run("late requests of TV2", s.lateTV2)
 	t.Run("late requests of TV1", s.lateTV1)
 	t.Run("late start", s.lateStart)
 	t.Run("lost replies", s.lostReplies)
 	t.Run("a client", s.client)
 	t.Run("late uploads", s.lateUploads)
-	t.Run("late proposals", s.lateProposals) // last: it takes an agent away for a while
+}
+
+// Agents are taken away until their sessions are over.
+func TestLateProposals(t *testing.T) {
+	t.Parallel()
+	start(t, 2*time.Second).lateProposals(t)
 }
 
 func (s suite) producer(t *testing.T, tv int) *producer {
