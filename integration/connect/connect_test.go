@@ -40,7 +40,7 @@ func TestWorkersLiveOnCompactedTopics(t *testing.T) {
 	binary.Need(t, installed())
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
-	c := cluster.Start(t, cluster.Options{Agents: 2, Settings: "compactor.interval: 500ms\ngc.grace: 1s\n"})
+	c := cluster.Start(t, cluster.Options{Agents: 2, TTL: time.Minute, Settings: "compactor.interval: 500ms\ngc.grace: 1s\n"})
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
