@@ -56,7 +56,7 @@ func start(t *testing.T) *node {
 		{Key: "listeners", Value: "PLAINTEXT://127.0.0.1:9092"}, {Key: "inline.max.bytes", Value: "1KiB"},
 		{Key: "flush.interval", Value: "5ms"}, {Key: "flush.puts.per.second", Value: "0"},
 		{Key: "compactor.interval", Value: "1s"}, {Key: "gc.grace", Value: "1s"},
-		{Key: "recover.roots", Value: "3"}, {Key: "recover.hourly", Value: "0s"},
+		{Key: "recover.roots", Value: "3"}, {Key: "recover.hourly", Value: "0s"}, {Key: "session.ttl", Value: "60s"},
 	}})
 	require.NoError(t, err)
 	n.store, err = open.Open(t.Context(), url, open.Options{Bare: true})
