@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,4 +66,28 @@ func Metric(address, prefix string) (sum float64) {
 		}
 	}
 	return sum
+}
+
+// ofBusyMachines is what the log says of tasks that fail because a session was lost, or etcd not heard of in time.
+var ofBusyMachines = regexp.MustCompile("no session|session lost|etcd unavailable|deadline exceeded")
+
+// Failures returns an error when tasks of a compactor failed, as the metric has it, for another reason than a machine that
+// is busy.
+func Failures(failed float64, output string) error {
+	if failed == 0 {
+		return nil
+	}
+	explained := 0
+	for line := range strings.Lines(output) {
+		if !strings.Contains(line, "a task of the compactor failed") {
+			continue
+		}
+		if explained++; !ofBusyMachines.MatchString(line) {
+			return errors.New(line)
+		}
+	}
+	if explained == 0 {
+		return fmt.Errorf("%v tasks failed, and the log does not say why", failed)
+	}
+	return nil
 }
