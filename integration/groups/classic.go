@@ -28,7 +28,26 @@ type Member struct {
 		generation int32 // or epoch; -1 = not in the group
 		owned      []int32
 		joins      int // generations and epochs that it came to
+		heard      time.Time
+		silence    time.Duration // the longest between two answers to heartbeats since it was last asked for
 	}
+}
+
+// hears notes that a heartbeat was answered.
+func (m *Member) hears() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	m.mu.silence, m.mu.heard = max(m.mu.silence, now.Sub(m.mu.heard)), now
+}
+
+// Silence is the longest time between two answers to heartbeats since the last call.
+func (m *Member) Silence() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	longest := max(m.mu.silence, time.Since(m.mu.heard))
+	m.mu.silence = 0
+	return longest
 }
 
 // Now is what a member believes: its generation, its partitions, and how many generations it has been in.
@@ -49,7 +68,7 @@ func (m *Member) set(generation int32, owned []int32) {
 
 func (g *Group) start(run func(ctx context.Context, m *Member)) *Member {
 	m := &Member{g: g, raw: newClients(g.t, g.c), end: make(chan struct{})}
-	m.mu.generation = -1
+	m.mu.generation, m.mu.heard = -1, time.Now()
 	ctx, stop := context.WithCancel(g.ctx)
 	m.stop = stop
 	g.members = append(g.members, m)
@@ -168,6 +187,7 @@ func (m *Member) stay(ctx context.Context, generation int32, owned []int32) erro
 		req.Group, req.MemberID, req.Generation = m.g.name, m.id, generation
 		_, err := m.g.ask(ctx, m.raw, 2*time.Second, req, func(r kmsg.Response) int16 { return r.(*kmsg.HeartbeatResponse).ErrorCode })
 		if err == nil {
+			m.hears()
 			err = m.g.commit(ctx, m, generation, owned)
 		}
 		switch {

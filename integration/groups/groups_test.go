@@ -157,17 +157,30 @@ func TestKillClassicCoordinator(t *testing.T) {
 	t.Log(load.Finish())
 }
 
-// steady wants no member to have been in another generation after f and a session timeout more.
+// steady wants no member to have been in another generation after f and a session timeout more, unless the machine kept
+// everybody waiting for so long that a member was not heard of for a session timeout.
 func (g *Group) steady(t *testing.T, f func()) {
 	t.Helper()
 	before := map[string]int{}
 	for _, m := range g.members {
 		_, _, before[m.id] = m.Now()
+		m.Silence()
 	}
+	waited := busy.Since()
 	f()
 	time.Sleep(sessionTimeout + time.Second)
+	slack, longest := waited(), time.Duration(0)
 	for _, m := range g.members {
-		if _, _, joins := m.Now(); joins != before[m.id] {
+		longest = max(longest, m.Silence())
+	}
+	excused := longest > sessionTimeout && longest-slack < sessionTimeout
+	for _, m := range g.members {
+		_, _, joins := m.Now()
+		switch {
+		case joins == before[m.id]:
+		case excused:
+			t.Logf("%d rebalances after a silence of %v, of which the machine was busy for %v", joins-before[m.id], longest, slack)
+		default:
 			t.Errorf("%s went through %d rebalances of a stable group", m.id, joins-before[m.id])
 		}
 	}

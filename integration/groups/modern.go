@@ -46,6 +46,7 @@ func modern(ctx context.Context, m *Member) {
 		full = err != nil
 		switch {
 		case err == nil:
+			m.hears()
 			answer := resp.(*kmsg.ConsumerGroupHeartbeatResponse)
 			epoch = answer.MemberEpoch
 			if answer.Assignment != nil {
