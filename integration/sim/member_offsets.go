@@ -23,11 +23,6 @@ func (m *member) take(owned []slot) {
 			delete(m.positions, s)
 		}
 	}
-	for _, s := range owned {
-		if m.positions[s] == nil && s.topic == m.source() {
-			m.positions[s] = &position{}
-		}
-	}
 	m.owned = owned
 	m.w.note("member=%s/%d id=%q owns %v", m.name, m.n, m.id, owned)
 }
@@ -61,6 +56,8 @@ func (m *member) work() {
 	fetch := false
 	for _, s := range m.owned {
 		switch p := m.positions[s]; {
+		case p == nil && s.topic == m.source(): // whose number may be known later than the partition is assigned
+			m.positions[s], fetch = &position{}, true
 		case p == nil:
 		case !p.fetched:
 			fetch = true
