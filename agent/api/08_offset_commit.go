@@ -3,6 +3,7 @@ package api
 // OffsetCommit: key 8, versions 2 to 10.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"wadi/agent/group"
+	"wadi/agent/group/consumer"
 	"wadi/agent/server"
 	pb "wadi/metadata/metadatapb"
 	"wadi/metadata/state"
@@ -98,7 +100,7 @@ func hasEpoch(g *state.Group, member string) bool {
 		return false
 	}
 	m := g.Member(member)
-	return m != nil && len(m.Protocols) == 0
+	return m != nil && !consumer.IsClassic(m)
 }
 
 // addPosition appends a partition's position to a command's columns.
@@ -131,11 +133,7 @@ func (c *committing) commit() {
 		return
 	}
 	if c.old {
-		err := c.api.d.Groups.Check(c.command.Group)
-		if err == nil {
-			err = errOldCommit
-		}
-		c.answer(c.slots, err)
+		c.answer(c.slots, cmp.Or(c.api.d.Groups.Check(c.command.Group), errOldCommit))
 		c.req.Reply(c.resp)
 		return
 	}
