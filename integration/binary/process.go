@@ -127,7 +127,7 @@ func start(s Spec) (*Process, error) {
 const NoCompactor = "WADI_COMPACTOR_INTERVAL=1h"
 
 // LongSession is for tests of what clients see of agents that live. A disk or a processor that others keep busy may hold up
-// the renewals of a lease for longer than the five seconds of the default; then clients would see agents come and go.
+// the renewals of a lease for longer than the default, of wadi dev, too; then clients would see agents come and go.
 const LongSession = "WADI_SESSION_TTL=1m"
 
 // Environ is the test's environment without WADI_ variables: the binary refuses those that are no configuration keys,

@@ -49,11 +49,11 @@ func newWriter(t *testing.T, raw *Raw, topic Topic, h *plain.History) *writer {
 	t.Helper()
 	w := &writer{t: t, raw: raw, topic: topic, h: h}
 	var err error
-	for ctx := within(t, patience); ; time.Sleep(20 * time.Millisecond) {
+	for ctx := within(t, patience); ; {
 		if w.pid, w.epoch, err = raw.ProducerID(ctx); err == nil {
 			return w
 		}
-		if ctx.Err() != nil || !kerr.IsRetriable(err) {
+		if !passes(ctx, err) {
 			t.Fatalf("no producer id: %v", err)
 		}
 	}
@@ -71,10 +71,9 @@ func (w *writer) store(ctx context.Context, value string) int64 {
 			sent.Acked(offset)
 			return offset
 		}
-		if ctx.Err() != nil || !kerr.IsRetriable(err) {
+		if !passes(ctx, err) {
 			w.t.Fatalf("%s: %v", value, err)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -276,9 +276,11 @@ func (l *Load) Finish() plain.Verdict {
 // passes waits a moment when an error is one that clients ask again after, as while an agent whose session a busy machine
 // has ended opens another.
 func passes(ctx context.Context, err error) bool {
-	if !kerr.IsRetriable(err) {
-		return false
-	}
+	return kerr.IsRetriable(err) && pause(ctx)
+}
+
+// pause waits a moment; false when there is no time left.
+func pause(ctx context.Context) bool {
 	select {
 	case <-time.After(20 * time.Millisecond):
 		return true

@@ -77,8 +77,8 @@ func (r *Raw) Make(ctx context.Context, name string, partitions int32) (Topic, e
 	for asked := false; ; asked = true {
 		topic, err := r.Create(ctx, name, partitions)
 		switch {
-		case err == nil || ctx.Err() != nil:
-			return topic, err
+		case err == nil:
+			return topic, nil
 		case asked && errors.Is(err, kerr.TopicAlreadyExists):
 			m, err := r.Metadata(ctx, name)
 			if err == nil {
@@ -91,9 +91,8 @@ func (r *Raw) Make(ctx context.Context, name string, partitions int32) (Topic, e
 		case !kerr.IsRetriable(err):
 			return topic, err
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
+		if !pause(ctx) {
+			return topic, err
 		}
 	}
 }

@@ -261,14 +261,8 @@ func (p *producer) try(s sent) (int16, error) {
 func (p *producer) do(list ...sent) {
 	p.t.Helper()
 	for _, s := range list {
-		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-			code, err := p.try(s)
-			require.NoError(p.t, err)
-			if code == 0 {
-				break
-			}
-			require.True(p.t, slices.Contains(again, code) && time.Now().Before(deadline), "%T: %v", s.req, kerr.ErrorForCode(code))
-		}
+		code := p.settled(s)
+		require.Zero(p.t, code, "%T: %v", s.req, kerr.ErrorForCode(code))
 	}
 }
 
@@ -279,12 +273,18 @@ var again = []int16{kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code,
 // fails must be answered with the code, at once or as do is.
 func (p *producer) fails(code int16, s sent) {
 	p.t.Helper()
+	got := p.settled(s)
+	require.Equal(p.t, code, got, "%T: %v", s.req, kerr.ErrorForCode(got))
+}
+
+// settled is the code of an answer that clients do not ask again after, or of the last one after a long time.
+func (p *producer) settled(s sent) int16 {
+	p.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		got, err := p.try(s)
+		code, err := p.try(s)
 		require.NoError(p.t, err)
-		if !slices.Contains(again, got) || time.Now().After(deadline) {
-			require.Equal(p.t, code, got, "%T: %v", s.req, kerr.ErrorForCode(got))
-			return
+		if !slices.Contains(again, code) || time.Now().After(deadline) {
+			return code
 		}
 	}
 }

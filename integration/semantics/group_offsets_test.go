@@ -1,7 +1,6 @@
 package semantics
 
 import (
-	"maps"
 	"net"
 	"strconv"
 	"strings"
@@ -319,9 +318,7 @@ func TestAdministeringGroups(t *testing.T) {
 
 // Cut off from etcd, a coordinator stops answering once its lease may be over: another agent may have taken the group.
 func TestCoordinatorWithoutALease(t *testing.T) {
-	with := settings{"session.ttl": "2s"}
-	maps.Copy(with, groupSettings)
-	n := newCluster(t).start(t, with)
+	n := newCluster(t).start(t, lasting("2s", groupSettings))
 	m := newMember(t, n, "g")
 	m.alone()
 	require.Zero(t, m.heartbeat())

@@ -58,8 +58,11 @@ type node struct {
 type settings map[string]string
 
 // brief are the settings of an agent that is to find out soon that its session may be over.
-func brief(s settings) settings {
-	with := settings{"session.ttl": "5s"}
+func brief(s settings) settings { return lasting("5s", s) }
+
+// lasting are the settings of an agent whose sessions last for that long.
+func lasting(ttl string, s settings) settings {
+	with := settings{"session.ttl": ttl}
 	maps.Copy(with, s)
 	return with
 }
